@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Edge: Systems Manager operations, a file per group."""
