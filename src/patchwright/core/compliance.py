@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a baseline's decisions mean for one node: patch states, counts and verdict (spec §3.1, §3.2).
+
+`judge` is a join of what is installed with what was decided. It is pure; history comes in as an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from patchwright.core.baseline import Baseline, ComplianceLevel, Decision, RejectedAction
+from patchwright.core.facts import View
+from patchwright.core.package import Package, PackageState
+from patchwright.core.patch import Patch, title
+from patchwright.core.system import Family
+from patchwright.core.version import key as version_key
+
+
+class PatchState(str, Enum):
+    """The states of spec §3.1, spelt as on the wire."""
+
+    INSTALLED = "Installed"
+    INSTALLED_OTHER = "InstalledOther"
+    INSTALLED_PENDING_REBOOT = "InstalledPendingReboot"
+    INSTALLED_REJECTED = "InstalledRejected"
+    MISSING = "Missing"
+    FAILED = "Failed"
+    NOT_APPLICABLE = "NotApplicable"
+    AVAILABLE_SECURITY_UPDATE = "AvailableSecurityUpdate"
+
+    @property
+    def compliant(self) -> bool:
+        """False for the states that make a node non-compliant."""
+        return self not in NON_COMPLIANT
+
+
+NON_COMPLIANT = frozenset(
+    {PatchState.INSTALLED_PENDING_REBOOT, PatchState.INSTALLED_REJECTED, PatchState.MISSING, PatchState.FAILED}
+)
+
+
+class Operation(str, Enum):
+    """What a patch run does."""
+
+    SCAN = "Scan"
+    INSTALL = "Install"
+
+
+@dataclass(frozen=True)
+class Install:
+    """That one of our Install operations brought a package to *version* while the node ran as *boot_id*."""
+
+    version: str
+    boot_id: str
+
+
+@dataclass(frozen=True)
+class History:
+    """
+    What judging needs to know of earlier runs.
+
+    *installs* by `name.arch`: what our operations installed. *failures* by `name.arch`: the reason the last Install gave for
+    not bringing the package to its version. Keys that no longer matter are ignored.
+    """
+
+    installs: Mapping[str, Install] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Item:
+    """
+    The state of one patch on one node.
+
+    *installed* is the version on the node, empty where a patch is not installed at all; *version* is the version the state
+    speaks of: the approved one where the state is Missing or Failed, else the installed one.
+    """
+
+    key: str
+    title: str
+    state: PatchState
+    installed: str
+    version: str
+    level: ComplianceLevel = ComplianceLevel.UNSPECIFIED
+    classification: str = ""
+    severity: str = ""
+    cves: Tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counters of InstancePatchState (spec §3.2)."""
+
+    by_state: Mapping[PatchState, int]
+    critical_non_compliant: int
+    security_non_compliant: int
+    other_non_compliant: int
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Every patch state of a node under one baseline on one day. *items* are sorted by key."""
+
+    items: Tuple[Item, ...]
+    not_applicable: int = 0
+
+    @property
+    def compliant(self) -> bool:
+        """Whether no item is in a non-compliant state."""
+        return all(item.state.compliant for item in self.items)
+
+    def counts(self) -> Counts:
+        """The counters; every state has one, 0 where nothing is in it."""
+        by_state = dict.fromkeys(PatchState, 0)
+        for item in self.items:
+            by_state[item.state] += 1
+        by_state[PatchState.NOT_APPLICABLE] = self.not_applicable
+        bad = [item for item in self.items if not item.state.compliant]
+        critical = [item for item in bad if item.level is ComplianceLevel.CRITICAL]
+        security = [item for item in bad if item.classification.lower() == "security"]
+        others = [item for item in bad if item not in critical and item not in security]
+        return Counts(by_state, len(critical), len(security), len(others))
+
+
+def judge(
+    baseline: Baseline,
+    view: View,
+    decide: Callable[[Patch], Decision],
+    *,
+    history: Optional[History] = None,
+    operation: Operation = Operation.SCAN,
+) -> Judgement:
+    """
+    The state of every patch on a node.
+
+    Args:
+        baseline: Whose rejected list is asked about installed packages; approvals come through *decide* alone.
+        view: The node's facts with their bodies.
+        decide: The baseline's decision on a patch, on the day of the run.
+        history: What earlier runs did; None is a node without any.
+        operation: After an Install nothing is Missing: what is not there has Failed (spec §3.3).
+
+    Returns:
+        One item for each installed package (each version, where versions stand side by side) or approved update of it.
+    """
+    offered: Dict[str, List[Tuple[Patch, Decision]]] = {}
+    for patch in view.patches():
+        offered.setdefault(patch.key, []).append((patch, decide(patch)))
+    bench = _Bench(baseline, view, history or History(), operation)
+    items, not_applicable = [], 0
+    for key, packages in sorted(view.installed().items()):
+        decided = offered.get(key, [])
+        items.append(bench.item(packages, decided))
+        approved = sum(1 for _, decision in decided if decision.approved)
+        not_applicable += max(approved - 1, 0)
+    return Judgement(tuple(items), not_applicable)
+
+
+class _Bench:
+    """One judging: what stays the same for all packages of a node."""
+
+    def __init__(self, baseline: Baseline, view: View, history: History, operation: Operation) -> None:
+        self.baseline = baseline
+        self.family = view.facts.operating_system.family
+        self.scheme = view.packages.manager.scheme
+        self.boot_id = view.facts.boot_id
+        self.held = frozenset(view.facts.held)
+        self.history = history
+        self.operation = operation
+        self.candidates = view.candidates() if self.family is Family.APT else {}
+
+    def item(self, packages: Sequence[Package], decided: Sequence[Tuple[Patch, Decision]]) -> Item:
+        """The item of one `name.arch`; *packages* are its installed versions, *decided* what repositories offer."""
+        package = max(packages, key=lambda package: self.order(package.version))
+        entry = self.baseline.rejection(package.name, package.arch, package.version)
+        if entry is not None:
+            return self.rejected(package, entry)
+        wanted, met = self.target(package, decided), self.met(package, decided)
+        if wanted is not None:
+            return self.outstanding(package, *wanted)
+        if met is None:
+            return self.other(package)
+        if not PackageState(package.state).usable:
+            return self.unfinished(package, *met)
+        install = self.history.installs.get(package.key)
+        pending = install == Install(package.version, self.boot_id) and self.boot_id != ""
+        state = PatchState.INSTALLED_PENDING_REBOOT if pending else PatchState.INSTALLED
+        reason = "installed since the node was started" if pending else met[1].reasons[0].text
+        return self.row(package, state, *met, reason=reason)
+
+    def target(self, package: Package, decided: Sequence[Tuple[Patch, Decision]]) -> Optional[Tuple[Patch, Decision]]:
+        """
+        The approved update that the node lacks, or None.
+
+        apt: its candidate, and no other version (spec §2.5). rpm: the newest approved version above the installed one.
+        """
+        newer = [
+            (patch, decision)
+            for patch, decision in decided
+            if decision.approved and self.order(patch.version) > self.order(package.version)
+        ]
+        if self.family is Family.APT:
+            newer = [pair for pair in newer if pair[0].version == self.candidates.get(package.key)]
+        return max(newer, key=lambda pair: self.order(pair[0].version), default=None)
+
+    def met(self, package: Package, decided: Sequence[Tuple[Patch, Decision]]) -> Optional[Tuple[Patch, Decision]]:
+        """The newest approved patch at or below the installed version, or None."""
+        older = [
+            (patch, decision)
+            for patch, decision in decided
+            if decision.approved and self.order(patch.version) <= self.order(package.version)
+        ]
+        return max(older, key=lambda pair: self.order(pair[0].version), default=None)
+
+    def outstanding(self, package: Package, patch: Patch, decision: Decision) -> Item:
+        failure = self.history.failures.get(package.key)
+        if failure is None and self.operation is Operation.INSTALL:
+            failure = "the run ended without installing it"
+        if failure is not None:
+            return self.row(package, PatchState.FAILED, patch, decision, reason=failure, version=patch.version)
+        reason = decision.reasons[0].text
+        if package.key in self.held:
+            reason += "; the package is held on the node"
+        return self.row(package, PatchState.MISSING, patch, decision, reason=reason, version=patch.version)
+
+    def unfinished(self, package: Package, patch: Patch, decision: Decision) -> Item:
+        reason = self.history.failures.get(package.key) or f"the package database says {package.state}"
+        return self.row(package, PatchState.FAILED, patch, decision, reason=reason)
+
+    def rejected(self, package: Package, entry: str) -> Item:
+        blocked = self.baseline.rejected_action is RejectedAction.BLOCK
+        state = PatchState.INSTALLED_REJECTED if blocked else PatchState.INSTALLED_OTHER
+        return Item(
+            key=package.key,
+            title=title(self.family, package.key, package.version),
+            state=state,
+            installed=package.version,
+            version=package.version,
+            reason=f"the rejected list names it ({entry})",
+        )
+
+    def other(self, package: Package) -> Item:
+        return Item(
+            key=package.key,
+            title=title(self.family, package.key, package.version),
+            state=PatchState.INSTALLED_OTHER,
+            installed=package.version,
+            version=package.version,
+        )
+
+    def row(
+        self, package: Package, state: PatchState, patch: Patch, decision: Decision, *, reason: str, version: str = ""
+    ) -> Item:
+        shown = version or package.version
+        return Item(
+            key=package.key,
+            title=title(self.family, package.key, shown),
+            state=state,
+            installed=package.version,
+            version=shown,
+            level=decision.level,
+            classification=patch.classification,
+            severity=patch.severity,
+            cves=patch.cves if state in (PatchState.MISSING, PatchState.FAILED) else (),
+            reason=reason,
+        )
+
+    def order(self, version: str) -> bytes:
+        return version_key(self.scheme, version)
+
+
+class Doubt(str, Enum):
+    """Why newest facts cannot tell whether a node is compliant."""
+
+    NO_FACTS = "NO_FACTS"
+    FACTS_STALE = "FACTS_STALE"
+    METADATA_STALE = "METADATA_STALE"
+    REPOSITORY_UNREACHABLE = "REPOSITORY_UNREACHABLE"
+    NO_REPOSITORIES = "NO_REPOSITORIES"
+
+
+class Standing(str, Enum):
+    """The live verdict on a node (design D5)."""
+
+    COMPLIANT = "COMPLIANT"
+    NON_COMPLIANT = "NON_COMPLIANT"
+    UNKNOWN = "UNKNOWN"
+
+
+STALE_AFTER_SECONDS = 2 * 24 * 3600.0
+
+
+def doubts(view: Optional[View], age_seconds: float, *, stale_after: float = STALE_AFTER_SECONDS) -> Tuple[Doubt, ...]:
+    """
+    The reasons not to trust *view* as the node's present state, in the order of the enum.
+
+    Args:
+        view: The newest facts, None where there are none.
+        age_seconds: How long ago the server received them.
+        stale_after: From which age on facts and repository metadata count as stale, in seconds.
+    """
+    if view is None:
+        return (Doubt.NO_FACTS,)
+    facts, found = view.facts, []
+    if age_seconds > stale_after:
+        found.append(Doubt.FACTS_STALE)
+    if not facts.refreshed_at or facts.observed_at - facts.refreshed_at + age_seconds > stale_after:
+        found.append(Doubt.METADATA_STALE)
+    if facts.problems:
+        found.append(Doubt.REPOSITORY_UNREACHABLE)
+    if not facts.slices:
+        found.append(Doubt.NO_REPOSITORIES)
+    return tuple(found)
+
+
+def standing(judgement: Optional[Judgement], found: Sequence[Doubt]) -> Standing:
+    """NON_COMPLIANT where something known is wrong, else UNKNOWN where anything is in doubt, else COMPLIANT."""
+    if judgement is not None and not judgement.compliant:
+        return Standing.NON_COMPLIANT
+    return Standing.UNKNOWN if judgement is None or found else Standing.COMPLIANT

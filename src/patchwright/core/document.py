@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Command documents: read, check parameters, interpolate (spec §5.9).
+
+Schema 2.2 is what this version runs. A document is data from an author; parameters are data from a caller: neither is ever
+handed to a shell by this module.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from patchwright.core.errors import InvalidParameters, MalformedDocument
+
+SCHEMA_VERSION = "2.2"
+DOCUMENT_LIMIT_BYTES = 64 * 1024
+PATTERN_TEXT_LIMIT = 4096  # characters of a value that is matched against a document's allowedPattern
+_REFERENCE = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
+_STEP_NAME = re.compile(r"[A-Za-z0-9_]{1,128}\Z")
+_TYPES = ("String", "StringList", "Boolean", "Integer", "MapList", "StringMap")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter. *default* is None where the caller must give a value."""
+
+    name: str
+    type: str
+    default: Any = None
+    allowed_values: Tuple[str, ...] = ()
+    allowed_pattern: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry of mainSteps. *platform* is its precondition on platformType, empty where there is none."""
+
+    name: str
+    action: str
+    inputs: Mapping[str, Any]
+    platform: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A command document that has been read and found sound."""
+
+    schema_version: str
+    description: str
+    parameters: Mapping[str, Parameter]
+    steps: Tuple[Step, ...]
+
+
+def parse(content: Mapping[str, Any]) -> Document:
+    """
+    Read a document's content (already decoded from JSON or YAML).
+
+    Raises:
+        MalformedDocument: It has another schema, no steps, a step twice, or a member of the wrong type.
+    """
+    if content.get("schemaVersion") != SCHEMA_VERSION:
+        raise MalformedDocument("schemaVersion {!r} is not served; use 2.2".format(content.get("schemaVersion")))
+    declared = _object(content.get("parameters", {}), "parameters")
+    parameters = {name: _parameter(name, _object(entry, name)) for name, entry in declared.items()}
+    steps = content.get("mainSteps")
+    if not isinstance(steps, list) or not steps:
+        raise MalformedDocument("mainSteps is no list of at least one step")
+    read = tuple(_step(_object(entry, "a step")) for entry in steps)
+    names = [step.name for step in read]
+    if len(set(names)) != len(names):
+        raise MalformedDocument("two steps have the same name")
+    return Document(SCHEMA_VERSION, str(content.get("description", "")), parameters, read)
+
+
+def bind(document: Document, given: Mapping[str, Sequence[str]]) -> Dict[str, Any]:
+    """
+    The values of every parameter, defaults filled in.
+
+    Args:
+        given: As in SendCommand: every value is a list of strings.
+
+    Raises:
+        InvalidParameters: An unknown name, a missing required one, or a value that is not allowed.
+    """
+    unknown = sorted(set(given) - set(document.parameters))
+    if unknown:
+        raise InvalidParameters("the document has no parameter {}".format(", ".join(unknown)))
+    values: Dict[str, Any] = {}
+    for name, parameter in document.parameters.items():
+        if name in given:
+            values[name] = _value(parameter, list(given[name]))
+        elif parameter.default is not None:
+            values[name] = parameter.default
+        else:
+            raise InvalidParameters(f"the parameter {name} is required")
+    return values
+
+
+def interpolate(value: Any, values: Mapping[str, Any]) -> Any:
+    """
+    *value* with every `{{ name }}` replaced, in strings at any depth.
+
+    A reference that is the whole string becomes the parameter's value with its type. Unknown references stay as they are.
+    Values are inserted once: what they contain is not looked at again.
+    """
+    if isinstance(value, str):
+        whole = _REFERENCE.fullmatch(value.strip())
+        if whole and whole.group(1) in values:
+            return values[whole.group(1)]
+        return _REFERENCE.sub(lambda match: _as_text(values.get(match.group(1)), match.group(0)), value)
+    if isinstance(value, list):
+        return [interpolate(item, values) for item in value]
+    if isinstance(value, dict):
+        return {key: interpolate(item, values) for key, item in value.items()}
+    return value
+
+
+def runs_on(step: Step, platform: str) -> bool:
+    """Whether the step's precondition holds on *platform* (Linux, MacOS, Windows)."""
+    return step.platform in ("", platform)
+
+
+def _value(parameter: Parameter, given: List[str]) -> Any:
+    for item in given:
+        if not isinstance(item, str):
+            raise InvalidParameters(f"the parameter {parameter.name} takes strings")
+        _check_allowed(parameter, item)
+    if parameter.type == "StringList":
+        return given
+    if parameter.type in ("MapList", "StringMap"):
+        raise InvalidParameters(f"parameters of type {parameter.type} are not served yet")
+    if len(given) != 1:
+        raise InvalidParameters(f"the parameter {parameter.name} takes exactly one value")
+    return given[0]
+
+
+def _check_allowed(parameter: Parameter, item: str) -> None:
+    if parameter.allowed_values and item not in parameter.allowed_values:
+        raise InvalidParameters(
+            "the parameter {} allows {}, not {!r}".format(
+                parameter.name, ", ".join(parameter.allowed_values), item[:80]
+            )
+        )
+    if parameter.allowed_pattern and not _fits(parameter.allowed_pattern, item):
+        raise InvalidParameters(
+            f"the parameter {parameter.name} must match {parameter.allowed_pattern}, which {item[:80]!r} does not"
+        )
+    if parameter.type == "Integer" and not re.fullmatch(r"-?[0-9]{1,18}", item):
+        raise InvalidParameters(f"the parameter {parameter.name} takes a whole number, not {item[:80]!r}")
+    if parameter.type == "Boolean" and item.lower() not in ("true", "false"):
+        raise InvalidParameters(f"the parameter {parameter.name} takes true or false, not {item[:80]!r}")
+
+
+def _fits(pattern: str, item: str) -> bool:
+    return len(item) <= PATTERN_TEXT_LIMIT and re.search(pattern, item) is not None
+
+
+def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
+    kind = entry.get("type")
+    if kind not in _TYPES:
+        raise MalformedDocument(f"the parameter {name} has the unknown type {kind!r}")
+    pattern = str(entry.get("allowedPattern", ""))
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise MalformedDocument(f"the allowedPattern of {name} cannot be read: {error}") from None
+    allowed = entry.get("allowedValues", [])
+    if not isinstance(allowed, list):
+        raise MalformedDocument(f"the allowedValues of {name} are no list")
+    return Parameter(name, kind, entry.get("default"), tuple(str(item) for item in allowed), pattern)
+
+
+def _step(entry: Mapping[str, Any]) -> Step:
+    name, action = entry.get("name"), entry.get("action")
+    if not isinstance(name, str) or not _STEP_NAME.match(name):
+        raise MalformedDocument(f"{name!r} is no name for a step")
+    if not isinstance(action, str) or not action:
+        raise MalformedDocument(f"the step {name} has no action")
+    precondition = _object(entry.get("precondition", {}), "precondition")
+    return Step(name, action, _object(entry.get("inputs", {}), "inputs"), _platform(name, precondition))
+
+
+def _platform(name: str, precondition: Mapping[str, Any]) -> str:
+    if not precondition:
+        return ""
+    operands: Optional[Any] = precondition.get("StringEquals")
+    if list(precondition) == ["StringEquals"] and isinstance(operands, list) and len(operands) == 2:
+        other = [operand for operand in operands if operand != "platformType"]
+        if len(other) == 1 and other[0] in ("Linux", "MacOS", "Windows"):
+            return str(other[0])
+    raise MalformedDocument(f"the precondition of step {name} is no StringEquals on platformType")
+
+
+def _object(value: Any, what: str) -> Dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedDocument(f"{what} is no object")
+    return value
+
+
+def _as_text(value: Any, unknown: str) -> str:
+    if value is None:
+        return unknown
+    return " ".join(str(item) for item in value) if isinstance(value, list) else str(value)

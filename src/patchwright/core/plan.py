@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Plans: what the server intends, what the node's resolver makes of it, and the exact plan both agree on (design D4).
+
+The server never resolves dependencies: it states an intent, checks the node's closure against it, and answers with the plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from patchwright.core.baseline import Baseline, RejectedAction
+from patchwright.core.compliance import Judgement, PatchState
+from patchwright.core.errors import MalformedMessage, PlanRefused
+from patchwright.core.facts import View
+from patchwright.core.package import Manager
+from patchwright.core.version import compare
+
+PLAN_FORMAT = "plan1"
+ACTIONS_LIMIT = 20_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One approved update: bring `name.arch` from *installed* to *version*. Equal versions: finish its configuration."""
+
+    name: str
+    arch: str
+    installed: str
+    version: str
+
+    @property
+    def key(self) -> str:
+        """`name.arch`."""
+        return f"{self.name}.{self.arch}"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """
+    What the server wants of a node, before dependencies.
+
+    *blocked* are names that must not be installed or upgraded, nor anything that needs them; *dependency_only* are names that
+    may change only because something wanted needs them (spec §2.7). Both sorted.
+    """
+
+    wanted: Tuple[Wanted, ...]
+    blocked: Tuple[str, ...] = ()
+    dependency_only: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Action:
+    """
+    One package's change: from *before* (empty: not installed) to *after*. Equal versions: configure what is unpacked.
+
+    *wanted* is false for what comes in as a dependency.
+    """
+
+    name: str
+    arch: str
+    before: str
+    after: str
+    wanted: bool
+
+    @property
+    def key(self) -> str:
+        """`name.arch`."""
+        return f"{self.name}.{self.arch}"
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What the node's resolver says: the closure, and by `name.arch` why a wanted update cannot be part of it."""
+
+    actions: Tuple[Action, ...]
+    unresolved: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The exact changes an operation makes. The digest names them all, so that a plan can be approved and held to."""
+
+    manager: Manager
+    snapshot_id: str
+    actions: Tuple[Action, ...]
+    unresolved: Tuple[Tuple[str, str], ...] = ()
+
+    def canonical(self) -> bytes:
+        """The form that is hashed and stored: JSON with sorted keys, actions in order of key."""
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def digest(self) -> str:
+        """`plan1:` and the SHA-256 of the canonical form."""
+        return f"{PLAN_FORMAT}:{hashlib.sha256(self.canonical()).hexdigest()}"
+
+    def to_json(self) -> Dict[str, Any]:
+        """A JSON object; `from_json` reads it back to an equal value."""
+        return {
+            "manager": self.manager.value,
+            "snapshotId": self.snapshot_id,
+            "actions": actions_to_json(self.actions),
+            "unresolved": [list(pair) for pair in self.unresolved],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """Read what `to_json` wrote; anything else raises MalformedMessage."""
+        try:
+            manager, snapshot_id = Manager(data["manager"]), str(data["snapshotId"])
+            unresolved = tuple((str(key), str(reason)) for key, reason in data["unresolved"])
+            return cls(manager, snapshot_id, actions_from_json(data["actions"]), unresolved)
+        except (KeyError, TypeError, ValueError) as error:
+            raise MalformedMessage(f"the plan cannot be read: {error!r}") from None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One package that is no longer as the plan says. *what* is `installed` or `candidate`."""
+
+    key: str
+    what: str
+    expected: str
+    found: str
+
+    @property
+    def text(self) -> str:
+        """The drift as a phrase."""
+        return "{}: {} is {}, the plan says {}".format(
+            self.key, self.what, self.found or "absent", self.expected or "absent"
+        )
+
+
+def intend(baseline: Baseline, view: View, judgement: Judgement) -> Intent:
+    """
+    The intent that follows from a judgement made before an Install.
+
+    Wanted is what is Missing, and what is approved and unpacked but not configured. Rejected names are blocked, or allowed as
+    dependencies, by the baseline's action; on apt an entry of the rejected list is a name.
+    """
+    packages = {package.key: package for package in view.packages.packages}
+    wanted = tuple(
+        Wanted(packages[item.key].name, packages[item.key].arch, item.installed, item.version)
+        for item in judgement.items
+        if item.state in (PatchState.MISSING, PatchState.FAILED)
+    )
+    rejected = tuple(sorted(set(baseline.rejected)))
+    if baseline.rejected_action is RejectedAction.BLOCK:
+        return Intent(wanted, blocked=rejected)
+    return Intent(wanted, dependency_only=rejected)
+
+
+def settle(intent: Intent, resolution: Resolution, *, manager: Manager, snapshot_id: str) -> Plan:
+    """
+    The plan that *resolution* makes of *intent*; raises PlanRefused where it goes beyond it.
+
+    Every wanted update must be resolved to exactly its version or be explained; nothing blocked may change, nothing may be
+    downgraded, and no package may appear twice.
+    """
+    violations = _violations(intent, resolution, manager)
+    if violations:
+        raise PlanRefused(violations)
+    actions = tuple(sorted(resolution.actions, key=lambda action: (action.name, action.arch)))
+    return Plan(manager, snapshot_id, actions, tuple(sorted(resolution.unresolved.items())))
+
+
+def drift(plan: Plan, installed: Mapping[str, str], candidates: Mapping[str, str]) -> Tuple[Drift, ...]:
+    """
+    Where the node no longer is as the plan says, in the plan's order.
+
+    Args:
+        plan: The plan about to be carried out.
+        installed: Versions by `name.arch`; absent: not installed.
+        candidates: The versions the node's package manager would now install, by `name.arch`.
+    """
+    found = []
+    for action in plan.actions:
+        now = installed.get(action.key, "")
+        if now != action.before:
+            found.append(Drift(action.key, "installed", action.before, now))
+        elif action.before != action.after and candidates.get(action.key, "") != action.after:
+            found.append(Drift(action.key, "candidate", action.after, candidates.get(action.key, "")))
+    return tuple(found)
+
+
+def actions_to_json(actions: Sequence[Action]) -> List[List[Any]]:
+    """Actions as JSON arrays: name, arch, before, after, wanted."""
+    return [[action.name, action.arch, action.before, action.after, action.wanted] for action in actions]
+
+
+def actions_from_json(rows: Sequence[Sequence[Any]]) -> Tuple[Action, ...]:
+    """Read what `actions_to_json` wrote; anything else raises MalformedMessage."""
+    if not isinstance(rows, list) or len(rows) > ACTIONS_LIMIT:
+        raise MalformedMessage(f"the actions are no list of at most {ACTIONS_LIMIT} entries")
+    actions = []
+    for row in rows:
+        if not isinstance(row, list) or [type(part) for part in row] != [str, str, str, str, bool]:
+            raise MalformedMessage(f"an action is [name, arch, before, after, wanted], not {row!r}")
+        actions.append(Action(*row))
+    return tuple(actions)
+
+
+def _violations(intent: Intent, resolution: Resolution, manager: Manager) -> List[str]:
+    actions = {action.key: action for action in resolution.actions}
+    found = [f"{key} appears twice" for key in _repeated(action.key for action in resolution.actions)]
+    wanted = {item.key: item for item in intent.wanted}
+    for key, item in wanted.items():
+        action = actions.get(key)
+        if action is None and not resolution.unresolved.get(key):
+            found.append(f"{key} is neither resolved nor explained")
+        elif action is not None and (action.after != item.version or action.before != item.installed):
+            found.append(f"{key} goes from {action.before} to {action.after}")
+    for action in resolution.actions:
+        if action.wanted != (action.key in wanted):
+            found.append(f"{action.key} is not what was wanted")
+        if action.name in intent.blocked:
+            found.append(f"{action.key} is blocked")
+        if action.before and compare(manager.scheme, action.after, action.before) < 0:
+            found.append(f"{action.key} would be downgraded")
+    found.extend(f"{key} was not asked for" for key in sorted(resolution.unresolved) if key not in wanted)
+    return found
+
+
+def _repeated(keys: Any) -> List[str]:
+    seen: Dict[str, int] = {}
+    for key in keys:
+        seen[key] = seen.get(key, 0) + 1
+    return sorted(key for key, count in seen.items() if count > 1)

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The messages between agent and server.
+
+Commands and replies have the shapes of amazon-ssm-agent (spec agent-protocol §6, §8). The patch exchange (design D4) is ours:
+
+    agent                                   server
+    BeginOperation  command, step, system → operation, snapshot, reboot option
+    PutFacts        before, facts         → missing digests | Next.RESOLVE intent | Next.REBOOT | Next.DONE report
+    PutBodies       digest, body …        → (then PutFacts again)
+    PutResolution   closure, reasons      → plan
+    PutFacts        after, facts, reasons → missing digests | Next.REBOOT | Next.DONE report
+
+Every message may be sent again: the server answers a repetition as it answered the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from patchwright.core.errors import MalformedMessage
+from patchwright.core.facts import NodeFacts
+from patchwright.core.plan import Intent, Plan, Resolution, Wanted, actions_from_json, actions_to_json
+
+# History of the agent protocol. Add a line, then raise the number; never edit a line.
+#   1: 2026-11-20: enrolment, long poll, replies, patch exchange
+PROTOCOL_VERSION = 1
+
+MESSAGES_SERVICE = "ec2messages"
+MESSAGES_PREFIX = "EC2WindowsMessageDeliveryService"
+SSM_SERVICE = "ssm"
+SSM_PREFIX = "AmazonSSM"
+PATCHWRIGHT_SERVICE = "patchwright"
+PATCHWRIGHT_PREFIX = "Patchwright"
+
+SEND_COMMAND_TOPIC = "aws.ssm.sendCommand"
+CANCEL_COMMAND_TOPIC = "aws.ssm.cancelCommand"
+PATCH_ACTION = "patchwright:patch"  # the document action that runs a patch operation on our agent
+
+LONG_POLL_SECONDS = 15  # spec agent-protocol §6: under the 20 s after which Amazon's agent gives a poll up
+VISIBILITY_SECONDS = 10
+MAX_REPLANS = 2  # design D4: drift makes a new plan at most twice
+STDOUT_LIMIT = 24_000  # characters (spec §5.5)
+STDERR_LIMIT = 8_000
+TRUNCATED = "--output truncated--"
+REASON_LIMIT = 2_000  # characters of one package's reason
+REASONS_LIMIT = 20_000  # entries
+
+
+class RebootOption(str, Enum):
+    """When an Install restarts the node (spec §3.5)."""
+
+    REBOOT_IF_NEEDED = "RebootIfNeeded"
+    NO_REBOOT = "NoReboot"
+
+
+class Phase(str, Enum):
+    """Which facts a message carries: those an operation starts from, or those it ends with."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Next(str, Enum):
+    """What the node does next."""
+
+    SEND_BODIES = "send-bodies"
+    RESOLVE = "resolve"
+    REBOOT = "reboot"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The answer to BeginOperation."""
+
+    operation_id: str
+    operation: str
+    snapshot_id: str
+    reboot_option: RebootOption
+
+    def to_json(self) -> Dict[str, Any]:
+        """The wire form."""
+        return {
+            "OperationId": self.operation_id,
+            "Operation": self.operation,
+            "SnapshotId": self.snapshot_id,
+            "RebootOption": self.reboot_option.value,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Begun:
+        """Read the wire form; anything else raises MalformedMessage."""
+        with _reading("the answer to BeginOperation"):
+            return cls(
+                _text(data, "OperationId"),
+                _text(data, "Operation"),
+                _text(data, "SnapshotId"),
+                RebootOption(data["RebootOption"]),
+            )
+
+
+@dataclass(frozen=True)
+class FactsMessage:
+    """
+    PutFacts.
+
+    *attempt* counts plans: 0 at first, one more each time drift made a new one necessary; *drift* says what had moved.
+    *failures* by `name.arch`, after an Install: why the node could not do what the plan says. *acted_boot_id* is the boot
+    during which it acted, empty if it did not.
+    """
+
+    operation_id: str
+    phase: Phase
+    facts: NodeFacts
+    attempt: int = 0
+    drift: Tuple[str, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    acted_boot_id: str = ""
+
+    def to_json(self) -> Dict[str, Any]:
+        """The wire form."""
+        return {
+            "OperationId": self.operation_id,
+            "Phase": self.phase.value,
+            "Facts": self.facts.to_json(),
+            "Attempt": self.attempt,
+            "Drift": list(self.drift),
+            "Failures": dict(self.failures),
+            "ActedBootId": self.acted_boot_id,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FactsMessage:
+        """Read the wire form; anything else raises MalformedMessage, unreadable facts MalformedFacts."""
+        with _reading("PutFacts"):
+            return cls(
+                _text(data, "OperationId"),
+                Phase(data["Phase"]),
+                NodeFacts.from_json(data["Facts"]),
+                int(data.get("Attempt", 0)),
+                tuple(str(item)[:REASON_LIMIT] for item in data.get("Drift", [])[:REASONS_LIMIT]),
+                reasons(data.get("Failures", {})),
+                str(data.get("ActedBootId", "")),
+            )
+
+
+@dataclass(frozen=True)
+class Report:
+    """How an operation ended, as the node's step reports it: the text is what a person reads in the command's output."""
+
+    succeeded: bool
+    text: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Directive:
+    """The answer to PutFacts. Only what belongs to *next* is set."""
+
+    next: Next
+    missing: Tuple[str, ...] = ()
+    intent: Optional[Intent] = None
+    report: Optional[Report] = None
+
+    def to_json(self) -> Dict[str, Any]:
+        """The wire form."""
+        data: Dict[str, Any] = {"Next": self.next.value, "Missing": list(self.missing)}
+        if self.intent is not None:
+            data["Intent"] = intent_to_json(self.intent)
+        if self.report is not None:
+            data["Report"] = {
+                "Succeeded": self.report.succeeded,
+                "Text": self.report.text,
+                "Error": self.report.error,
+            }
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Directive:
+        """Read the wire form; anything else raises MalformedMessage."""
+        with _reading("the answer to PutFacts"):
+            report, intent = data.get("Report"), data.get("Intent")
+            return cls(
+                Next(data["Next"]),
+                tuple(str(digest) for digest in data.get("Missing", [])),
+                intent_from_json(intent) if intent is not None else None,
+                Report(bool(report["Succeeded"]), str(report["Text"]), str(report["Error"])) if report else None,
+            )
+
+
+def intent_to_json(intent: Intent) -> Dict[str, Any]:
+    """The wire form of an intent."""
+    return {
+        "Wanted": [[item.name, item.arch, item.installed, item.version] for item in intent.wanted],
+        "Blocked": list(intent.blocked),
+        "DependencyOnly": list(intent.dependency_only),
+    }
+
+
+def intent_from_json(data: Mapping[str, Any]) -> Intent:
+    """Read the wire form of an intent; anything else raises MalformedMessage."""
+    with _reading("the intent"):
+        wanted = tuple(Wanted(str(row[0]), str(row[1]), str(row[2]), str(row[3])) for row in data["Wanted"])
+        return Intent(wanted, _texts(data, "Blocked"), _texts(data, "DependencyOnly"))
+
+
+def resolution_to_json(resolution: Resolution) -> Dict[str, Any]:
+    """The wire form of a resolution."""
+    return {"Actions": actions_to_json(resolution.actions), "Unresolved": dict(resolution.unresolved)}
+
+
+def resolution_from_json(data: Mapping[str, Any]) -> Resolution:
+    """Read the wire form of a resolution; anything else raises MalformedMessage."""
+    with _reading("the resolution"):
+        return Resolution(actions_from_json(data["Actions"]), reasons(data.get("Unresolved", {})))
+
+
+def plan_from_json(data: Mapping[str, Any]) -> Plan:
+    """Read the answer to PutResolution; a plan that is not what its digest names raises MalformedMessage."""
+    with _reading("the plan"):
+        plan = Plan.from_json(data["Plan"])
+        if plan.digest != data["PlanDigest"]:
+            raise MalformedMessage("the plan is not the one its digest {} names".format(data["PlanDigest"]))
+        return plan
+
+
+def reasons(data: Any) -> Dict[str, str]:
+    """A map of texts by `name.arch`, each cut to the limit; anything else raises MalformedMessage."""
+    if not isinstance(data, dict) or len(data) > REASONS_LIMIT:
+        raise MalformedMessage(f"the reasons are no object of at most {REASONS_LIMIT} entries")
+    return {str(key)[:REASON_LIMIT]: str(value)[:REASON_LIMIT] for key, value in data.items()}
+
+
+def message_id(command_id: str, instance_id: str) -> str:
+    """The id of the message that delivers a command to a node (spec agent-protocol §6)."""
+    return f"aws.ssm.{command_id}.{instance_id}"
+
+
+def command_of(message: str) -> str:
+    """The command id inside a message id; anything else raises MalformedMessage."""
+    parts = message.split(".")
+    if len(parts) != 4 or parts[:2] != ["aws", "ssm"]:
+        raise MalformedMessage(f"{message[:120]!r} is no message id of a command")
+    return parts[2]
+
+
+def truncate(text: str, limit: int) -> str:
+    """*text* cut to *limit* characters, the mark that says so included."""
+    return text if len(text) <= limit else text[: limit - len(TRUNCATED)] + TRUNCATED
+
+
+class _reading:  # noqa: N801 - reads as a verb where it stands
+    """Turns what goes wrong while reading a message into one error that names the message."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, (KeyError, TypeError, ValueError, IndexError, AttributeError)):
+            raise MalformedMessage(f"{self.what} cannot be read: {error!r}") from None
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    value = data[name]
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name} is no text")
+    return value
+
+
+def _texts(data: Mapping[str, Any], name: str) -> Tuple[str, ...]:
+    value: List[Any] = data.get(name, [])
+    return tuple(str(item) for item in value)
