@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import ast
 import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
