@@ -1,2 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ground: database, migrations, leases, blobs, clock, identifiers."""
+"""
+Ground: database, migrations, leases, blobs, clock, identifiers.
+
+The door. Importing it imports neither a PostgreSQL driver nor SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from patchwright.server.infra.blobs import Blobs, DirectoryBlobs
+from patchwright.server.infra.clock import Clock, SystemClock, backoff, today
+from patchwright.server.infra.counters import Counters
+from patchwright.server.infra.database import Database, open_database
+from patchwright.server.infra.errors import (
+    BlobDamaged,
+    BlobNotFound,
+    BlobTooLarge,
+    CheckViolation,
+    ConstraintViolation,
+    ForeignKeyViolation,
+    InfraError,
+    SchemaTooNew,
+    StatementRefused,
+    Unavailable,
+    UniqueViolation,
+    UnknownDatabase,
+)
+from patchwright.server.infra.identifiers import new_id, new_uuid
+from patchwright.server.infra.statement import Row, Statement, UnitOfWork, placeholders, sql, sql_each
+
+__all__ = [
+    "BlobDamaged",
+    "BlobNotFound",
+    "BlobTooLarge",
+    "Blobs",
+    "CheckViolation",
+    "Clock",
+    "ConstraintViolation",
+    "Counters",
+    "Database",
+    "DirectoryBlobs",
+    "ForeignKeyViolation",
+    "InfraError",
+    "Row",
+    "SchemaTooNew",
+    "Statement",
+    "StatementRefused",
+    "SystemClock",
+    "Unavailable",
+    "UniqueViolation",
+    "UnitOfWork",
+    "UnknownDatabase",
+    "backoff",
+    "new_id",
+    "new_uuid",
+    "open_database",
+    "placeholders",
+    "sql",
+    "sql_each",
+    "today",
+]
