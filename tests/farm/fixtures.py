@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Pytest fixtures: `farm` (one per test process), `debrepo` and `new_node` (per test).
+
+A folder of tests gets them by `from farm.fixtures import debrepo, farm, new_node` in its conftest.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from . import DebRepo, Farm, FarmUnavailable, Node
+
+
+def required() -> bool:
+    """Whether a machine without a farm is an error: in CI, and where PATCHWRIGHT_REQUIRE_FARM is set."""
+    return os.environ.get("CI", "").lower() in {"true", "1"} or os.environ.get("PATCHWRIGHT_REQUIRE_FARM") == "1"
+
+
+@pytest.fixture(scope="session")
+def farm() -> Iterator[Farm]:
+    """The farm of this test process; skips, or fails where it is required, when the machine cannot run one."""
+    try:
+        made = Farm()
+    except FarmUnavailable as error:
+        if required():
+            pytest.fail(f"NO TEST FARM, and it is required here: {error}", pytrace=False)
+        pytest.skip(f"NO TEST FARM: {error}")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def debrepo(farm: Farm) -> Iterator[DebRepo]:
+    """An empty archive of this test."""
+    repo = farm.debrepo()
+    yield repo
+    repo.close()
+
+
+@pytest.fixture
+def new_node(farm: Farm) -> Iterator[Callable[..., Node]]:
+    """Makes nodes (arguments as for `Farm.node`) that are destroyed when the test ends."""
+    nodes: list[Node] = []
+
+    def make(*args: object, **kwargs: object) -> Node:
+        nodes.append(farm.node(*args, **kwargs))  # type: ignore[arg-type]
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy()

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node: a booted Debian with its own init, package database, address and boot id, over a cached root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from . import inside, roots
+from .cgroup import Cgroup
+from .commands import CLEAN_ENV, FarmError, Result, Timeout, host, until
+from .inside import Process
+from .machine import Tool
+from .net import Link
+
+MACHINE = "pwfarm-"  # every name the host could see begins so
+# nspawn's lock and exchange files stay in a mount namespace of its own; on the host a killed nspawn would leave them.
+PRIVATE_RUN = (
+    "unshare", "--mount", "sh", "-c",
+    'mkdir -p /run/systemd/nspawn && mount -t tmpfs pwfarm /run/systemd/nspawn && exec "$@"', "private-run",
+)  # fmt: skip
+REBOOTED = 133  # nspawn's code when the node asked for a reboot
+SIGRTMIN = signal.SIGRTMIN
+POWEROFF, REBOOT = SIGRTMIN + 4, SIGRTMIN + 5  # what systemd as init does on these signals
+
+
+class Node:
+    """
+    One node. Made by `Farm.node`, already booted.
+
+    A reboot from inside (`systemctl reboot`) brings it back by itself, with a new boot id; `boots` counts.
+
+    Attributes:
+        name: Its host name.
+        address: Its address in the LAN.
+        boots: How often it has been started.
+        console: What its console printed, a file of the host.
+    """
+
+    def __init__(
+        self, name: str, *, folder: Path, overlay: roots.Overlay, link: Link, cgroup: Cgroup, nspawn: Tool
+    ) -> None:
+        self.name = name
+        self.address = link.address
+        self.boots = 0
+        self.console = folder / "console.log"
+        self._folder = folder
+        self._overlay = overlay
+        self._link = link
+        self._cgroup = cgroup
+        self._tool = nspawn
+        self._spawned = 0
+        self._wanted = False
+        self._destroyed = False
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._keeper: threading.Thread | None = None
+        self._lock = threading.RLock()
+
+    # -------------------------------------------------------------------------------------------------- life cycle
+
+    def prepare(self) -> None:
+        """Mount the root and give it its identity; once, before the first start."""
+        self._cgroup.make()
+        self._overlay.mount()
+        self._link.make()
+        own = {
+            "/etc/hostname": f"{self.name}\n",
+            "/etc/hosts": f"127.0.0.1 localhost\n{self.address} {self.name}\n",
+            "/etc/machine-id": f"{uuid.uuid4().hex}\n",
+        }
+        for path, content in own.items():
+            roots.write_below(self._overlay.root, path, content)
+
+    def start(self, *, wait: bool = True) -> None:
+        """Switch it on; with *wait*, return when it has booted."""
+        with self._lock:
+            if self._destroyed or self._wanted:
+                raise FarmError(f"{self.name} is {'destroyed' if self._destroyed else 'running'}")
+            self._wanted = True
+            self._launch()
+            self._keeper = threading.Thread(target=self._keep, name=f"farm-{self.name}", daemon=True)
+            self._keeper.start()
+        if wait:
+            self.wait_running()
+
+    def wait_running(self, timeout: float = 60, *, boots: int = 0) -> str:
+        """
+        Wait until its systemd has finished starting.
+
+        Args:
+            timeout: Seconds.
+            boots: At least this many starts must have happened: `wait_running(boots=n.boots + 1)` waits for a reboot.
+
+        Returns:
+            `running`, or `degraded` when a unit failed.
+        """
+
+        def state() -> str:
+            if self.boots < boots or self._init() is None:
+                return ""
+            try:
+                answer = self.run(["systemctl", "is-system-running"], check=False, timeout=10).stdout.strip()
+            except FarmError:  # it went away in between
+                return ""
+            return answer if answer in {"running", "degraded"} else ""
+
+        try:
+            return until(state, what=f"{self.name} to run", timeout=timeout)
+        except Timeout as error:
+            raise Timeout(f"{error}; its console said:\n{self.console.read_text(errors='replace')[-3000:]}") from None
+
+    def reboot(self, *, timeout: float = 60) -> None:
+        """Ask its init for an orderly reboot and wait until it runs again."""
+        before = self.boots
+        self._signal(REBOOT)
+        self.wait_running(timeout, boots=before + 1)
+
+    def poweroff(self, *, timeout: float = 60) -> None:
+        """Shut it down in order; `start` switches it on again."""
+        with self._lock:
+            self._wanted = False
+        self._signal(POWEROFF)
+        self._ended(timeout)
+
+    def crash(self) -> None:
+        """Cut its power: every process dies at once, files stay as they are; `start` switches it on again."""
+        with self._lock:
+            self._wanted = False
+        init = self._init()
+        if init is not None:  # first: the rest of the pid namespace dies with it
+            os.kill(init, signal.SIGKILL)
+        self._cgroup.kill()
+        self._ended(30)
+
+    def destroy(self) -> None:
+        """End it and delete all it had; harmless when done twice."""
+        if self._destroyed:
+            return
+        self.crash()
+        self._destroyed = True
+        self._cgroup.remove()
+        self._overlay.unmount()
+        self._link.drop()
+        shutil.rmtree(self._folder)
+
+    @property
+    def running(self) -> bool:
+        """Whether it is switched on (booting counts)."""
+        return self._nspawn is not None and self._nspawn.poll() is None
+
+    def boot_id(self) -> str:
+        """The kernel's identifier of this boot, as programs in the node read it."""
+        return self.read("/proc/sys/kernel/random/boot_id").strip()
+
+    def partition(self) -> None:
+        """Cut it off the LAN: packets vanish, open connections hang."""
+        self._link.cut()
+
+    def heal(self) -> None:
+        """End the partition."""
+        self._link.heal()
+
+    # ------------------------------------------------------------------------------------------- commands and files
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str | None = None,  # noqa: A002 - as in subprocess
+        check: bool = True,
+        timeout: float = 60,
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        """
+        Run a command in the booted node as root and wait for its end.
+
+        It has the node's namespaces, control group and capabilities, DEBIAN_FRONTEND=noninteractive and *env*, and
+        nothing of the test's environment.
+
+        Raises:
+            CommandFailed: The code is not 0 and *check* is true.
+            Timeout: It did not end; all it started has been killed.
+            FarmError: The node is not running.
+        """
+        command, group = inside.enter(self._require_init(), self._cgroup, argv, env)
+        result = inside.run(command, argv=argv, cgroup=self._cgroup, group=group, stdin=input, timeout=timeout)
+        return inside.checked(result) if check else result
+
+    def spawn(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: Path | None = None
+    ) -> Process:
+        """Start a command in the booted node and return at once; it ends with the node at the latest."""
+        command, group = inside.enter(self._require_init(), self._cgroup, argv, env)
+        self._spawned += 1
+        return Process(argv, command, self._cgroup, group, log or self._folder / f"spawn-{self._spawned}.log")
+
+    def unit(
+        self,
+        name: str,
+        exec_start: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        restart: str = "no",
+        lines: str = "",
+    ) -> None:
+        """
+        Install, enable and start a service of the node's systemd; it comes back after reboots and crashes.
+
+        Args:
+            name: Without `.service`.
+            exec_start: Command line as systemd reads it; the program as an absolute path.
+            env: Its variables; it has nothing else, not even DEBIAN_FRONTEND.
+            restart: systemd's `Restart=`.
+            lines: More lines of its [Service] section.
+        """
+        variables = "".join(f'Environment="{key}={value}"\n' for key, value in (env or {}).items())
+        self.write(
+            f"/etc/systemd/system/{name}.service",
+            f"[Unit]\nDescription={name} under test\n\n[Service]\nExecStart={exec_start}\nRestart={restart}\n"
+            f"{variables}{lines}\n[Install]\nWantedBy=multi-user.target\n",
+        )
+        self.run(["systemctl", "daemon-reload"])
+        self.run(["systemctl", "enable", "--quiet", "--now", f"{name}.service"])
+
+    def journal(self, unit: str) -> str:
+        """What a unit has written in this boot."""
+        return self.run(["journalctl", "--no-pager", "--output=cat", f"--unit={unit}"]).stdout
+
+    def read(self, path: str) -> str:
+        """The text of a file, as the booted node sees it."""
+        return self.run(["cat", path]).stdout
+
+    def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
+        """Write a file in the booted node; directories on the way are made."""
+        script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"'
+        self.run(["sh", "-c", script, "write", path, f"{mode:o}"], input=text)
+
+    def push(self, source: Path, path: str, *, mode: int = 0o755) -> None:
+        """Copy a file of the host, of any size and content, to *path* of the node, booted or not."""
+        target = f"/root/.push-{uuid.uuid4().hex}"
+        if self.running:
+            roots.write_below(self._overlay.root, target, source.read_bytes())
+            script = 'mkdir -p "$(dirname "$2")" && mv "$1" "$2" && chmod "$3" "$2"'
+            self.run(["sh", "-c", script, "push", target, path, f"{mode:o}"])
+        else:
+            roots.write_below(self._overlay.root, path, source.read_bytes())
+            (self._overlay.root / path.lstrip("/")).chmod(mode)
+
+    def installed(self) -> dict[str, tuple[str, str]]:
+        """
+        The package database, read from outside, whether the node runs or not.
+
+        Returns:
+            `name.arch` → (version, dpkg's abbreviation of desired and actual state: `ii` fine, `iF` failed to
+            configure, `iU` unpacked only, `hi` held).
+        """
+        form = "${Package}.${Architecture}\t${Version}\t${db:Status-Abbrev}\n"
+        answer = host(["dpkg-query", f"--admindir={self._overlay.root}/var/lib/dpkg", "-W", "-f", form])
+        rows = (line.split("\t") for line in answer.lines)
+        return {name: (version, state.strip()) for name, version, state in rows}
+
+    # ---------------------------------------------------------------------------------------------------- machinery
+
+    def _launch(self) -> None:
+        command = [
+            *PRIVATE_RUN,
+            *self._tool.argv,
+            "--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe",
+            f"--directory={self._overlay.root}", f"--machine={MACHINE}{self._cgroup.farm}-{self.name}", f"--hostname={self.name}",
+            "--resolv-conf=off", "--timezone=off", "--link-journal=no",
+            f"--network-namespace-path={self._link.namespace}",
+        ]  # fmt: skip
+        with self.console.open("ab") as console:
+            self._nspawn = subprocess.Popen(
+                self._cgroup.entering(command),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env={**CLEAN_ENV, **self._tool.env},
+                start_new_session=True,  # ^C in the test run is for the tests
+            )
+        self.boots += 1
+
+    def _keep(self) -> None:
+        """Start it again whenever it asks for that; runs in a thread of its own."""
+        while True:
+            process = self._nspawn
+            code = process.wait() if process else 0
+            with self._lock:
+                if code != REBOOTED or not self._wanted:
+                    self._wanted = False
+                    return
+                self._cgroup.kill()
+                self._launch()
+
+    def _init(self) -> int | None:
+        """Host pid of the node's init once it is systemd, else None."""
+        for pid in self._cgroup.pids():
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+            if fields["Name"] == "systemd" and fields["NSpid"].split()[1:] == ["1"]:
+                return pid
+        return None
+
+    def _require_init(self) -> int:
+        init = self._init()
+        if init is None:
+            raise FarmError(f"{self.name} is not running")
+        return init
+
+    def _signal(self, sig: int) -> None:
+        os.kill(self._require_init(), sig)
+
+    def _ended(self, timeout: float) -> None:
+        if self._nspawn is None:
+            return
+        try:
+            self._nspawn.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Timeout(f"{self.name} did not end within {timeout} s") from None
+        if self._keeper is not None:
+            self._keeper.join()
+        self._cgroup.kill()

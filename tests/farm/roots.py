@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What nodes are made of: cached base roots, layers baked on top of them, overlay mounts."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import machine
+from .commands import CLEAN_ENV, host
+
+# Full python3: python3-minimal has neither json nor http. gpgv: apt's, named for suites where apt no longer needs it.
+INCLUDE = ("systemd-sysv", "dbus", "ca-certificates", "python3", "gpgv")
+
+# They would touch the package manager or the network behind a test's back, or only cost boot time.
+MASKED = (
+    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
+    "e2scrub_reap.service", "systemd-timesyncd.service", "systemd-networkd.service", "systemd-resolved.service",
+    "systemd-firstboot.service", "console-getty.service", "getty.target", "systemd-update-utmp-runlevel.service",
+)  # fmt: skip
+RECIPE = "2"  # part of the cache key: raise it when `_build` or `_finish` changes
+
+
+def base(cache: Path, kind: str) -> Path:
+    """
+    The root directory of a release, from the cache or freshly made (about 20 s) from the machine's own archive.
+
+    Only the release's own suite goes in, so that genuine security updates are outstanding.
+
+    Args:
+        kind: `deb11`, `deb12` or `deb13`.
+    """
+    codename = machine.SUITES[kind]
+    key = hashlib.sha256(repr((RECIPE, codename, INCLUDE, MASKED, machine.architecture())).encode()).hexdigest()[:12]
+    root = cache / "roots" / f"{codename}-{key}"
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with (root.parent / f".{root.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes build it once
+        if not root.is_dir():
+            building = root.with_name(f".{root.name}.building")
+            shutil.rmtree(building, ignore_errors=True)
+            _build(cache, codename, building)
+            _finish(building)
+            building.rename(root)
+    return root
+
+
+def _build(cache: Path, codename: str, target: Path) -> None:
+    source = next(s for s in machine.sources(codename) if s.suite == codename)
+    tool = machine.mmdebstrap(cache)
+    options = [
+        "--quiet",
+        "--mode=root",
+        "--variant=minbase",
+        "--include=" + ",".join(INCLUDE),
+        '--aptopt=Acquire::Languages "none"',
+        *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man")),
+        "--dpkgopt=path-include=/usr/share/doc/*/changelog.*",
+        "--dpkgopt=force-unsafe-io",
+    ]
+    mirror = f"deb {source.uri} {codename} {' '.join(source.components)}"
+    host([*tool.argv, *options, codename, str(target), mirror], env=tool.env, timeout=600)
+
+
+def _finish(root: Path) -> None:
+    """Make a root that any node can start from: no archive, no name server (a dead one costs 10 s a call), no noise."""
+    for name in ("sources.list", "sources.list.d/debian.sources"):
+        (root / "etc/apt" / name).unlink(missing_ok=True)
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    (root / "etc/resolv.conf").write_text("")
+    (root / "etc/machine-id").unlink(missing_ok=True)
+    for unit in MASKED:
+        link = root / "etc/systemd/system" / unit
+        link.unlink(missing_ok=True)
+        link.symlink_to("/dev/null")
+
+
+class Overlay:
+    """A writable root: read-only layers below, changes in `upper`, the whole at `root`."""
+
+    def __init__(self, folder: Path, lowers: Sequence[Path]) -> None:
+        """*lowers*: topmost first."""
+        self.upper = folder / "upper"
+        self.root = folder / "root"
+        self._work = folder / "work"
+        self._lowers = list(lowers)
+
+    def mount(self) -> None:
+        """Make and mount it."""
+        for path in (self.upper, self.root, self._work):
+            path.mkdir(parents=True, exist_ok=True)
+        options = f"lowerdir={':'.join(map(str, self._lowers))},upperdir={self.upper},workdir={self._work}"
+        host(["mount", "-t", "overlay", "-o", options, "pwfarm", str(self.root)])
+
+    def unmount(self) -> None:
+        """Unmount it; the changes stay in `upper`."""
+        host(["umount", str(self.root)])
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount whatever is mounted below *folder*, innermost first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in sorted((p for p in points if Path(p).is_relative_to(folder)), key=len, reverse=True):
+        host(["umount", "--lazy", point], check=False)
+
+
+def in_root(root: Path, argv: Sequence[str], *, namespace: Path, timeout: float = 120) -> None:
+    """
+    Run a command in a root that is not booted, with the network of *namespace* and processes of its own.
+
+    It cannot set the clock, reboot, load modules or reach devices: those capabilities are dropped.
+    """
+    drop = "-sys_time,-sys_boot,-sys_module,-sys_rawio"
+    host(
+        [
+            "nsenter", f"--net={namespace}",
+            "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", f"--root={root}", "--mount-proc",
+            "setpriv", f"--bounding-set={drop}", "--inh-caps=-all", "--no-new-privs",
+            "env", "-i", *(f"{key}={value}" for key, value in CLEAN_ENV.items()),
+            *argv,
+        ],
+        timeout=timeout,
+    )  # fmt: skip
+
+
+def write_below(root: Path, path: str, text: str | bytes) -> None:
+    """Write a file of a root that is not running; directories on the way are made, links are not followed."""
+    target = root / path.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{path} leaves the root")
+    if target.is_symlink():
+        target.unlink()
+    target.write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+def free_bytes(folder: Path) -> int:
+    """Room left where *folder* is."""
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
