@@ -1,2 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The AWS wire: endpoint, protocol, signatures, errors, paging. The only package that knows botocore."""
+"""
+The AWS wire: endpoint, protocol, signatures, errors, paging. The only package that knows botocore.
+
+    models = load_models(strict=False)                 service models: botocore's and ours; strict in tests
+    Endpoint(operations, models=, lookup=, clock=,     a plain ASGI application for `POST /`
+             errors=, audience=, limits=, log=)
+        operations   {"AmazonSSM.SendCommand": handler}; async handler(caller: Caller, request: dict) -> dict
+        lookup       async lookup(access_key_id) -> Credential | None
+        errors       {RoomError: "AwsErrorCode"}; the most specific class wins
+        audience     {"AmazonSSM.X" or "AmazonSSM": USER | NODE | ANY | ANONYMOUS}; default AUDIENCE
+        limits       Limits(body, bulk, inflated, anonymous, seconds, by_target)
+    raise ApiError(code, message, status=, members=)   or validation(text), access_denied(text), serialization(text)
+    pager = Pager(key, models)                         pager.cursor(caller, request); pager.token(caller, request, cursor)
+    Verifier(lookup, now)                              SigV4 for what is not `POST /` (channels): claim(), then verify()
+    signing_key(secret, date, region, service)         for callers that sign themselves
+
+Requests reach handlers as plain dicts: members by name, absent where null, timestamps as epoch seconds (float), blobs as
+bytes, validated against the model. Answers go back the same way; None is left out.
+"""
+
+from __future__ import annotations
+
+from .caller import Caller, Handler
+from .endpoint import Endpoint, Limits
+from .errors import ApiError, WireMismatch, access_denied, serialization, unrecognized_client, validation
+from .paging import Pager
+from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
+from .sigv4 import Claim, Credential, Lookup, Verifier, fold_headers, signing_key
+
+__all__ = [
+    "ANONYMOUS",
+    "ANY",
+    "AUDIENCE",
+    "NODE",
+    "USER",
+    "ApiError",
+    "Caller",
+    "Claim",
+    "Credential",
+    "Endpoint",
+    "Handler",
+    "Limits",
+    "Lookup",
+    "Models",
+    "Pager",
+    "Service",
+    "Verifier",
+    "WireMismatch",
+    "access_denied",
+    "fold_headers",
+    "load_models",
+    "serialization",
+    "signing_key",
+    "unrecognized_client",
+    "validation",
+]

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who calls, and what for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """
+    The verified author of a request.
+
+    *kind* is "user", "node" or "anonymous"; *principal* is an ARN. An anonymous caller has neither account nor region.
+    *region* is the one the request was signed for. *target* is the operation, as in `AmazonSSM.SendCommand`.
+    *source_ip* is the peer's address.
+    """
+
+    account: str
+    region: str
+    principal: str
+    kind: str
+    instance_id: str | None
+    request_id: str
+    source_ip: str
+    target: str
+    access_key_id: str = ""
+
+
+# What serves one operation: the request's members in, the answer's out. Refuses by raising.
+Handler = Callable[[Caller, dict[str, Any]], Awaitable[dict[str, Any]]]

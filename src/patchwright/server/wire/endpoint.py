@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one door clients knock at: `POST /` with an X-Amz-Target. A plain ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from patchwright.server.infra import Clock, new_uuid
+
+from .body import Disconnected, Receive, inflate, read_body
+from .caller import Caller, Handler
+from .errors import ApiError, WireMismatch, access_denied, serialization
+from .protocol import Operation
+from .services import ANONYMOUS, ANY, AUDIENCE, Models, Service
+from .sigv4 import Claim, Lookup, Verifier, fold_headers
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_CONTENT_TYPE = (b"content-type", b"application/x-amz-json-1.1")
+_OFFLOAD_HASH = 1024 * 1024  # bytes from which hashing, and
+_OFFLOAD_INFLATE = 64 * 1024  # bytes from which inflating, would hold up the event loop
+_CLIENT_GONE = 499  # in the log only
+_LONGEST_TARGET = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How much a request may carry, in bytes as sent, and how long its body may take.
+
+    *bulk* is for services that accept gzip; *inflated* is what such a body may become. *by_target* wins over the rest.
+    """
+
+    body: int = 1024 * 1024
+    bulk: int = 16 * 1024 * 1024
+    inflated: int = 64 * 1024 * 1024
+    anonymous: int = 64 * 1024
+    seconds: float = 30.0
+    by_target: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where a target leads."""
+
+    service: Service
+    operation: Operation
+    handler: Handler | None
+    audience: str
+    limit: int
+
+
+@dataclass(slots=True)
+class _Call:
+    """What the log line of a request says."""
+
+    request_id: str
+    started: float
+    target: str = ""
+    account: str = ""
+    principal: str = ""
+    status: int = 200
+    error: str | None = None
+    unexpected: BaseException | None = None
+
+
+class Endpoint:
+    """
+    Serves *operations*, by target (`"AmazonSSM.SendCommand"`), to callers who sign with keys that *lookup* knows.
+
+    *errors* maps the rooms' errors to AWS's codes; the most specific class wins, the message is the error's own.
+    *audience* says who may call what: "user", "node", "any" or "anonymous", by target or by prefix. *log* is a
+    structlog logger: one line per request, never a body or a secret. Raises WireMismatch for an operation without model.
+    """
+
+    def __init__(
+        self,
+        operations: Mapping[str, Handler],
+        *,
+        models: Models,
+        lookup: Lookup,
+        clock: Clock,
+        errors: Mapping[type[Exception], str] = MappingProxyType({}),
+        audience: Mapping[str, str] = AUDIENCE,
+        limits: Limits | None = None,
+        log: Any = None,
+    ) -> None:
+        unmodelled = sorted(target for target in operations if models.operation(target) is None)
+        if unmodelled:
+            raise WireMismatch(f"no service model has the operations {', '.join(unmodelled)}")
+        self._operations = operations
+        self._models = models
+        self._verifier = Verifier(lookup, clock.now)
+        self._clock = clock
+        self._errors = errors
+        self._audience = audience
+        self._limits = limits or Limits()
+        self._log = structlog.get_logger("patchwright.wire") if log is None else log
+        self._routes: dict[str, _Route] = {}
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI, scope type `http`)."""
+        if scope["type"] != "http":
+            raise NotImplementedError(f"the endpoint does not speak {scope['type']}")
+        call = _Call(new_uuid(), self._clock.monotonic())
+        try:
+            body = await self._answer(scope, receive, call)
+            await _respond(send, call, body)
+        except Disconnected:
+            call.status, call.error = _CLIENT_GONE, "Disconnected"
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises, the client gets an answer and the log a line
+            refusal = self._refusal(error, call)
+            call.status, call.error = refusal.status, refusal.code
+            await _respond(send, call, refusal.body())
+        finally:
+            self._write_line(call)
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, call: _Call) -> bytes:
+        _check_address(scope)
+        headers = fold_headers(scope["headers"])
+        route = self._route(headers, call)
+        claim = None
+        if route.audience != ANONYMOUS:
+            _refuse_presigned(scope, headers)
+            claim = await self._verifier.claim(headers, service=route.service.signing_name)
+        body = await read_body(receive, headers, limit=route.limit, seconds=self._limits.seconds)
+        if claim is not None:
+            await self._verify(claim, headers, body, scope)
+        caller = _caller(claim, call, scope)
+        _check_audience(route, caller)
+        if route.handler is None:
+            raise ApiError("UnsupportedOperationException", f"Patchwright does not serve {call.target} yet.")
+        request = route.operation.parse(await self._content(route, headers, body))
+        return route.operation.serialize(await route.handler(caller, request))
+
+    def _route(self, headers: Mapping[bytes, bytes], call: _Call) -> _Route:
+        target = headers.get(b"x-amz-target", b"").decode("latin-1")
+        call.target = target[:_LONGEST_TARGET]
+        found = self._routes.get(target)
+        if found is not None:
+            return found
+        prefix = target.partition(".")[0]
+        service, operation = self._models.service(prefix), self._models.operation(target)
+        if service is None or operation is None:
+            raise ApiError("UnknownOperationException", f"There is no operation '{call.target}'.")
+        audience = self._audience.get(target) or self._audience.get(prefix, "user")
+        limits = self._limits
+        limit = limits.anonymous if audience == ANONYMOUS else limits.bulk if service.accepts_gzip else limits.body
+        found = _Route(service, operation, self._operations.get(target), audience, limits.by_target.get(target, limit))
+        self._routes[target] = found
+        return found
+
+    async def _verify(
+        self, claim: Claim, headers: Mapping[bytes, bytes], body: bytes, scope: MutableMapping[str, Any]
+    ) -> None:
+        query = scope.get("query_string", b"").decode("latin-1")
+        if len(body) < _OFFLOAD_HASH:
+            self._verifier.verify(claim, headers, body, query=query)
+        else:
+            await asyncio.to_thread(self._verifier.verify, claim, headers, body, query=query)
+
+    async def _content(self, route: _Route, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
+        encoding = headers.get(b"content-encoding", b"identity").lower()
+        if encoding == b"identity":
+            return body
+        if encoding != b"gzip" or not route.service.accepts_gzip or route.audience == ANONYMOUS:
+            raise serialization("This Content-Encoding is not accepted here.")
+        if len(body) < _OFFLOAD_INFLATE:
+            return inflate(body, limit=self._limits.inflated)
+        return await asyncio.to_thread(inflate, body, limit=self._limits.inflated)
+
+    def _refusal(self, error: Exception, call: _Call) -> ApiError:
+        """What the client is told about *error*."""
+        if isinstance(error, ApiError):
+            return error
+        for kind in type(error).__mro__:
+            code = self._errors.get(kind)
+            if code is not None:
+                return ApiError(code, str(error))
+        call.unexpected = error
+        return ApiError("InternalServerError", f"The server failed to answer. The request id is {call.request_id}.")
+
+    def _write_line(self, call: _Call) -> None:
+        line = {
+            "request_id": call.request_id,
+            "target": call.target,
+            "account": call.account,
+            "principal": call.principal,
+            "status": call.status,
+            "error": call.error,
+            "ms": round((self._clock.monotonic() - call.started) * 1000, 3),
+        }
+        if call.unexpected is None:
+            self._log.info("call", **line)
+        else:
+            self._log.error("call", **line, exc_info=call.unexpected)
+
+
+def _check_address(scope: Mapping[str, Any]) -> None:
+    if scope["path"] not in {"", "/"}:
+        raise ApiError("NotFoundException", "There is nothing here. The API is at '/'.")
+    if scope["method"] != "POST":
+        raise ApiError("MethodNotAllowedException", "Operations are called with POST.")
+
+
+def _refuse_presigned(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> None:
+    if b"authorization" not in headers and b"x-amz-signature" in scope.get("query_string", b"").lower():
+        raise ApiError(
+            "MissingAuthenticationTokenException",
+            "Presigned requests are not accepted here; send an Authorization header.",
+        )
+
+
+def _caller(claim: Claim | None, call: _Call, scope: Mapping[str, Any]) -> Caller:
+    """Who calls, now that it is proved; noted for the log as well."""
+    source_ip = (scope.get("client") or ("",))[0]
+    if claim is None:
+        return Caller("", "", "anonymous", "anonymous", None, call.request_id, source_ip, call.target)
+    owner = claim.credential
+    call.account, call.principal = owner.account, owner.principal
+    return Caller(
+        account=owner.account,
+        region=claim.region,
+        principal=owner.principal,
+        kind=owner.kind,
+        instance_id=owner.instance_id,
+        request_id=call.request_id,
+        source_ip=source_ip,
+        target=call.target,
+        access_key_id=owner.access_key_id,
+    )
+
+
+def _check_audience(route: _Route, caller: Caller) -> None:
+    if route.audience not in {ANY, caller.kind}:
+        raise access_denied(
+            f"{caller.principal} is not authorized to perform {caller.target}: it is for {route.audience}s."
+        )
+
+
+async def _respond(send: Send, call: _Call, body: bytes) -> None:
+    headers = [
+        _CONTENT_TYPE,
+        (b"x-amzn-requestid", call.request_id.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if call.error is not None:
+        headers.append((b"x-amzn-errortype", call.error.encode()))
+    if call.status == 405:
+        headers.append((b"allow", b"POST"))
+    if call.status in {408, 413}:
+        headers.append((b"connection", b"close"))  # the rest of the body is not worth reading
+    await send({"type": "http.response.start", "status": call.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
