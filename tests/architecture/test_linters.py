@@ -39,7 +39,7 @@ def ignores_without_reason(pyproject: str) -> list[str]:
     """Lines of ruff's `ignore` that turn a rule off and do not say why."""
     inside, found = False, []
     for line in pyproject.splitlines():
-        if line.startswith("ignore = [") or (line.startswith('"') and "= [" in line):
+        if line.startswith("ignore = [") or ('**" = [' in line or '.py" = [' in line):
             inside = True
             if line.rstrip().endswith("["):
                 continue
