@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def imports(module: Module) -> Iterator[Import]:
 
 def project_files(root: Path) -> list[Path]:
     """The files that belong to the project: what git knows or would add; without git, everything but what tools leave."""
-    if (root / ".git").exists():
+    if (root / ".git").exists() and shutil.which("git"):
         answer = subprocess.run(
             ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=root,
