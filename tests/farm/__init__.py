@@ -6,8 +6,9 @@ from __future__ import annotations
 from .commands import CommandFailed, FarmError, FarmUnavailable, Result, Timeout, until
 from .debfile import Deb
 from .debrepo import DebRepo
-from .farm import Farm, sweep
+from .farm import Farm
 from .inside import Process
+from .life import sweep
 from .node import Node
 
 __all__ = [

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from .commands import until
@@ -62,7 +63,7 @@ class Cgroup:
         self.kill()
         for path in self.paths:
             for folder in reversed(_folders(path)):
-                until(lambda folder=folder: _removed(folder), what=f"an empty {folder}")
+                until(partial(_removed, folder), what=f"an empty {folder}")
             with contextlib.suppress(OSError):  # other farms are there
                 path.parent.rmdir()
 

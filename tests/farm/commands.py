@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -118,8 +117,3 @@ def until(condition: Callable[[], T], *, what: str, timeout: float = 30, every: 
         if time.monotonic() > deadline:
             raise Timeout(f"waited {timeout} s in vain for {what}")
         time.sleep(every)
-
-
-def is_root() -> bool:
-    """Whether this process may make namespaces and mounts at all."""
-    return os.geteuid() == 0

@@ -9,9 +9,8 @@ import io
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Union
 
-Content = Union[str, bytes]
+Content = str | bytes
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -13,16 +11,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import cgroup, machine, net, roots
+from . import cgroup, life, machine, net, roots
 from .commands import FarmError, FarmUnavailable, host
 from .debrepo import KEYRING, DebRepo
 from .mirror import Mirror
 from .node import Node
 from .relay import Relay
-
-LIFE = Path("/var/tmp/pwfarm")  # where farms live: a folder each, locked while its process does
-WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
-WATCHES_WANTED = 1024  # 128, the kernel's default, stops at about the thirtieth node
 
 
 class Farm:
@@ -52,13 +46,19 @@ class Farm:
         self._nodes: list[Node] = []
         self._closers: list[DebRepo | Mirror | Relay] = []
         self._making = threading.Lock()
-        self._lock_file, self._folder = _claim()
-        self._watches = _raise_watches()
+        self._claim = life.Claim()
+        self._folder = self._claim.folder
         try:
             self._lan = net.Lan(self._folder / "net")
+            _try_overlay(self._folder / "probe")
         except FarmError as error:
             self.close()
-            raise FarmUnavailable(f"network namespaces do not work here: {error}") from error
+            raise FarmUnavailable(f"this machine's kernel or container does not allow a farm: {error}") from error
+
+    @property
+    def number(self) -> str:
+        """Which farm of this machine it is; its folder and control group are named so."""
+        return self._folder.name
 
     # ------------------------------------------------------------------------------------------------- what it makes
 
@@ -185,73 +185,13 @@ class Farm:
             node.destroy()
         for closer in self._closers:
             closer.close()
-        _sweep(self._folder)
-        if self._watches:
-            WATCHES.write_text(self._watches)
-        (LIFE / f"{self._folder.name}.lock").unlink(missing_ok=True)
-        os.close(self._lock_file)
-        for shared in (LIFE, Path("/run/systemd/nspawn")):
-            with contextlib.suppress(OSError):  # others use it too
-                shared.rmdir()
+        self._claim.release()
 
 
 def default_cache() -> Path:
     """`$XDG_CACHE_HOME/patchwright-tests`, else below ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "patchwright-tests"
-
-
-def sweep() -> list[str]:
-    """Take away what farms of dead processes left behind; the ids of those found."""
-    found = []
-    for file in sorted(LIFE.glob("*.lock")):
-        lock = _try_lock(file)
-        if lock is None:
-            continue
-        folder = LIFE / file.stem
-        if folder.is_dir():
-            found.append(folder.name)
-            _sweep(folder)
-        file.unlink(missing_ok=True)
-        os.close(lock)
-    return found
-
-
-def _claim() -> tuple[int, Path]:
-    """Sweep what is dead, then take the smallest free id: its lock and its empty folder."""
-    LIFE.mkdir(mode=0o700, exist_ok=True)
-    if LIFE.is_symlink() or LIFE.stat().st_uid != 0:
-        raise FarmUnavailable(f"{LIFE} belongs to somebody else")
-    sweep()
-    for number in range(1, 1000):
-        lock = _try_lock(LIFE / f"{number}.lock")
-        if lock is not None:
-            folder = LIFE / str(number)
-            _sweep(folder)
-            folder.mkdir()
-            return lock, folder
-    raise FarmUnavailable("a thousand farms are running")
-
-
-def _try_lock(file: Path) -> int | None:
-    """A locked descriptor of *file*, not inherited by children; None when another farm holds it."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    if os.fstat(descriptor).st_nlink == 0:  # its farm has just closed and deleted it
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _sweep(folder: Path) -> None:
-    """End every process and mount of the farm that lived in *folder*, and delete it. Touches nothing else."""
-    cgroup.Cgroup(folder.name).remove()
-    roots.unmount_below(folder)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checked(repo: DebRepo, outstanding: Sequence[str]) -> Sequence[str]:
@@ -267,10 +207,11 @@ def _newer(version: str, than: str) -> bool:
     return host(["dpkg", "--compare-versions", version, "gt", than], check=False).code == 0
 
 
-def _raise_watches() -> str:
-    """Raise the limit on inotify instances; its former value, or nothing when it was high enough."""
-    before = WATCHES.read_text().strip()
-    if int(before) >= WATCHES_WANTED:
-        return ""
-    WATCHES.write_text(str(WATCHES_WANTED))
-    return before
+def _try_overlay(folder: Path) -> None:
+    """Mount an overlay where nodes will; it fails in a container whose own root is one."""
+    lower = folder / "lower"
+    lower.mkdir(parents=True)
+    overlay = roots.Overlay(folder, [lower])
+    overlay.mount()
+    overlay.unmount()
+    shutil.rmtree(folder)

@@ -55,7 +55,7 @@ class Node:
         self._link = link
         self._cgroup = cgroup
         self._tool = nspawn
-        self._spawned = 0
+        self._processes: list[Process] = []
         self._wanted = False
         self._destroyed = False
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -132,9 +132,11 @@ class Node:
         """Cut its power: every process dies at once, files stay as they are; `start` switches it on again."""
         with self._lock:
             self._wanted = False
-        init = self._init()
-        if init is not None:  # first: the rest of the pid namespace dies with it
-            os.kill(init, signal.SIGKILL)
+            init = self._init()
+            if init is not None:  # first: the rest of the pid namespace dies with it
+                os.kill(init, signal.SIGKILL)
+            if self._nspawn is not None:  # it may not have reached its control group yet
+                self._nspawn.kill()
         self._cgroup.kill()
         self._ended(30)
 
@@ -192,13 +194,20 @@ class Node:
         result = inside.run(command, argv=argv, cgroup=self._cgroup, group=group, stdin=input, timeout=timeout)
         return inside.checked(result) if check else result
 
-    def spawn(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: Path | None = None
-    ) -> Process:
-        """Start a command in the booted node and return at once; it ends with the node at the latest."""
+    def spawn(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: Path | None = None) -> Process:
+        """
+        Start a command in the booted node and return at once; it ends with this boot of the node at the latest.
+
+        Args:
+            argv: As for `run`.
+            env: As for `run`.
+            log: Where its output goes; default a file that is deleted with the node.
+        """
         command, group = inside.enter(self._require_init(), self._cgroup, argv, env)
-        self._spawned += 1
-        return Process(argv, command, self._cgroup, group, log or self._folder / f"spawn-{self._spawned}.log")
+        log = log or self._folder / f"spawn-{len(self._processes) + 1}.log"
+        process = Process(argv, command, self._cgroup, group, log)
+        self._processes.append(process)
+        return process
 
     def unit(
         self,
@@ -330,3 +339,5 @@ class Node:
         if self._keeper is not None:
             self._keeper.join()
         self._cgroup.kill()
+        for process in self._processes:
+            process.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -136,9 +135,3 @@ def write_below(root: Path, path: str, text: str | bytes) -> None:
     if target.is_symlink():
         target.unlink()
     target.write_bytes(text.encode() if isinstance(text, str) else text)
-
-
-def free_bytes(folder: Path) -> int:
-    """Room left where *folder* is."""
-    stat = os.statvfs(folder)
-    return stat.f_bavail * stat.f_frsize
