@@ -1,2 +1,147 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file per package manager: ask, read (pure), act."""
+"""
+One package per package manager: ask, read (pure), act.
+
+A provider speaks for the node's own package manager. It decides nothing: it says what is there, what the manager's resolver
+makes of an intent, and carries out exactly a plan.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+
+from patchwright.agent.clock import Clock
+from patchwright.agent.errors import UnsupportedSystem
+from patchwright.agent.shell import Shell
+from patchwright.core.advisory import Notice
+from patchwright.core.facts import Pin, RepositoryProblem, SliceRef
+from patchwright.core.package import Manager, OffersSlice, PackageSet
+from patchwright.core.plan import Intent, Plan, Resolution
+
+OUTPUT_LIMIT = 16 * 1024  # characters of Outcome.output
+
+
+class Refresh(NamedTuple):
+    """
+    What fetching repository metadata came to.
+
+    *refreshed_at* is when every repository was last known to be up to date (epoch seconds, 0: never): with problems it is
+    older than now.
+    """
+
+    refreshed_at: float
+    problems: Tuple[RepositoryProblem, ...] = ()
+
+
+class Reading(NamedTuple):
+    """Everything a node's package manager says of the node. *held* are `name.arch`, sorted; *pins* are sorted."""
+
+    packages: PackageSet
+    slices: Tuple[Tuple[OffersSlice, SliceRef], ...]
+    pins: Tuple[Pin, ...] = ()
+    held: Tuple[str, ...] = ()
+    notices: Tuple[Notice, ...] = ()
+    modules: Tuple[str, ...] = ()
+    refreshed_at: float = 0.0  # the age of the metadata read, epoch seconds; 0: not known
+
+
+class Outcome(NamedTuple):
+    """
+    What an installation came to, judged from the package database afterwards.
+
+    *failures* by `name.arch`: why the plan's action did not happen; *output* is the end of what the package manager wrote.
+    """
+
+    failures: Dict[str, str]
+    output: str = ""
+
+
+class Settings(NamedTuple):
+    """What a provider may be told. *root* is where the node's files are: `/`, or a tree that the shell's prefix enters."""
+
+    root: Path = Path("/")
+    lock_wait_seconds: float = 600.0
+    refresh_timeout_seconds: float = 900.0
+    install_timeout_seconds: float = 4 * 3600.0
+
+
+class Provider(Protocol):
+    """A package manager. Every method may raise CommandError; what else it raises is said with it."""
+
+    @property
+    def manager(self) -> Manager:
+        """Which package manager this is."""
+        ...
+
+    def refresh(self) -> Refresh:
+        """
+        Fetch repository metadata. A repository that cannot be read is a problem, never an error.
+
+        Raises LockHeld where another process keeps the manager's locks longer than the settings allow.
+        """
+        ...
+
+    def read(self) -> Reading:
+        """Read installed packages and offers. No network, no lock, nothing on the node changes."""
+        ...
+
+    def candidates(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """
+        By `name.arch`, the version the manager would install now, for those of *keys* that have one.
+
+        Unlike `core.facts.View.candidates` it also answers for packages that are not installed, which a plan brings in as
+        dependencies: drift is checked with this. No network, nothing changes.
+        """
+        ...
+
+    def resolve(self, intent: Intent) -> Resolution:
+        """
+        The manager's own closure of *intent*, or by `name.arch` why a wanted update cannot be part of it.
+
+        Nothing is removed, nothing blocked or held changes, and what can be resolved is, whatever cannot. Nothing changes on
+        the node.
+        """
+        ...
+
+    def install(self, plan: Plan, progress: Callable[[str], None]) -> Outcome:
+        """
+        Carry out exactly *plan*; nothing that it does not name changes.
+
+        It may be called again after an interruption: what is already at `after` and configured is left alone. An action whose
+        `before` is its `after` finishes that package's configuration. *progress* takes a line for a person.
+
+        Raises LockHeld as `refresh` does. A package that fails is in the outcome; it does not keep the others out.
+        """
+        ...
+
+    def reboot_reasons(self) -> Tuple[str, ...]:
+        """Why the system itself asks for a restart; empty where it does not."""
+        ...
+
+
+def detect(root: Path = Path("/")) -> Optional[Manager]:
+    """The package manager of the system below *root*; None where it has none that is known here."""
+    if (root / "usr/bin/apt-get").exists() and (root / "var/lib/dpkg/status").exists():
+        return Manager.APT
+    if (root / "usr/bin/zypper").exists():
+        return Manager.ZYPPER
+    if (root / "usr/bin/dnf").exists() or (root / "usr/bin/yum").exists():
+        return Manager.DNF
+    return None
+
+
+def load(
+    manager: Optional[Manager], shell: Shell, *, clock: Optional[Clock] = None, settings: Optional[Settings] = None
+) -> Provider:
+    """
+    The provider of *manager*, imported only when asked for.
+
+    Raises UnsupportedSystem where there is none.
+    """
+    if manager is Manager.APT:
+        from patchwright.agent.providers.apt import Apt
+
+        return Apt(shell, clock=clock or Clock(), settings=settings or Settings())
+    name = manager.value if manager else "no package manager"
+    raise UnsupportedSystem(f"this system has {name}, which this agent cannot drive; it drives apt")
