@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -65,8 +66,8 @@ class _Call:
     target: str = ""
     account: str = ""
     principal: str = ""
-    status: int = 200
-    error: str | None = None
+    status: int = _CLIENT_GONE
+    error: str | None = "Cancelled"
     unexpected: BaseException | None = None
 
 
@@ -111,6 +112,7 @@ class Endpoint:
         call = _Call(new_uuid(), self._clock.monotonic())
         try:
             body = await self._answer(scope, receive, call)
+            call.status, call.error = 200, None
             await _respond(send, call, body)
         except Disconnected:
             call.status, call.error = _CLIENT_GONE, "Disconnected"
@@ -199,7 +201,8 @@ class Endpoint:
         if call.unexpected is None:
             self._log.info("call", **line)
         else:
-            self._log.error("call", **line, exc_info=call.unexpected)
+            # Formatted here: a renderer that shows local variables would show bodies.
+            self._log.error("call", **line, traceback="".join(traceback.format_exception(call.unexpected)))
 
 
 def _check_address(scope: Mapping[str, Any]) -> None:

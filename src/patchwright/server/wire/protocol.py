@@ -23,7 +23,7 @@ from .patterns import python_pattern
 from .validation import INTEGERS, MOMENTS, find_violations, require_conformity
 
 Write = Callable[[Any], Any]
-_MAX_REPORTED = 100  # violations told at once; the count told is always the true one
+_EXPLAINED = 2 * 1024 * 1024  # bytes; a larger body is refused with the first thing that is wrong with it
 _dynamic_typed_dict: Any = TypedDict
 
 
@@ -34,6 +34,7 @@ class Shapes:
         self._shapes = shapes
         self._types: dict[str, Any] = {}
         self._writers: dict[str, Write | None] = {}
+        self._reach: dict[tuple[str, str], bool] = {}
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._shapes[name]
@@ -41,6 +42,11 @@ class Shapes:
 
     def reaches(self, name: str, trait: str) -> bool:
         """Whether shape *name*, or a shape below it, carries *trait*."""
+        if (name, trait) not in self._reach:
+            self._reach[name, trait] = self._search(name, trait)
+        return self._reach[name, trait]
+
+    def _search(self, name: str, trait: str) -> bool:
         seen, pending = set(), [name]
         while pending:
             current = pending.pop()
@@ -184,6 +190,8 @@ class Operation:
         try:
             request = self._decoder.decode(body)
         except msgspec.ValidationError as error:
+            if len(body) > _EXPLAINED:
+                raise validation(str(error)) from None
             self._refuse(body)
             raise serialization(str(error)) from None
         except (ValueError, RecursionError) as error:
@@ -197,12 +205,11 @@ class Operation:
     def _refuse(self, body: bytes) -> None:
         """Raise what *body* violates, all of it. Returns when it violates nothing."""
         try:
-            found = find_violations(self._shapes, self._input, msgspec.json.decode(body))
+            count, found = find_violations(self._shapes, self._input, msgspec.json.decode(body))
         except (ValueError, RecursionError) as error:
             raise serialization(f"The request body could not be read: {error}"[:300]) from None
-        if found:
-            count = f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected: "
-            raise validation(count + "; ".join(found[:_MAX_REPORTED]))
+        if count:
+            raise validation(f"{count} validation error{'s' if count > 1 else ''} detected: {'; '.join(found)}")
 
     def serialize(self, output: Mapping[str, Any]) -> bytes:
         """

@@ -22,6 +22,7 @@ INTEGERS: Mapping[str, tuple[int, int]] = {"integer": (-(2**31), 2**31 - 1), "lo
 MOMENTS = (-62135596800.0, 253402300799.0)  # epoch seconds of the years 1 to 9999, all that datetime can hold
 
 _CONTAINERS = frozenset({"structure", "list", "map"})
+REPORTED = 100  # violations told at once; the count told is the true one
 _SHOWN = 200  # characters of a refused value that are repeated
 _PATTERN_REACH = 4096  # longer strings, too long already, are not matched as well
 _JSON_NAMES = {
@@ -52,22 +53,22 @@ class ShapeTable(Protocol):
         ...
 
 
-def find_violations(shapes: ShapeTable, name: str | None, value: Any) -> list[str]:
+def find_violations(shapes: ShapeTable, name: str | None, value: Any) -> tuple[int, list[str]]:
     """
-    What *value* (decoded JSON) violates of shape *name*: one text per violation, in the order of the model.
+    What *value* (decoded JSON) violates of shape *name*: how much, and the first `REPORTED` texts in the model's order.
 
     Raises ApiError (SerializationException) at the first value of a wrong JSON type.
     """
-    if name is None:
-        return []
     walk = _Walk(shapes)
-    walk.visit(name, value, "")
-    return walk.found
+    if name is not None:
+        walk.visit(name, value, "")
+    return walk.count, walk.found
 
 
 class _Walk:
     def __init__(self, shapes: ShapeTable) -> None:
         self.shapes = shapes
+        self.count = 0
         self.found: list[str] = []
 
     def visit(self, name: str, value: Any, path: str) -> None:
@@ -97,7 +98,7 @@ class _Walk:
             if value.get(member) is not None:
                 self.visit(reference["shape"], value[member], below)
             elif member in required:
-                self.found.append(f"Value null at '{below}' failed to satisfy constraint: Member must not be null")
+                self.report_null(below)
         if shape.get("union") and len(given) != 1:
             self.report(name, value, path, "Member must have exactly one member set")
 
@@ -110,7 +111,7 @@ class _Walk:
         for step, one in value.items() if isinstance(value, dict) else enumerate(value, start=1):
             below = f"{path}.{_shown(step)}.member"
             if one is None:
-                self.found.append(f"Value null at '{below}' failed to satisfy constraint: Member must not be null")
+                self.report_null(below)
             elif inner["type"] in _CONTAINERS:
                 self.visit(inner_name, one, below)
             else:
@@ -120,8 +121,15 @@ class _Walk:
             self.report(name, value, path, f"{subject} {_obligation(inner, broken)}")
 
     def report(self, name: str, value: Any, path: str, constraint: str) -> None:
-        shown = "Value" if self.shapes.reaches(name, "sensitive") else f"Value '{_shown(value)}'"
-        self.found.append(f"{shown} at '{path}' failed to satisfy constraint: {constraint}")
+        self.count += 1
+        if self.count <= REPORTED:
+            shown = "Value" if self.shapes.reaches(name, "sensitive") else f"Value '{_shown(value)}'"
+            self.found.append(f"{shown} at '{path}' failed to satisfy constraint: {constraint}")
+
+    def report_null(self, path: str) -> None:
+        self.count += 1
+        if self.count <= REPORTED:
+            self.found.append(f"Value null at '{path}' failed to satisfy constraint: Member must not be null")
 
 
 def _obligation(inner: Mapping[str, Any], broken: list[str]) -> str:
