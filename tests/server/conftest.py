@@ -6,6 +6,9 @@ from __future__ import annotations
 from server.databases import (
     database,
     database_url,
+    empty_database_url,
+    empty_postgres_url,
+    empty_sqlite_url,
     postgres_cluster,
     postgres_database,
     postgres_url,
@@ -18,6 +21,9 @@ from server.databases import (
 __all__ = [
     "database",
     "database_url",
+    "empty_database_url",
+    "empty_postgres_url",
+    "empty_sqlite_url",
     "postgres_cluster",
     "postgres_database",
     "postgres_url",

@@ -14,7 +14,6 @@ PATCHWRIGHT_REQUIRE_POSTGRES=1 they fail.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import itertools
 import os
 import pwd
@@ -33,7 +32,6 @@ import pytest
 from patchwright.server.infra import Database, open_database
 
 START_SECONDS = 60.0
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run_apart(work: Coroutine[Any, Any, Any]) -> Any:
@@ -67,7 +65,7 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None  # dies with the tests, even when they are killed
 
     def create(self) -> None:
         # A collation unlike SQLite's, so that a test notices a text column that forgets its own.
@@ -91,16 +89,16 @@ class Cluster:
             "max_connections": "60",
             "shared_buffers": "32MB",
             "autovacuum": "off",
+            "deadlock_timeout": "50ms",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
-                [self._programs / "postgres", "-D", self.folder / "data", *options],
+                ["setpriv", "--pdeathsig", "QUIT", self._programs / "postgres", "-D", self.folder / "data", *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                preexec_fn=_end_with_parent,
                 **self._identity,
             )
         until = time.monotonic() + START_SECONDS
@@ -109,15 +107,15 @@ class Cluster:
             assert time.monotonic() < until, "PostgreSQL did not start: " + (self.folder / "log").read_text()
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """End the server at once, as a crash would; `start` starts it again."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server: cut its clients and keep its data (SIGINT), or as a crash would (SIGQUIT)."""
         server, self._server = self._server, None
         if server is not None:
-            server.send_signal(signal.SIGQUIT)
+            server.send_signal(how)
             server.wait(timeout=START_SECONDS)
 
     def remove(self) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, name: str) -> str:
@@ -140,6 +138,12 @@ class Cluster:
         self.execute("CREATE DATABASE template_patchwright")
         run_apart(_open_and_close(self.url("template_patchwright"), self.folder))
 
+    def create_empty(self) -> str:
+        """The name of a new database without any schema."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return name
+
     def clone(self) -> str:
         """The name of a new database with the newest schema."""
         name = f"test_{next(self._numbers)}"
@@ -148,11 +152,6 @@ class Cluster:
 
     def drop(self, name: str) -> None:
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _end_with_parent() -> None:
-    """In the server's process: when the tests are killed, shut down at once."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _start_cluster() -> Iterator[Cluster]:
@@ -208,6 +207,27 @@ def postgres_url(postgres_cluster: Cluster) -> Iterator[str]:
     name = postgres_cluster.clone()
     yield postgres_cluster.url(name)
     postgres_cluster.drop(name)
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path}/empty.db"
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_cluster: Cluster) -> Iterator[str]:
+    """The URL of a PostgreSQL database without any schema."""
+    name = postgres_cluster.create_empty()
+    yield postgres_cluster.url(name)
+    postgres_cluster.drop(name)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database without any schema, once on each engine."""
+    url: str = request.getfixturevalue(f"empty_{request.param}_url")
+    return url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -97,7 +97,7 @@ async def test_parameters_may_come_in_any_order_and_more_than_once(shelves: Data
         text = "INSERT INTO shelf (size, name, room) VALUES ($2, $1, $1) RETURNING name, size, room"
         return (yield sql(text, "a", 7))
 
-    assert [("a", 7, "a")] == await shelves.write(work)
+    assert await shelves.write(work) == [("a", 7, "a")]
 
 
 async def test_a_missing_or_surplus_parameter_is_refused(shelves: Database) -> None:
@@ -132,7 +132,7 @@ async def test_many_rows_are_written_by_one_statement(shelves: Database) -> None
 
     await shelves.write(work)
 
-    assert ["a", "b", "c"] == await shelves.read(names)
+    assert await shelves.read(names) == ["a", "b", "c"]
 
 
 async def test_an_in_list_is_made_of_placeholders(shelves: Database) -> None:
@@ -146,7 +146,7 @@ async def test_an_in_list_is_made_of_placeholders(shelves: Database) -> None:
     for number, name in enumerate("abcd"):
         await shelves.write(put, name, number)
 
-    assert ["b", "d"] == await shelves.read(work, 0, ["a", "d", "b"])
+    assert await shelves.read(work, 0, ["a", "d", "b"]) == ["b", "d"]
 
 
 async def test_like_respects_case(shelves: Database) -> None:
@@ -158,7 +158,7 @@ async def test_like_respects_case(shelves: Database) -> None:
     for name in ("a_1", "A_1", "ab1"):
         await shelves.write(put, name)
 
-    assert [("a_1",)] == await shelves.read(work)
+    assert await shelves.read(work) == [("a_1",)]
 
 
 async def test_units_compose(shelves: Database) -> None:
@@ -193,7 +193,7 @@ async def test_an_error_of_the_unit_undoes_it(shelves: Database) -> None:
 
     with pytest.raises(LookupError, match="changed my mind"):
         await shelves.write(work)
-    assert [] == await shelves.read(names)
+    assert await shelves.read(names) == []
 
 
 async def test_a_failing_unit_rolls_back_alone(shelves: Database) -> None:
@@ -207,7 +207,7 @@ async def test_a_failing_unit_rolls_back_alone(shelves: Database) -> None:
     results = await asyncio.gather(*(shelves.write(two, f"n{i:02}") for i in range(30)), return_exceptions=True)
 
     failed = [i for i, result in enumerate(results) if isinstance(result, UniqueViolation)]
-    assert [3, 13, 23] == failed
+    assert failed == [3, 13, 23]
     kept = {f"n{i:02}" for i in range(30) if i not in failed}
     assert {"taken"} | kept | {name + "+" for name in kept} == set(await shelves.read(names))
 
@@ -253,7 +253,7 @@ async def test_a_statement_error_is_raised_at_the_yield_and_may_be_renamed(shelv
 
     with pytest.raises(NameTaken):
         await shelves.write(work)
-    assert [] == await shelves.read(names)
+    assert await shelves.read(names) == []
 
 
 async def test_a_unit_may_not_go_on_after_a_statement_error(shelves: Database) -> None:
@@ -277,7 +277,7 @@ async def test_a_unit_may_not_go_on_after_a_statement_error(shelves: Database) -
         with pytest.raises(RuntimeError, match="went on after a failed statement") as caught:
             await shelves.write(work)
         assert isinstance(caught.value.__cause__, UniqueViolation)
-    assert [] == await shelves.read(names)
+    assert await shelves.read(names) == []
 
 
 async def test_a_unit_that_ends_early_is_closed(shelves: Database) -> None:
@@ -302,7 +302,7 @@ async def test_a_unit_that_ends_early_is_closed(shelves: Database) -> None:
     finally:
         gc.enable()
 
-    assert [True, False, False] == closed
+    assert closed == [True, False, False]
 
 
 async def test_a_mistake_in_sql_is_refused(shelves: Database) -> None:
@@ -317,7 +317,7 @@ async def test_a_read_cannot_write(shelves: Database) -> None:
     """A read that tries is refused and changes nothing."""
     with pytest.raises(StatementRefused):
         await shelves.read(put, "a")
-    assert [] == await shelves.read(names)
+    assert await shelves.read(names) == []
 
 
 async def test_a_read_sees_every_write_that_returned(shelves: Database) -> None:
@@ -365,7 +365,7 @@ async def test_write_skew_is_prevented(shelves: Database) -> None:
 
     emptied = await asyncio.gather(*(shelves.write(empty_one_if_both_are_full, name) for name in "ab"))
 
-    assert [False, True] == sorted(emptied)
+    assert sorted(emptied) == [False, True]
 
 
 async def test_skip_locked_means_the_same_on_both(shelves: Database) -> None:

@@ -56,4 +56,4 @@ def backoff(attempt: int, *, first: float, most: float) -> float:
     Drawn evenly from zero up to *first* · 2^(attempt - 1), at most *most*, so that those who failed together do not
     meet again.
     """
-    return _DICE.uniform(0.0, min(most, first * 2.0 ** (attempt - 1)))
+    return _DICE.uniform(0.0, min(most, first * 2.0 ** min(attempt - 1, 64)))

@@ -32,7 +32,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 POOL_CONNECTIONS = 10
-CONNECT_SECONDS = 10.0  # to get a connection: from the pool, or from the server
+CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 60.0
 CLOSE_SECONDS = 30.0  # for units under way, before their connections are cut
 CACHED_STATEMENTS = 512
@@ -59,11 +59,12 @@ class _LostRace(Exception):
 class PostgresDatabase:
     """A Database on a PostgreSQL server. Belongs to the event loop that opened it."""
 
-    def __init__(self, pool: asyncpg.Pool, *, clock: Clock) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, clock: Clock, connections: int) -> None:
         """Use `open`."""
         self.counters = Counters()
         self._pool = pool
         self._clock = clock
+        self._turn = asyncio.Semaphore(connections)  # waiting for a turn has no limit; connecting has
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, connections: int = POOL_CONNECTIONS) -> PostgresDatabase:
@@ -71,7 +72,7 @@ class PostgresDatabase:
         try:
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                min_size=0,  # a server that is down is no reason to log every second
                 max_size=connections,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
@@ -81,7 +82,9 @@ class PostgresDatabase:
             )
         except _DRIVER_ERRORS as cause:
             raise unreachable(cause) from cause
-        return cls(pool, clock=clock)
+        database = cls(pool, clock=clock, connections=connections)
+        async with database._connection():
+            return database
 
     async def write(self, work: Callable[P, UnitOfWork[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the unit in one SERIALIZABLE transaction; up to 20 times while it loses races, then Unavailable."""
@@ -118,7 +121,7 @@ class PostgresDatabase:
     async def _attempt(
         self, isolation: Literal["serializable", "repeatable_read"], begin: Callable[[], UnitOfWork[T]]
     ) -> T:
-        async with self._connection() as connection:
+        async with self._turn, self._connection() as connection:
             transaction = connection.transaction(isolation=isolation, readonly=isolation == "repeatable_read")
             try:
                 await transaction.start()

@@ -70,11 +70,12 @@ def draft(revision: str, message: str, metadata: sqlalchemy.MetaData) -> str:
         if upgrades is None:
             raise AssertionError
         code = render_python_code(upgrades, render_item=_type_name, migration_context=context)
+    statements = [line for line in ("    " + code).splitlines() if "### " not in line]  # Alembic's remarks
     return _REVISION.format(
         message=message,
         revision=revision,
         down_revision=earlier[-1] if earlier else None,
-        upgrades=textwrap.indent(textwrap.dedent("    " + code), "    "),
+        upgrades=textwrap.indent(textwrap.dedent("\n".join(statements)), "    "),
     )
 
 

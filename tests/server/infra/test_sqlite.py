@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is SQLite's own: group commit, one writer, and what a disk can do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from patchwright.server.infra import SystemClock, Unavailable, UniqueViolation, UnitOfWork, sql
+from patchwright.server.infra.sqlite import SqliteDatabase
+from patchwright.server.infra.sqlite_connection import Connection
+from patchwright.server.infra.sqlite_writer import Writer
+from server.clocks import FakeClock
+
+HERE = Path(__file__).parent
+DEADLINE_SECONDS = 60.0
+
+
+def create() -> UnitOfWork[None]:
+    yield sql("CREATE TABLE note (id BIGINT NOT NULL, word TEXT, CONSTRAINT pk_note PRIMARY KEY (id)) STRICT")
+
+
+def add(number: int) -> UnitOfWork[int]:
+    yield sql("INSERT INTO note (id) VALUES ($1)", number)
+    return number
+
+
+def ids() -> UnitOfWork[list[int]]:
+    rows = yield sql("SELECT id FROM note ORDER BY id")
+    return [number for (number,) in rows]
+
+
+class Gate:
+    """A unit of work that holds the writer thread until the test opens it."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def unit(self, number: int) -> UnitOfWork[int]:
+        yield from add(number)
+        self.reached.set()
+        assert self.opened.wait(DEADLINE_SECONDS)
+        return number
+
+    async def wait_until_reached(self) -> None:
+        assert await asyncio.to_thread(self.reached.wait, DEADLINE_SECONDS)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "notes.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE note (id INT NOT NULL, word TEXT, CONSTRAINT pk_note PRIMARY KEY (id)) STRICT")
+    connection.close()
+    return path
+
+
+@pytest.fixture
+async def notes(file: Path) -> AsyncIterator[SqliteDatabase]:
+    database = await SqliteDatabase.open(file)
+    yield database
+    await database.close()
+
+
+async def test_many_writers_share_few_commits(notes: SqliteDatabase) -> None:
+    """Five hundred units that wait together cost a handful of syncs, not five hundred."""
+    gate = Gate()
+    first = asyncio.ensure_future(notes.write(gate.unit, 0))
+    await gate.wait_until_reached()
+    others = [asyncio.ensure_future(notes.write(add, number)) for number in range(1, 500)]
+    await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(first, *others)
+
+    assert notes.counters.units == 500
+    assert notes.counters.commits <= 3
+    assert await notes.read(ids) == list(range(500))
+
+
+async def test_a_failing_unit_in_a_shared_commit_fails_alone(notes: SqliteDatabase) -> None:
+    """Its neighbours before and after it are kept, in one commit."""
+    gate = Gate()
+    first = asyncio.ensure_future(notes.write(gate.unit, 0))
+    await gate.wait_until_reached()
+    others = [asyncio.ensure_future(notes.write(add, number)) for number in (1, 2, 1, 3)]
+    await asyncio.sleep(0)
+    gate.opened.set()
+    results = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert [0, 1, 2, UniqueViolation, 3] == [
+        type(result) if isinstance(result, Exception) else result for result in results
+    ]
+    assert notes.counters.commits == 1
+    assert await notes.read(ids) == [0, 1, 2, 3]
+
+
+async def test_heavy_units_do_not_add_up_for_light_ones(file: Path) -> None:
+    """A commit that has taken long enough takes no further unit."""
+    clock = FakeClock()
+    database = await SqliteDatabase.open(file, clock=clock)
+
+    def heavy(number: int) -> UnitOfWork[None]:
+        yield from add(number)
+        clock.time += 1.0
+
+    await asyncio.gather(*(database.write(heavy, number) for number in range(5)))
+
+    assert database.counters.commits == 5
+    await database.close()
+
+
+async def test_the_queue_is_bounded(file: Path) -> None:
+    """With room for four, the others wait their turn outside it; all are written in the end."""
+    database = await SqliteDatabase.open(file, queue_units=4)
+    gate = Gate()
+    first = asyncio.ensure_future(database.write(gate.unit, 0))
+    await gate.wait_until_reached()
+    others = [asyncio.ensure_future(database.write(add, number)) for number in range(1, 20)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    queued = database._writer._jobs.qsize()
+    others[0].cancel()
+    gate.opened.set()
+    await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert queued == 3  # and the one that holds the gate
+    assert set(range(2, 20)) <= set(await database.read(ids))
+    await database.close()
+
+
+async def test_close_drains_the_queue(file: Path) -> None:
+    """Everything that was accepted is written before close returns; what comes later is refused."""
+    database = await SqliteDatabase.open(file)
+    gate = Gate()
+    first = asyncio.ensure_future(database.write(gate.unit, 0))
+    await gate.wait_until_reached()
+    others = [asyncio.ensure_future(database.write(add, number)) for number in range(1, 50)]
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(database.close())
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await database.write(add, 99)
+    gate.opened.set()
+    await closing
+
+    assert await asyncio.gather(first, *others) == list(range(50))
+    assert not file.with_name("notes.db-wal").exists()
+
+
+async def test_a_read_does_not_wait_for_the_writer(notes: SqliteDatabase) -> None:
+    """While a write is under way a read sees the state before it."""
+    gate = Gate()
+    writing = asyncio.ensure_future(notes.write(gate.unit, 7))
+    await gate.wait_until_reached()
+    before = await notes.read(ids)
+    gate.opened.set()
+    await writing
+
+    assert before == []
+    assert await notes.read(ids) == [7]
+
+
+async def test_a_lock_held_by_another_process_makes_it_unavailable(file: Path) -> None:
+    """Everyone who waits is told at once, nothing is kept; when the lock is gone, writing goes on."""
+    writer = Writer(Connection(file, wait_seconds=0.05), clock=SystemClock())
+    writer.start()
+    database = SqliteDatabase(Connection(file, read_only=True), writer)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    results = await asyncio.gather(*(database.write(add, number) for number in range(30)), return_exceptions=True)
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert {Unavailable} == {type(result) for result in results}
+    assert await database.read(ids) == []
+    assert await database.write(add, 1) == 1
+    await database.close()
+
+
+async def test_a_unit_that_raises_anything_at_all_leaves_the_writer_alive(notes: SqliteDatabase) -> None:
+    """Not a generator, SystemExit, StopIteration: the caller's trouble only."""
+
+    def exits() -> UnitOfWork[None]:
+        yield from add(1)
+        raise SystemExit(3)
+
+    def stops() -> UnitOfWork[None]:
+        raise StopIteration
+
+    def forgets_to_yield() -> UnitOfWork[None]:
+        return None  # type: ignore[return-value]
+
+    for work, expected in ((stops, RuntimeError), (forgets_to_yield, (TypeError, AttributeError))):
+        with pytest.raises(expected):
+            await notes.write(work)
+    caught: list[BaseException] = []
+
+    async def ask() -> None:
+        try:
+            await notes.write(exits)
+        except SystemExit as error:
+            caught.append(error)
+
+    await ask()
+    assert [SystemExit] == [type(error) for error in caught]
+    assert await notes.write(add, 1) == 1
+
+
+async def test_foreign_keys_and_full_sync_are_on(notes: SqliteDatabase) -> None:
+    """The settings durability and integrity rest on, as the writer's connection has them."""
+
+    def settings() -> UnitOfWork[list[object]]:
+        found = []
+        for name in ("journal_mode", "synchronous", "foreign_keys"):
+            ((value,),) = yield sql(f"PRAGMA {name}")
+            found.append(value)
+        return found
+
+    assert await notes.write(settings) == ["wal", 2, 1]
+
+
+def python_path() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
+
+
+@pytest.mark.parametrize("acknowledged", [1, 40, 400])
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, acknowledged: int) -> None:
+    """Killed twice in the middle of writing: every acknowledged pair is there, and no half of any."""
+    path = tmp_path / "killed.db"
+    told: set[int] = set()
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, HERE / "killed_writer.py", path], env=python_path(), stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        for _ in range(acknowledged):
+            told.add(int(process.stdout.readline()))
+        process.kill()
+        told.update(int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith(b"\n"))
+        process.stdout.close()
+        process.wait(DEADLINE_SECONDS)
+
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT number, COUNT(*) FROM half GROUP BY number").fetchall()
+    sound = connection.execute("PRAGMA integrity_check").fetchall()
+    connection.close()
+    assert {2} == {count for _, count in rows}
+    assert told <= {number for number, _ in rows}
+    assert sound == [("ok",)]
+
+
+@pytest.mark.parametrize("kind", ["limit", "tmpfs"])
+def test_a_full_disk_is_unavailable_and_later_recovers(tmp_path: Path, kind: str) -> None:
+    """Refused units leave nothing, acknowledged ones stay, reads go on; with room again writing goes on."""
+    command = [sys.executable, str(HERE / "full_disk.py"), kind, str(tmp_path)]
+    if kind == "tmpfs":
+        if os.geteuid() != 0:
+            pytest.skip("mounting a small file system needs root; the limit on file sizes stands in for it")
+        command = ["unshare", "--mount", *command]
+    done = subprocess.run(command, env=python_path(), capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+
+    assert done.stdout == "recovered\n", done.stderr
+
+
+async def test_after_an_unavailable_read_the_next_one_opens_the_file_anew(notes: SqliteDatabase) -> None:
+    """A disk that failed once does not stop reads for ever."""
+    await notes.write(add, 1)
+
+    def fails() -> UnitOfWork[None]:
+        yield sql("SELECT id FROM note")
+        msg = "disk I/O error"
+        raise Unavailable(msg)
+
+    with pytest.raises(Unavailable):
+        await notes.read(fails)
+    assert await notes.read(ids) == [1]
