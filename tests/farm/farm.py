@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import cgroup, life, machine, net, roots
-from .commands import FarmError, FarmUnavailable, host
+from .commands import CommandFailed, FarmError, FarmUnavailable, host
 from .debrepo import KEYRING, DebRepo
 from .mirror import Mirror
 from .node import Node
@@ -41,19 +41,21 @@ class Farm:
         if lacks:
             raise FarmUnavailable("a test farm needs " + ", ".join(lacks))
         self.cache = cache or default_cache()
-        self.cache.mkdir(parents=True, exist_ok=True)
-        self._nspawn = machine.nspawn(self.cache)
         self._nodes: list[Node] = []
         self._closers: list[DebRepo | Mirror | Relay] = []
         self._making = threading.Lock()
         self._claim = life.Claim()
         self._folder = self._claim.folder
         try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            self._nspawn = machine.nspawn(self.cache)
+            roots.base(self.cache, "deb12")
+            cgroup.Cgroup(self.number).make()
+            _ensure_overlay(self._folder)
             self._lan = net.Lan(self._folder / "net")
-            _try_overlay(self._folder / "probe")
-        except FarmError as error:
+        except (FarmError, OSError) as error:
             self.close()
-            raise FarmUnavailable(f"this machine's kernel or container does not allow a farm: {error}") from error
+            raise FarmUnavailable(f"this machine does not allow a farm: {error}") from error
 
     @property
     def number(self) -> str:
@@ -180,7 +182,7 @@ class Farm:
     # ----------------------------------------------------------------------------------------------------- the end
 
     def close(self) -> None:
-        """Destroy every node, stop every server, put the machine back as it was."""
+        """Destroy every node, stop every server, put the machine back as it was (when no other farm is left)."""
         for node in self._nodes:
             node.destroy()
         for closer in self._closers:
@@ -207,10 +209,18 @@ def _newer(version: str, than: str) -> bool:
     return host(["dpkg", "--compare-versions", version, "gt", than], check=False).code == 0
 
 
+def _ensure_overlay(folder: Path) -> None:
+    """Make overlays possible in *folder*: where it is on an overlay itself, as in a container, a tmpfs goes over it."""
+    try:
+        _try_overlay(folder / "probe")
+    except CommandFailed:
+        host(["mount", "-t", "tmpfs", "-o", "mode=700", "pwfarm", str(folder)])
+        _try_overlay(folder / "probe")
+
+
 def _try_overlay(folder: Path) -> None:
-    """Mount an overlay where nodes will; it fails in a container whose own root is one."""
     lower = folder / "lower"
-    lower.mkdir(parents=True)
+    lower.mkdir(parents=True, exist_ok=True)
     overlay = roots.Overlay(folder, [lower])
     overlay.mount()
     overlay.unmount()

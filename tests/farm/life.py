@@ -101,8 +101,9 @@ def _raise_watches() -> None:
     """Raise the limit on inotify instances; what it was is kept in a file, in case this process dies."""
     before = WATCHES.read_text()
     if int(before) < WATCHES_WANTED:
-        WATCHES_BEFORE.write_text(before)
-        WATCHES.write_text(str(WATCHES_WANTED))
+        with contextlib.suppress(OSError):  # read-only in a container: fewer nodes, then
+            WATCHES.write_text(str(WATCHES_WANTED))
+            WATCHES_BEFORE.write_text(before)
 
 
 def _restore_watches() -> None:

@@ -183,6 +183,39 @@ def test_a_repository_that_is_not_signed_by_its_key_is_refused(debrepo: DebRepo,
     assert node.run(["apt-get", "update", "--error-on=any"], check=False).code == 100
 
 
+def test_a_repository_can_change_while_it_is_being_asked(debrepo: DebRepo, new_node: NewNode) -> None:
+    """A hook on requests publishes a newer version between a node's refresh and its download."""
+    debrepo.release("foo", "1.0-1")
+    debrepo.security("foo", "1.0-1+deb12u1")
+    node = new_node("deb12", debrepo, outstanding=["foo"])
+
+    def drift(path: str) -> None:
+        if path.endswith(".deb"):
+            debrepo.on_request = None
+            debrepo.security("foo", "1.0-1+deb12u2")
+            debrepo.purge()
+
+    debrepo.on_request = drift
+    assert node.run(["apt-get", "--yes", "install", "foo"], check=False).code == 100
+    assert node.installed()["foo.all"] == ("1.0-1", "ii")
+    node.run(["apt-get", "update"])
+    assert "(1.0-1+deb12u2 " in node.run(SIMULATE).stdout
+
+
+def test_a_repository_can_hang(debrepo: DebRepo, new_node: NewNode) -> None:
+    """A silent server keeps apt, and its lock, waiting until the server speaks again."""
+    node = new_node("deb12", debrepo)
+    debrepo.offline("hang")
+    asked = len(debrepo.requests)
+    refresh = node.spawn(["apt-get", "update", "--error-on=any"])
+    until(lambda: len(debrepo.requests) > asked, what="the first request")
+    locked = node.run(["apt-get", "update"], check=False)
+    assert "Could not get lock" in locked.stderr
+    assert refresh.poll() is None
+    debrepo.online()
+    assert refresh.wait() == 0
+
+
 # ---------------------------------------------------------------------------------------------- commands in a node
 
 
