@@ -6,12 +6,15 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from patchwright.core.errors import MalformedFacts
 
 NOTICE_FORMAT = "notice1"
+NOTICE_LIMIT_BYTES = 1024 * 1024  # of one canonical form; a kernel erratum with 500 CVEs has about 30 KB
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 
 # The vendor's weights, most severe first. Red Hat writes Moderate where Amazon Linux writes Medium (spec §2.1).
 SEVERITIES = ("Critical", "Important", "Moderate", "Low", "None")
@@ -69,11 +72,12 @@ class Notice:
     @classmethod
     def parse(cls, body: bytes) -> Notice:
         """Read a canonical form; anything else raises MalformedFacts."""
+        if len(body) > NOTICE_LIMIT_BYTES:
+            raise MalformedFacts(f"a notice of {len(body)} bytes, more than the {NOTICE_LIMIT_BYTES} allowed")
         try:
-            data = json.loads(body)
-            notice = cls(**_typed(data))
-            notice.date  # noqa: B018 - a malformed day must be found here, not when a baseline is decided
-        except (ValueError, TypeError) as error:
+            notice = cls(**_typed(json.loads(body)))
+            _check(notice)
+        except (ValueError, TypeError, RecursionError) as error:
             raise MalformedFacts(f"the notice cannot be read: {error}") from None
         if notice.canonical() != body:
             raise MalformedFacts("the notice is not in canonical form")
@@ -91,3 +95,18 @@ def _typed(data: Mapping[str, Any]) -> Dict[str, Any]:
         if not isinstance(value, wanted):
             raise TypeError(f"the member {name} has the wrong type")
     return result
+
+
+def _check(notice: Notice) -> None:
+    """What no baseline could be decided on, or no database hold, must be found when it is read: raises ValueError."""
+    if not notice.id or "," in notice.id or not notice.id.isprintable():
+        raise ValueError(f"{notice.id[:80]!r} is no notice id")
+    for day in (notice.issued, notice.updated):
+        if day and not _DAY.match(day):
+            raise ValueError(f"{day[:80]!r} is no day in the form YYYY-MM-DD")
+        if day:
+            datetime.date.fromisoformat(day)
+    texts = (notice.classification, notice.severity, notice.title, *notice.cves, *notice.bugzillas)
+    if any("\0" in text for text in texts):
+        raise ValueError("a text contains NUL")
+    "".join(texts).encode()

@@ -236,11 +236,15 @@ def _dated(rule: ApprovalRule, index: int, days: Sequence[Optional[datetime.date
         if any(day is None or day <= rule.approve_until for day in days):
             return _Outcome(Reason(Because.RULE, index), rule.level, approves=True)
         return _Outcome(Reason(Because.AFTER_CUTOFF, index, rule.approve_until.isoformat()), rule.level)
-    delay = datetime.timedelta(days=rule.approve_after_days or 0)
-    due = min(day + delay if day is not None else datetime.date.min for day in days)
+    due = min(_after(day, rule.approve_after_days or 0) if day is not None else datetime.date.min for day in days)
     if due <= today:
         return _Outcome(Reason(Because.RULE, index), rule.level, approves=True)
     return _Outcome(Reason(Because.TOO_NEW, index, due.isoformat()), rule.level, approves_on=due)
+
+
+def _after(day: datetime.date, days: int) -> datetime.date:
+    """*day* and *days* more, or the last day there is: a vendor may write 9999-12-31."""
+    return datetime.date.fromordinal(min(day.toordinal() + days, datetime.date.max.toordinal()))
 
 
 def _day(patch: Patch, notice: Optional[Notice]) -> Optional[datetime.date]:

@@ -119,11 +119,13 @@ class Judgement:
         for item in self.items:
             by_state[item.state] += 1
         by_state[PatchState.NOT_APPLICABLE] = self.not_applicable
-        bad = [item for item in self.items if not item.state.compliant]
-        critical = [item for item in bad if item.level is ComplianceLevel.CRITICAL]
-        security = [item for item in bad if item.classification.lower() == "security"]
-        others = [item for item in bad if item not in critical and item not in security]
-        return Counts(by_state, len(critical), len(security), len(others))
+        bad = [
+            (item.level is ComplianceLevel.CRITICAL, item.classification.lower() == "security")
+            for item in self.items
+            if not item.state.compliant
+        ]
+        critical, security = sum(pair[0] for pair in bad), sum(pair[1] for pair in bad)
+        return Counts(by_state, critical, security, bad.count((False, False)))
 
 
 def judge(
@@ -145,7 +147,8 @@ def judge(
         operation: After an Install nothing is Missing: what is not there has Failed (spec §3.3).
 
     Returns:
-        One item for each installed package (each version, where versions stand side by side) or approved update of it.
+        One item for each installed `name.arch`; where versions stand side by side, the newest one speaks for all, unless
+        another is rejected and blocked.
     """
     offered: Dict[str, List[Tuple[Patch, Decision]]] = {}
     for patch in view.patches():
@@ -176,12 +179,13 @@ class _Bench:
     def item(self, packages: Sequence[Package], decided: Sequence[Tuple[Patch, Decision]]) -> Item:
         """The item of one `name.arch`; *packages* are its installed versions, *decided* what repositories offer."""
         package = max(packages, key=lambda package: self.order(package.version))
-        entry = self.baseline.rejection(package.name, package.arch, package.version)
-        if entry is not None:
-            return self.rejected(package, entry)
         wanted, met = self.target(package, decided), self.met(package, decided)
         if wanted is not None:
+            # An approved update counts for more than a rejected installed version: it is what leads away from it.
             return self.outstanding(package, *wanted)
+        rejection = self.rejection(package, packages)
+        if rejection is not None:
+            return self.rejected(*rejection)
         if met is None:
             return self.other(package)
         if not PackageState(package.state).usable:
@@ -215,6 +219,15 @@ class _Bench:
             if decision.approved and self.order(patch.version) <= self.order(package.version)
         ]
         return max(older, key=lambda pair: self.order(pair[0].version), default=None)
+
+    def rejection(self, newest: Package, packages: Sequence[Package]) -> Optional[Tuple[Package, str]]:
+        """The installed version that the rejected list names, with the entry: any where it blocks, else the newest."""
+        blocks = self.baseline.rejected_action is RejectedAction.BLOCK
+        for package in packages if blocks else (newest,):
+            entry = self.baseline.rejection(package.name, package.arch, package.version)
+            if entry is not None:
+                return package, entry
+        return None
 
     def outstanding(self, package: Package, patch: Patch, decision: Decision) -> Item:
         failure = self.history.failures.get(package.key)

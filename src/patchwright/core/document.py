@@ -8,6 +8,7 @@ handed to a shell by this module.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -60,6 +61,7 @@ def parse(content: Mapping[str, Any]) -> Document:
     Raises:
         MalformedDocument: It has another schema, no steps, a step twice, or a member of the wrong type.
     """
+    content = _object(content, "the document")
     if content.get("schemaVersion") != SCHEMA_VERSION:
         raise MalformedDocument("schemaVersion {!r} is not served; use 2.2".format(content.get("schemaVersion")))
     declared = _object(content.get("parameters", {}), "parameters")
@@ -102,7 +104,8 @@ def interpolate(value: Any, values: Mapping[str, Any]) -> Any:
     """
     *value* with every `{{ name }}` replaced, in strings at any depth.
 
-    A reference that is the whole string becomes the parameter's value with its type. Unknown references stay as they are.
+    A reference that is the whole string becomes the parameter's value with its type; inside a string a list is joined by
+    spaces, and other values are written as JSON writes them. Unknown references stay as they are.
     Values are inserted once: what they contain is not looked at again.
     """
     if isinstance(value, str):
@@ -154,6 +157,8 @@ def _check_allowed(parameter: Parameter, item: str) -> None:
 
 
 def _fits(pattern: str, item: str) -> bool:
+    if pattern.endswith("$") and not pattern.endswith("\\$"):
+        pattern = pattern[:-1] + r"\Z"  # Python's `$` would let a line end pass
     return len(item) <= PATTERN_TEXT_LIMIT and re.search(pattern, item) is not None
 
 
@@ -164,7 +169,7 @@ def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
     pattern = str(entry.get("allowedPattern", ""))
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise MalformedDocument(f"the allowedPattern of {name} cannot be read: {error}") from None
     allowed = entry.get("allowedValues", [])
     if not isinstance(allowed, list):
@@ -202,4 +207,8 @@ def _object(value: Any, what: str) -> Dict[str, Any]:
 def _as_text(value: Any, unknown: str) -> str:
     if value is None:
         return unknown
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return json.dumps(value)
     return " ".join(str(item) for item in value) if isinstance(value, list) else str(value)

@@ -7,7 +7,7 @@ What a node reports about itself (design D2): digests of what it shares with oth
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Mapping, Tuple
 
 from patchwright.core.advisory import Notice
@@ -21,6 +21,10 @@ DEFAULT_PIN = 500
 INSTALLED_PIN = 100  # what apt gives the installed version of a package (apt_preferences(5))
 FORCE_DOWNGRADE_PIN = 1000
 LIST_LIMIT = 20_000  # entries of one list of node facts
+TEXT_LIMIT = 1024  # characters of one text
+MESSAGE_LIMIT = 2_000  # characters of what a package manager says of a repository; more is cut
+SECONDS_LIMIT = 2.0**53  # whole seconds beyond cannot be told apart
+PIN_LIMIT = 2**31  # apt keeps priorities in 32 bits
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,10 @@ class NodeFacts:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NodeFacts:
-        """Read what `to_json` wrote. Unknown members pass; missing or mistyped ones raise MalformedFacts."""
+        """
+        Read what `to_json` wrote. Unknown members pass; mistyped ones raise MalformedFacts, and so does a node without its
+        manager, operating system, product or package set. A problem's message is cut to its limit.
+        """
         try:
             return cls(**_members(data))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -149,25 +156,27 @@ class View:
 
 
 def _members(data: Mapping[str, Any]) -> Dict[str, Any]:
-    known = {item.name for item in fields(NodeFacts)}
-    result = {name: value for name, value in data.items() if name in known}
-    result["manager"] = Manager(result["manager"])
-    result["operating_system"] = OperatingSystem(result["operating_system"])
+    result: Dict[str, Any] = {
+        "manager": Manager(data["manager"]),
+        "operating_system": OperatingSystem(data["operating_system"]),
+        "product": _text(data["product"]),
+        "package_set": _text(data["package_set"]),
+    }
     result["slices"] = tuple(
-        SliceRef(str(ref["digest"]), int(ref["pin"]), str(ref["address"])) for ref in _list(data, "slices")
+        SliceRef(_text(ref["digest"]), _priority(ref["pin"]), _text(ref["address"])) for ref in _list(data, "slices")
     )
     result["pins"] = tuple(
-        Pin(str(pin["name"]), str(pin["version"]), int(pin["priority"])) for pin in _list(data, "pins")
+        Pin(_text(pin["name"]), _text(pin["version"]), _priority(pin["priority"])) for pin in _list(data, "pins")
     )
     result["problems"] = tuple(
-        RepositoryProblem(str(item["repository"]), str(item["message"])) for item in _list(data, "problems")
+        RepositoryProblem(_text(item["repository"]), _message(item["message"])) for item in _list(data, "problems")
     )
     for name in ("notices", "held", "modules", "stale_services", "reboot_reasons"):
         result[name] = tuple(_text(item) for item in _list(data, name))
-    for name in ("product", "package_set", "boot_id", "kernel", "architecture"):
-        result[name] = _text(result.get(name, ""))
+    for name in ("boot_id", "kernel", "architecture"):
+        result[name] = _text(data.get(name, ""))
     for name in ("refreshed_at", "observed_at", "clock_offset"):
-        result[name] = float(result.get(name, 0.0))
+        result[name] = _seconds(data.get(name, 0.0))
     return result
 
 
@@ -178,7 +187,26 @@ def _list(data: Mapping[str, Any], name: str) -> List[Any]:
     return list(value)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 1024:
-        raise ValueError(f"{str(value)[:80]!r} is no text of at most 1024 characters")
+def _text(value: Any, limit: int = TEXT_LIMIT) -> str:
+    if not isinstance(value, str) or len(value) > limit:
+        raise ValueError(f"a {type(value).__name__} where a text of at most {limit} characters belongs")
+    if "\0" in value:
+        raise ValueError("a text contains NUL")
+    value.encode()  # a lone surrogate, which JSON can write and no database can hold, is a ValueError
     return value
+
+
+def _message(value: Any) -> str:
+    return _text(value[:MESSAGE_LIMIT] if isinstance(value, str) else value, MESSAGE_LIMIT)
+
+
+def _priority(value: Any) -> int:
+    if type(value) is not int or not -PIN_LIMIT <= value < PIN_LIMIT:
+        raise ValueError("a priority is a whole number of 32 bits")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if type(value) not in (int, float) or not abs(value) < SECONDS_LIMIT:
+        raise ValueError("a moment is a number of seconds")
+    return float(value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import Enum
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from patchwright.core.errors import DigestMismatch, MalformedFacts
 from patchwright.core.version import Scheme
@@ -20,7 +20,9 @@ SET_FORMAT = "set1"
 SLICE_FORMAT = "slice1"
 FACTS_LIMIT_BYTES = 32 * 1024 * 1024  # of one canonical form; a full Debian main slice of one node is about 200 KB
 ROWS_LIMIT = 200_000
-FIELD_LIMIT = 512  # characters of one field
+FIELD_LIMIT = 512  # characters of one field; no longer than the longest version that can be compared
+NOTICES_LIMIT = 32 * 1024  # characters of the notice ids of one offer, all together
+BUILD_TIME_LIMIT = 253_402_300_800  # the year 10000, which dates do not reach
 
 
 class Manager(Enum):
@@ -118,7 +120,9 @@ class PackageSet:
     def of(cls, manager: Manager, packages: Iterable[Package]) -> PackageSet:
         """The set of *packages* in canonical order. Raises MalformedFacts where a row cannot be written down."""
         rows = sorted(set(packages))
-        _check_rows(rows)
+        _check_count(len(rows))
+        for package in rows:
+            _check_fields(package, package[:3])
         return cls(manager, tuple(rows))
 
     def canonical(self) -> bytes:
@@ -166,8 +170,11 @@ class OffersSlice:
     def of(cls, manager: Manager, origin: Origin, offers: Iterable[Offer]) -> OffersSlice:
         """The slice of *offers* in canonical order. Raises MalformedFacts where a row cannot be written down."""
         rows = sorted({offer._replace(notices=tuple(sorted(set(offer.notices)))) for offer in offers})
-        _check_rows(_offer_row(offer) for offer in rows)
-        _check_rows([origin])
+        _check_count(len(rows))
+        _check_fields(origin, ())
+        for offer in rows:
+            _check_fields((*offer[:5], offer.module), offer[:3])
+            _check_offer(offer)
         return cls(manager, origin, tuple(rows))
 
     def canonical(self) -> bytes:
@@ -200,10 +207,15 @@ def check_digest(claimed: str, body: bytes) -> None:
 
 
 def purl(manager: Manager, package: Package, *, namespace: str = "") -> str:
-    """The package URL of *package*: `pkg:deb/debian/openssl@3.0.15-1?arch=amd64`."""
+    """The package URL of *package*: `pkg:deb/debian/libc6@2.36-9%2Bdeb12u9?arch=amd64`."""
     kind = "deb" if manager is Manager.APT else "rpm"
-    middle = f"{namespace}/" if namespace else ""
-    return f"pkg:{kind}/{middle}{package.name}@{package.version}?arch={package.arch}"
+    middle = f"{_percent(namespace)}/" if namespace else ""
+    return f"pkg:{kind}/{middle}{_percent(package.name)}@{_percent(package.version)}?arch={_percent(package.arch)}"
+
+
+def _percent(text: str) -> str:
+    plain = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:")
+    return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in text.encode())
 
 
 def _digest(form: str, body: bytes) -> str:
@@ -232,17 +244,31 @@ def _read_offer(row: Tuple[str, ...]) -> Offer:
     return Offer(row[0], row[1], row[2], row[3], row[4], build_time, row[6], notices)
 
 
-def _check_rows(rows: Iterable[Tuple[str, ...]]) -> None:
-    count = 0
-    for row in rows:
-        count += 1
-        for field in row:
-            if len(field) > FIELD_LIMIT and not field.count(","):
-                raise MalformedFacts(f"a field of {len(field)} characters, starting {field[:40]!r}")
-            if not field.isprintable():
-                raise MalformedFacts(f"a field with a control character: {field[:80]!r}")
+def _check_count(count: int) -> None:
     if count > ROWS_LIMIT:
         raise MalformedFacts(f"{count} rows, more than the {ROWS_LIMIT} allowed")
+
+
+def _check_fields(fields: Sequence[str], identity: Sequence[str]) -> None:
+    """Whether *fields* can be written down, and none of *identity* (name, architecture, version) is empty."""
+    for field in fields:
+        if len(field) > FIELD_LIMIT:
+            raise MalformedFacts(f"a field of {len(field)} characters, starting {field[:40]!r}")
+        if not field.isprintable():
+            raise MalformedFacts(f"a field with a control character: {field[:80]!r}")
+    if not all(identity):
+        raise MalformedFacts(f"a row without a name, an architecture or a version: {tuple(identity)!r}")
+
+
+def _check_offer(offer: Offer) -> None:
+    if not 0 <= offer.build_time < BUILD_TIME_LIMIT:
+        raise MalformedFacts(f"the build time {offer.build_time} of {offer.key} is no number of seconds")
+    written = ",".join(offer.notices)
+    if len(written) > NOTICES_LIMIT:
+        raise MalformedFacts(f"{len(offer.notices)} notices of {offer.key}, longer than the {NOTICES_LIMIT} allowed")
+    for notice in offer.notices:
+        if not notice or "," in notice or not notice.isprintable():
+            raise MalformedFacts(f"{notice[:80]!r} is no notice id")
 
 
 def _read(

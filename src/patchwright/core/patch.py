@@ -113,7 +113,7 @@ def _merge(
     family: Family, product: str, found: List[Tuple[Offer, OffersSlice]], notices: Mapping[str, Notice]
 ) -> Patch:
     # Where repositories disagree on section or priority, the security archive's word counts, then the first in order.
-    found = sorted(found, key=lambda pair: (not pair[1].origin.is_security, pair[1].origin))
+    found = sorted(found, key=lambda pair: (not pair[1].origin.is_security, pair[1].origin, pair[0]))
     offers = [offer for offer, _ in found]
     ids = sorted({notice for offer in offers for notice in offer.notices})
     security = any(part.manager is Manager.APT and part.origin.is_security for _, part in found)

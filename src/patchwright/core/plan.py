@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
-from patchwright.core.baseline import Baseline, RejectedAction
+from patchwright.core.baseline import Baseline, RejectedAction, names_package
 from patchwright.core.compliance import Judgement, PatchState
 from patchwright.core.errors import MalformedMessage, PlanRefused
 from patchwright.core.facts import View
 from patchwright.core.package import Manager
-from patchwright.core.version import compare
+from patchwright.core.system import Family
+from patchwright.core.version import MAX_LENGTH, compare
 
 PLAN_FORMAT = "plan1"
 ACTIONS_LIMIT = 20_000
@@ -43,8 +44,9 @@ class Intent:
     """
     What the server wants of a node, before dependencies.
 
-    *blocked* are names that must not be installed or upgraded, nor anything that needs them; *dependency_only* are names that
-    may change only because something wanted needs them (spec §2.7). Both sorted.
+    *blocked* are entries of the rejected list: what they name must not be installed or upgraded, nor anything that needs it;
+    what *dependency_only* names may change only because something wanted needs it (spec §2.7). Both sorted; on apt an entry
+    is a name, elsewhere also a full name with at most one `*` (`names_package`).
     """
 
     wanted: Tuple[Wanted, ...]
@@ -111,9 +113,11 @@ class Plan:
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """Read what `to_json` wrote; anything else raises MalformedMessage."""
         try:
-            manager, snapshot_id = Manager(data["manager"]), str(data["snapshotId"])
-            unresolved = tuple((str(key), str(reason)) for key, reason in data["unresolved"])
-            return cls(manager, snapshot_id, actions_from_json(data["actions"]), unresolved)
+            manager, snapshot_id, unresolved = Manager(data["manager"]), data["snapshotId"], data["unresolved"]
+            if not isinstance(snapshot_id, str) or not _are_pairs(unresolved):
+                raise TypeError("snapshotId is a text, unresolved a list of pairs of texts")
+            pairs = tuple((key, reason) for key, reason in unresolved)
+            return cls(manager, snapshot_id, actions_from_json(data["actions"]), pairs)
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedMessage(f"the plan cannot be read: {error!r}") from None
 
@@ -140,7 +144,7 @@ def intend(baseline: Baseline, view: View, judgement: Judgement) -> Intent:
     The intent that follows from a judgement made before an Install.
 
     Wanted is what is Missing, and what is approved and unpacked but not configured. Rejected names are blocked, or allowed as
-    dependencies, by the baseline's action; on apt an entry of the rejected list is a name.
+    dependencies, by the baseline's action.
     """
     packages = {package.key: package for package in view.packages.packages}
     wanted = tuple(
@@ -199,7 +203,9 @@ def actions_from_json(rows: Sequence[Sequence[Any]]) -> Tuple[Action, ...]:
     actions = []
     for row in rows:
         if not isinstance(row, list) or [type(part) for part in row] != [str, str, str, str, bool]:
-            raise MalformedMessage(f"an action is [name, arch, before, after, wanted], not {row!r}")
+            raise MalformedMessage("an action is [name, arch, before, after, wanted]")
+        if any(len(part) > MAX_LENGTH or not part.isprintable() for part in row[:4]):
+            raise MalformedMessage(f"an action's texts have at most {MAX_LENGTH} characters, all of them printable")
         actions.append(Action(*row))
     return tuple(actions)
 
@@ -217,15 +223,31 @@ def _violations(intent: Intent, resolution: Resolution, manager: Manager) -> Lis
     for action in resolution.actions:
         if action.wanted != (action.key in wanted):
             found.append(f"{action.key} is not what was wanted")
-        if action.name in intent.blocked:
+        if _blocks(intent, action, manager):
             found.append(f"{action.key} is blocked")
-        if action.before and compare(manager.scheme, action.after, action.before) < 0:
+        if not action.after:
+            found.append(f"{action.key} would be removed")
+        elif action.before and compare(manager.scheme, action.after, action.before) < 0:
             found.append(f"{action.key} would be downgraded")
     found.extend(f"{key} was not asked for" for key in sorted(resolution.unresolved) if key not in wanted)
     return found
 
 
-def _repeated(keys: Any) -> List[str]:
+def _blocks(intent: Intent, action: Action, manager: Manager) -> bool:
+    family = _FAMILIES[manager]
+    return any(names_package(family, entry, action.name, action.arch, action.after) for entry in intent.blocked)
+
+
+_FAMILIES = {Manager.APT: Family.APT, Manager.DNF: Family.RPM, Manager.ZYPPER: Family.ZYPP}
+
+
+def _are_pairs(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in value
+    )
+
+
+def _repeated(keys: Iterable[str]) -> List[str]:
     seen: Dict[str, int] = {}
     for key in keys:
         seen[key] = seen.get(key, 0) + 1

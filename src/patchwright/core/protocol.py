@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type, TypeVar
 
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
@@ -47,6 +47,9 @@ STDERR_LIMIT = 8_000
 TRUNCATED = "--output truncated--"
 REASON_LIMIT = 2_000  # characters of one package's reason
 REASONS_LIMIT = 20_000  # entries
+
+
+Kind = TypeVar("Kind")
 
 
 class RebootOption(str, Enum):
@@ -140,10 +143,10 @@ class FactsMessage:
                 _text(data, "OperationId"),
                 Phase(data["Phase"]),
                 NodeFacts.from_json(data["Facts"]),
-                int(data.get("Attempt", 0)),
-                tuple(str(item)[:REASON_LIMIT] for item in data.get("Drift", [])[:REASONS_LIMIT]),
+                _count(data.get("Attempt", 0)),
+                tuple(text[:REASON_LIMIT] for text in _texts(data, "Drift")[:REASONS_LIMIT]),
                 reasons(data.get("Failures", {})),
-                str(data.get("ActedBootId", "")),
+                _typed(data.get("ActedBootId", ""), str),
             )
 
 
@@ -185,9 +188,9 @@ class Directive:
             report, intent = data.get("Report"), data.get("Intent")
             return cls(
                 Next(data["Next"]),
-                tuple(str(digest) for digest in data.get("Missing", [])),
+                _texts(data, "Missing"),
                 intent_from_json(intent) if intent is not None else None,
-                Report(bool(report["Succeeded"]), str(report["Text"]), str(report["Error"])) if report else None,
+                _report(report) if report is not None else None,
             )
 
 
@@ -203,7 +206,7 @@ def intent_to_json(intent: Intent) -> Dict[str, Any]:
 def intent_from_json(data: Mapping[str, Any]) -> Intent:
     """Read the wire form of an intent; anything else raises MalformedMessage."""
     with _reading("the intent"):
-        wanted = tuple(Wanted(str(row[0]), str(row[1]), str(row[2]), str(row[3])) for row in data["Wanted"])
+        wanted = tuple(Wanted(*_row(row, 4)) for row in _typed(data["Wanted"], list))
         return Intent(wanted, _texts(data, "Blocked"), _texts(data, "DependencyOnly"))
 
 
@@ -231,7 +234,9 @@ def reasons(data: Any) -> Dict[str, str]:
     """A map of texts by `name.arch`, each cut to the limit; anything else raises MalformedMessage."""
     if not isinstance(data, dict) or len(data) > REASONS_LIMIT:
         raise MalformedMessage(f"the reasons are no object of at most {REASONS_LIMIT} entries")
-    return {str(key)[:REASON_LIMIT]: str(value)[:REASON_LIMIT] for key, value in data.items()}
+    if not all(isinstance(text, str) for pair in data.items() for text in pair):
+        raise MalformedMessage("the reasons are texts by name.arch")
+    return {key[:REASON_LIMIT]: value[:REASON_LIMIT] for key, value in data.items()}
 
 
 def message_id(command_id: str, instance_id: str) -> str:
@@ -242,7 +247,7 @@ def message_id(command_id: str, instance_id: str) -> str:
 def command_of(message: str) -> str:
     """The command id inside a message id; anything else raises MalformedMessage."""
     parts = message.split(".")
-    if len(parts) != 4 or parts[:2] != ["aws", "ssm"]:
+    if len(parts) != 4 or parts[:2] != ["aws", "ssm"] or not all(parts):
         raise MalformedMessage(f"{message[:120]!r} is no message id of a command")
     return parts[2]
 
@@ -274,5 +279,27 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 
 
 def _texts(data: Mapping[str, Any], name: str) -> Tuple[str, ...]:
-    value: List[Any] = data.get(name, [])
-    return tuple(str(item) for item in value)
+    value: List[Any] = _typed(data.get(name, []), list)
+    return tuple(_typed(item, str) for item in value)
+
+
+def _row(value: Any, length: int) -> Tuple[str, ...]:
+    if len(_typed(value, list)) != length:
+        raise ValueError(f"a row of {len(value)} texts where {length} belong")
+    return tuple(_typed(item, str) for item in value)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"a {type(value).__name__} where a count belongs")
+    return value
+
+
+def _report(data: Mapping[str, Any]) -> Report:
+    return Report(_typed(data["Succeeded"], bool), _typed(data["Text"], str), _typed(data["Error"], str))
+
+
+def _typed(value: Any, kind: Type[Kind]) -> Kind:
+    if not isinstance(value, kind):
+        raise TypeError(f"a {type(value).__name__} where a {kind.__name__} belongs")
+    return value
