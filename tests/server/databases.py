@@ -32,12 +32,33 @@ import pytest
 from patchwright.server.infra import Database, open_database
 
 START_SECONDS = 60.0
+BACKEND_SECONDS = 30.0
+ACTIVE = "SELECT pid FROM pg_stat_activity WHERE query LIKE $1 AND state = 'active' AND pid <> pg_backend_pid()"
 
 
 def run_apart(work: Coroutine[Any, Any, Any]) -> Any:
     """Run *work* in an event loop of its own, whatever loop the caller is in."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
+
+
+async def administer(url: str, statement: str, *params: object) -> list[Any]:
+    """The rows of *statement* in the PostgreSQL database at *url*, over a connection of its own."""
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(statement, *params))
+    finally:
+        await connection.close()
+
+
+async def backend_running(url: str, pattern: str) -> int:
+    """The process id of the PostgreSQL backend that runs a query like *pattern*, as soon as there is one."""
+    async with asyncio.timeout(BACKEND_SECONDS):
+        while not (rows := await administer(url, ACTIVE, pattern)):
+            await asyncio.sleep(0.01)
+    return int(rows[0]["pid"])
 
 
 async def _open_and_close(url: str, folder: Path) -> None:
@@ -123,16 +144,7 @@ class Cluster:
 
     def execute(self, statement: str) -> None:
         """Execute *statement* as superuser in the database `postgres`."""
-        run_apart(self._execute(statement))
-
-    async def _execute(self, statement: str) -> None:
-        import asyncpg
-
-        connection = await asyncpg.connect(self.url("postgres"))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
+        run_apart(administer(self.url("postgres"), statement))
 
     def create_template(self) -> None:
         self.execute("CREATE DATABASE template_patchwright")

@@ -5,20 +5,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-import asyncpg
 import pytest
 
 from patchwright.server.infra import Unavailable, UnitOfWork, sql
 from patchwright.server.infra.postgres import ATTEMPTS, LONGEST_PAUSE_SECONDS, PostgresDatabase
 from server.clocks import FakeClock
-from server.databases import Cluster, run_apart
+from server.databases import Cluster, administer, backend_running, run_apart
 
 pytestmark = pytest.mark.postgres
 
 DEADLINE_SECONDS = 30.0
-WAITING = "SELECT pid FROM pg_stat_activity WHERE query LIKE $1 AND state = 'active' AND pid <> pg_backend_pid()"
 
 
 def create() -> UnitOfWork[None]:
@@ -38,23 +35,6 @@ def grow(name: str) -> UnitOfWork[None]:
 def wait_in_server(seconds: float) -> UnitOfWork[None]:
     yield from grow("a")
     yield sql("SELECT 1 FROM pg_sleep($1)", seconds)
-
-
-async def administer(url: str, statement: str, *params: object) -> list[Any]:
-    """The rows of *statement* over a connection of its own."""
-    connection = await asyncpg.connect(url)
-    try:
-        return list(await connection.fetch(statement, *params))
-    finally:
-        await connection.close()
-
-
-async def backend_running(url: str, pattern: str) -> int:
-    """The process id of the server process that runs a query like *pattern*, as soon as there is one."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not (rows := await administer(url, WAITING, pattern)):
-            await asyncio.sleep(0.01)
-    return int(rows[0]["pid"])
 
 
 @pytest.fixture

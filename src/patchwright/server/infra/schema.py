@@ -91,12 +91,16 @@ def _upgrade_sqlite(path: Path) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             upgrade(connection)
             connection.exec_driver_sql("COMMIT")
+    except sqlalchemy.exc.DBAPIError as cause:
+        msg = f"{path} cannot be migrated: {cause.orig}\nin {cause.statement}"
+        raise Unavailable(msg) from cause
     finally:
         engine.dispose()
 
 
 async def _upgrade_postgres(url: str) -> None:
     import asyncpg
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -107,6 +111,9 @@ async def _upgrade_postgres(url: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(upgrade)
+    except DBAPIError as cause:
+        msg = f"the PostgreSQL database cannot be migrated: {cause.orig}\nin {cause.statement}"
+        raise Unavailable(msg) from cause
     finally:
         await engine.dispose()
 

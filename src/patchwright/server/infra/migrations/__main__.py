@@ -11,6 +11,7 @@ revision that was released is never changed again.
 from __future__ import annotations
 
 import argparse
+import itertools
 import textwrap
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ import sqlalchemy
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
+from alembic.operations.ops import UpgradeOps
 
 from patchwright.server.infra import schema, tables
 
@@ -43,7 +45,10 @@ OCTETS = sa.LargeBinary()
 
 def upgrade() -> None:
     """Bring the schema from `down_revision` to `revision`."""
-{upgrades}
+{calls}
+
+
+{functions}
 '''
 
 
@@ -62,6 +67,7 @@ def draft(revision: str, message: str, metadata: sqlalchemy.MetaData) -> str:
     """The source of *revision*: from the revisions before it to *metadata*."""
     earlier = [known for known in schema.revisions() if known < revision]
     engine = sqlalchemy.create_engine("sqlite://")
+    functions = []
     with engine.connect() as connection:
         if earlier:
             schema.upgrade(connection, target=earlier[-1])
@@ -69,13 +75,16 @@ def draft(revision: str, message: str, metadata: sqlalchemy.MetaData) -> str:
         upgrades = produce_migrations(context, metadata).upgrade_ops
         if upgrades is None:
             raise AssertionError
-        code = render_python_code(upgrades, render_item=_type_name, migration_context=context)
-    statements = [line for line in ("    " + code).splitlines() if "### " not in line]  # Alembic's remarks
+        for table, steps in itertools.groupby(upgrades.ops, key=lambda step: getattr(step, "table_name", "rest")):
+            code = render_python_code(UpgradeOps(list(steps)), render_item=_type_name, migration_context=context)
+            lines = [line for line in code.splitlines() if "### " not in line]  # Alembic's remarks
+            functions.append((f"_{table}", textwrap.indent(textwrap.dedent("\n".join(lines)), "    ")))
     return _REVISION.format(
         message=message,
         revision=revision,
         down_revision=earlier[-1] if earlier else None,
-        upgrades=textwrap.indent(textwrap.dedent("\n".join(statements)), "    "),
+        calls="\n".join(f"    {name}()" for name, _ in functions),
+        functions="\n\n\n".join(f"def {name}() -> None:\n{body}" for name, body in functions),
     )
 
 

@@ -17,6 +17,27 @@ OCTETS = sa.LargeBinary()
 
 def upgrade() -> None:
     """Bring the schema from `down_revision` to `revision`."""
+    _access_key()
+    _activation()
+    _baseline()
+    _body()
+    _client_token()
+    _command()
+    _facts()
+    _invocation()
+    _invocation_event()
+    _node()
+    _operation()
+    _package_change()
+    _patch_group()
+    _patch_states()
+    _plan()
+    _reply()
+    _snapshot()
+    _tag()
+
+
+def _access_key() -> None:
     op.create_table(
         "access_key",
         sa.Column("account", TEXT, nullable=False),
@@ -30,6 +51,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_access_key")),
         sqlite_strict=True,
     )
+
+
+def _activation() -> None:
     op.create_table(
         "activation",
         sa.Column("account", TEXT, nullable=False),
@@ -49,6 +73,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_activation_id")),
         sqlite_strict=True,
     )
+
+
+def _baseline() -> None:
     op.create_table(
         "baseline",
         sa.Column("account", TEXT, nullable=False),
@@ -64,6 +91,9 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_baseline_created", "baseline", ["account", "region", "created_at", "id"], unique=False)
+
+
+def _body() -> None:
     op.create_table(
         "body",
         sa.Column("account", TEXT, nullable=False),
@@ -75,6 +105,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "region", "digest", name=op.f("pk_body")),
         sqlite_strict=True,
     )
+
+
+def _client_token() -> None:
     op.create_table(
         "client_token",
         sa.Column("account", TEXT, nullable=False),
@@ -87,6 +120,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "region", "operation", "token", name=op.f("pk_client_token")),
         sqlite_strict=True,
     )
+
+
+def _command() -> None:
     op.create_table(
         "command",
         sa.Column("account", TEXT, nullable=False),
@@ -111,6 +147,9 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_command_requested", "command", ["account", "region", "requested_at", "id"], unique=False)
+
+
+def _facts() -> None:
     op.create_table(
         "facts",
         sa.Column("account", TEXT, nullable=False),
@@ -125,6 +164,9 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_facts_recorded", "facts", ["account", "region", "instance_id", "recorded_at"], unique=False)
+
+
+def _invocation() -> None:
     op.create_table(
         "invocation",
         sa.Column("account", TEXT, nullable=False),
@@ -165,6 +207,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_invocation_of_node", "invocation", ["account", "region", "instance_id", "requested_at"], unique=False
     )
+
+
+def _invocation_event() -> None:
     op.create_table(
         "invocation_event",
         sa.Column("account", TEXT, nullable=False),
@@ -179,6 +224,9 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_invocation_event_of", "invocation_event", ["account", "region", "command_id"], unique=False)
+
+
+def _node() -> None:
     op.create_table(
         "node",
         sa.Column("account", TEXT, nullable=False),
@@ -205,6 +253,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_node_id")),
         sqlite_strict=True,
     )
+
+
+def _operation() -> None:
     op.create_table(
         "operation",
         sa.Column("account", TEXT, nullable=False),
@@ -246,6 +297,9 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_operation_of_node", "operation", ["account", "region", "instance_id", "ended_at"], unique=False)
+
+
+def _package_change() -> None:
     op.create_table(
         "package_change",
         sa.Column("account", TEXT, nullable=False),
@@ -259,6 +313,9 @@ def upgrade() -> None:
         ),
         sqlite_strict=True,
     )
+
+
+def _patch_group() -> None:
     op.create_table(
         "patch_group",
         sa.Column("account", TEXT, nullable=False),
@@ -271,6 +328,9 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_patch_group_baseline", "patch_group", ["account", "region", "baseline_id"], unique=False)
+
+
+def _patch_states() -> None:
     op.create_table(
         "patch_states",
         sa.Column("account", TEXT, nullable=False),
@@ -281,6 +341,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "region", "digest", name=op.f("pk_patch_states")),
         sqlite_strict=True,
     )
+
+
+def _plan() -> None:
     op.create_table(
         "plan",
         sa.Column("account", TEXT, nullable=False),
@@ -291,6 +354,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "region", "digest", name=op.f("pk_plan")),
         sqlite_strict=True,
     )
+
+
+def _reply() -> None:
     op.create_table(
         "reply",
         sa.Column("account", TEXT, nullable=False),
@@ -301,6 +367,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "region", "instance_id", "id", name=op.f("pk_reply")),
         sqlite_strict=True,
     )
+
+
+def _snapshot() -> None:
     op.create_table(
         "snapshot",
         sa.Column("account", TEXT, nullable=False),
@@ -316,6 +385,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "region", "patch_group", "operating_system", "id", name=op.f("pk_snapshot")),
         sqlite_strict=True,
     )
+
+
+def _tag() -> None:
     op.create_table(
         "tag",
         sa.Column("account", TEXT, nullable=False),
