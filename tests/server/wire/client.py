@@ -13,9 +13,9 @@ from unittest import mock
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from server.clocks import FakeClock
 
 from patchwright.server.wire import Caller, Credential, Endpoint, Handler, load_models
+from server.clocks import FakeClock
 
 NOW = 1_795_147_200.0  # 2026-11-20T04:00:00Z
 USER_KEY = Credential("AKIAROOTROOTROOTROOT", "user-secret", "000000000001", "arn:aws:iam::000000000001:root")
@@ -115,7 +115,7 @@ def signed(
     headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target, **(more or {})}
     request = AWSRequest(method="POST", url="http://patchwright.test:8473/", headers=headers, data=sent)
     moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
-    with mock.patch("botocore.auth.get_current_datetime", lambda remove_tzinfo=True: moment.replace(tzinfo=None)):
+    with mock.patch("botocore.auth.get_current_datetime", return_value=moment.replace(tzinfo=None)):
         SigV4Auth(Credentials(key.access_key_id, key.secret), service, region).add_auth(request)
     result = {name.lower(): str(value) for name, value in request.headers.items()}
     return {"host": "patchwright.test:8473", "content-length": str(len(sent)), **result}, sent

@@ -7,10 +7,10 @@ import re
 import time
 
 import pytest
-from server.wire.client import MODELS
 
 from patchwright.server.wire.patterns import python_pattern
 from patchwright.server.wire.services import SOURCES
+from server.wire.client import MODELS
 
 PATTERNS = sorted(
     {

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from .errors import ApiError, incomplete_signature, invalid_signature, unrecognized_client
 
@@ -259,8 +259,6 @@ def _canonical_path(path: str) -> bytes:
 
 
 def _canonical_query(query: str) -> bytes:
-    if not query:
-        return b""
-    pairs = [part.partition("=")[::2] for part in query.split("&")]
-    encoded = sorted((quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")) for name, value in pairs)
-    return "&".join(f"{name}={value}" for name, value in encoded).encode()
+    """Names and values as sent (SDKs send them encoded as they sign them), in order."""
+    pairs = sorted(part.partition("=")[::2] for part in query.split("&") if part)
+    return "&".join(f"{name}={value}" for name, value in pairs).encode("latin-1")
