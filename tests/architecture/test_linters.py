@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from architecture.tree import PACKAGE, ROOT, plant
 
+SILENCED = re.compile(r"# noqa: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)* - \S+")
 TOOLS = Path(sys.executable).parent
 # Just enough of a house for the contracts to have something to look at.
 BUILDINGS = ("agent", "cli", "core", "server")
@@ -48,6 +50,16 @@ def ignores_without_reason(pyproject: str) -> list[str]:
         if line.startswith("]") or not line.startswith(("    ", '"')):
             inside = False
     return found
+
+
+def silenced_without_reason(src: Path) -> list[str]:
+    """`noqa` comments that name no rule, or do not say why: `# noqa: BLE001 - every fault becomes an answer`."""
+    return [
+        f"{path.relative_to(src)}:{number}"
+        for path in sorted(src.rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if "# noqa" in line and not SILENCED.search(line)
+    ]
 
 
 def _complaint(command: list[str], root: Path, **environment: str) -> str:
@@ -93,6 +105,11 @@ def test_import_contracts_are_kept():
 def test_every_rule_that_is_off_says_why():
     """Each ignored rule stands beside its reason."""
     assert ignores_without_reason((ROOT / "pyproject.toml").read_text()) == []
+
+
+def test_every_silenced_line_says_why():
+    """A rule silenced on a line is named there, with the reason."""
+    assert silenced_without_reason(ROOT / "src") == []
 
 
 @pytest.mark.parametrize(
@@ -201,6 +218,14 @@ def test_a_rule_off_without_a_reason_is_found():
     text = 'ignore = [\n    "E501",  # wraps\n    "S603",\n]\n"src/patchwright/cli/**" = ["T201"]\n'
 
     assert ignores_without_reason(text) == ['"S603",', '"src/patchwright/cli/**" = ["T201"]']
+
+
+def test_a_silenced_line_without_a_reason_is_found(tmp_path):
+    """A bare noqa, and one with a rule alone, are seen."""
+    lines = ["a = 1  # noqa", "b = 1  # noqa: E501", "c = 1  # noqa: E501, S101 - a table"]
+    plant(tmp_path, {"patchwright/core/plan.py": "\n".join(lines)})
+
+    assert silenced_without_reason(tmp_path) == ["patchwright/core/plan.py:1", "patchwright/core/plan.py:2"]
 
 
 def _contracts() -> list[dict[str, str]]:
