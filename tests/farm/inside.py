@@ -41,8 +41,9 @@ def enter(init: int, cgroup: Cgroup, argv: Sequence[str], env: Mapping[str, str]
         _started += 1
         group = f"payload/farm.exec/{_started}"
     variables = {**CLEAN_ENV, **(env or {})}
+    # --wd is init's own directory; `--wd=/` would be the host's root, and a relative path would lead out of the node.
     command = [
-        "nsenter", f"--target={init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd=/",
+        "nsenter", f"--target={init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd",
         *clamp(init), "env", "-i", *(f"{key}={value}" for key, value in variables.items()), *argv,
     ]  # fmt: skip
     return cgroup.entering(command, group), group

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .commands import FarmUnavailable, host
 
+PRIVATE = ("mmdebstrap", "systemd-container", "libsystemd-shared")
 SUITES = {"deb11": "bullseye", "deb12": "bookworm", "deb13": "trixie"}
 
 
@@ -77,7 +78,7 @@ def mmdebstrap(cache: Path) -> Tool:
     """The program that makes root directories: the installed one, else a private copy below *cache*."""
     if shutil.which("mmdebstrap"):
         return Tool(("mmdebstrap",))
-    unpacked = _private(cache, ["mmdebstrap"])
+    unpacked = _private(cache)
     return Tool(
         ("perl", f"{unpacked}/usr/bin/mmdebstrap"), {"PATH": f"{unpacked}/usr/bin:{os.defpath}:/usr/sbin:/sbin"}
     )
@@ -92,7 +93,7 @@ def nspawn(cache: Path) -> Tool:
     """
     if shutil.which("systemd-nspawn"):
         return Tool(("systemd-nspawn",))
-    unpacked = _private(cache, ["systemd-container", "libsystemd-shared"])
+    unpacked = _private(cache)
     library = next(unpacked.glob("usr/lib/*/systemd"))
     tool = Tool((f"{unpacked}/usr/bin/systemd-nspawn",), {"LD_LIBRARY_PATH": str(library)})
     probe = host([*tool.argv, "--version"], env=tool.env, check=False)
@@ -101,9 +102,9 @@ def nspawn(cache: Path) -> Tool:
     return tool
 
 
-def _private(cache: Path, packages: Sequence[str]) -> Path:
-    """Unpack *packages* of the machine's archive below *cache*, once; nothing is installed."""
-    target = cache / "tools" / f"{packages[0]}-{_own_codename()}-{architecture()}"
+def _private(cache: Path) -> Path:
+    """Unpack the `PRIVATE` packages of the machine's archive below *cache*, once; nothing is installed."""
+    target = cache / "tools" / f"{_own_codename()}-{architecture()}"
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,7 @@ def _private(cache: Path, packages: Sequence[str]) -> Path:
             "APT::Sandbox::User=root",
         ]
         host([*apt, "-o", "Acquire::Languages=none", "update"], timeout=120)
-        host(["sh", "-c", 'cd "$0" && exec "$@"', str(work), *apt, "download", *packages], timeout=120)
+        host(["sh", "-c", 'cd "$0" && exec "$@"', str(work), *apt, "download", *PRIVATE], timeout=120)
         for deb in work.glob("*.deb"):
             host(["dpkg-deb", "-x", str(deb), f"{work}/out"])
         try:

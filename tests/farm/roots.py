@@ -127,11 +127,21 @@ def in_root(root: Path, argv: Sequence[str], *, namespace: Path, timeout: float 
 
 
 def write_below(root: Path, path: str, text: str | bytes) -> None:
-    """Write a file of a root that is not running; directories on the way are made, links are not followed."""
-    target = root / path.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.parent.resolve().is_relative_to(root.resolve()):
-        raise ValueError(f"{path} leaves the root")
+    """
+    Write a file of a root from outside; directories on the way are made.
+
+    Raises:
+        ValueError: A directory on the way is a link (seen from outside it may lead to the host's own files).
+    """
+    target = root
+    for part in path.strip("/").split("/")[:-1]:
+        target /= part
+        if part == ".." or target.is_symlink():
+            raise ValueError(
+                f"{path} leads through {target.relative_to(root)}, a link: name the directory it stands for"
+            )
+        target.mkdir(exist_ok=True)
+    target /= path.rpartition("/")[2]
     if target.is_symlink():
         target.unlink()
     target.write_bytes(text.encode() if isinstance(text, str) else text)

@@ -15,7 +15,7 @@ from threading import Thread
 
 import pytest
 
-from farm import CommandFailed, DebRepo, Farm, FarmError, Node, Timeout, life, machine, sweep, until
+from farm import CommandFailed, DebRepo, Farm, FarmError, Node, Timeout, life, machine, roots, sweep, until
 from farm.fixtures import required
 
 pytestmark = pytest.mark.farm
@@ -237,6 +237,15 @@ def test_a_command_that_does_not_end_is_killed_with_all_it_started(new_node: New
     assert node.run(["sh", "-c", "cat /proc/[0-9]*/comm"]).lines.count("sleep") == 0
 
 
+def test_a_relative_path_stays_inside_the_node(new_node: NewNode) -> None:
+    """Commands start in the node's root directory, not in one of the host."""
+    node = new_node()
+    assert node.run(["pwd"]).stdout == "/\n"
+    node.run(["sh", "-c", "echo x >farm-relative"])
+    assert node.read("/farm-relative") == "x\n"
+    assert not Path("/farm-relative").exists()
+
+
 def test_a_failing_command_shows_what_it_said(new_node: NewNode) -> None:
     """The error carries code, stdout and stderr, and the message shows them."""
     with pytest.raises(CommandFailed, match="to stderr") as caught:
@@ -265,6 +274,20 @@ def test_files_go_into_a_node_and_come_back(new_node: NewNode, tmp_path: Path) -
     node.write("/opt/note", "žluťoučký\n", mode=0o600)
     assert node.read("/opt/note") == "žluťoučký\n"
     assert node.run(["stat", "-c", "%a", "/opt/note"]).stdout == "600\n"
+
+
+def test_writing_from_outside_does_not_follow_links_out_of_the_node(tmp_path: Path) -> None:
+    """/var/run is a link to /run: from outside that would be the host's."""
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    root.mkdir()
+    elsewhere.mkdir()
+    (root / "link").symlink_to(elsewhere)
+    (root / "file").symlink_to(elsewhere / "file")
+    with pytest.raises(ValueError, match="leads through link"):
+        roots.write_below(root, "/link/deep/file", "x")
+    roots.write_below(root, "/file", "x")
+    assert (root / "file").read_text() == "x"
+    assert list(elsewhere.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------------------------ network
