@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Work that needs memory or must outlive the agent, done in processes of its own that exit.
+
+A task has a directory: `request.json` says what, `result.json` (written last, in one piece) what came of it, `lock` is held
+while somebody works on it, `acting` exists once an installation may have changed the node. A task with a result is never
+done again; a second process for the same task finds the lock held and leaves.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
+
+from patchwright.agent import log
+from patchwright.agent.clock import Clock
+from patchwright.agent.config import load_settings
+from patchwright.agent.disk import Disk, Lock, read_json
+from patchwright.agent.errors import AgentError
+from patchwright.agent.reboot import boot_id
+from patchwright.agent.shell import Detached, Shell
+from patchwright.core.errors import PatchwrightError
+
+EXIT_BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else is at it
+MAX_STARTS = 3  # of one task whose process is killed every time
+MESSAGE_LIMIT = 4_000  # characters of an error handed on
+JOIN_SECONDS = 0.1  # how often a running task is looked at
+
+REQUEST, RESULT, ACTING = "request.json", "result.json", "acting"
+
+
+class TaskFailed(AgentError):
+    """A task ended with an error. *kind* names the error's class, the message is its own."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Bench(NamedTuple):
+    """Where tasks are done: *program* are the words that start this agent again, *environment* what it needs to be told."""
+
+    disk: Disk
+    shell: Shell
+    clock: Clock
+    program: Tuple[str, ...]
+    environment: Mapping[str, str] = {}
+
+
+def obtain(bench: Bench, task: str, directory: Path, request: Mapping[str, Any], *, limit: float) -> Dict[str, Any]:
+    """
+    The result of a task: as stored, or waited for where a process is at it, or from a process started now.
+
+    Args:
+        task: facts, resolve or install.
+        directory: The task's own; made where it is not there.
+        request: What the task needs; ignored where it was asked before.
+        limit: Seconds after which the process is ended, 0 for never.
+
+    Raises TaskFailed.
+    """
+    bench.disk.directory(*directory.relative_to(bench.disk.root).parts)
+    while not (directory / RESULT).exists():
+        if Lock(directory / "lock").held():
+            _join(bench, task, directory, limit)
+        elif not (directory / RESULT).exists():
+            _start(bench, task, directory, request)
+            _join(bench, task, directory, limit)
+    answer = read_json(directory / RESULT)
+    if "error" in answer:
+        raise TaskFailed(str(answer["error"]["kind"]), str(answer["error"]["message"]))
+    result: Dict[str, Any] = answer["result"]
+    return result
+
+
+def perform(task: str, directory: Path, disk: Disk) -> int:
+    """Do a task, in the process that was started for it. Answers the exit code."""
+    lock = Lock(directory / "lock")
+    if not lock.take():
+        return EXIT_BUSY
+    if (directory / RESULT).exists():
+        return 0
+    try:
+        answer = {"result": _TASKS[task](directory, disk)}
+    except PatchwrightError as error:
+        answer = {"error": {"kind": type(error).__name__, "message": str(error)[-MESSAGE_LIMIT:]}}
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong here has to reach the report, not only this log
+        traceback.print_exc()
+        answer = {"error": {"kind": "Unexpected", "message": f"{type(error).__name__}: {error}"[-MESSAGE_LIMIT:]}}
+    disk.write_json(directory / RESULT, answer)
+    return 0
+
+
+def _start(bench: Bench, task: str, directory: Path, request: Mapping[str, Any]) -> None:
+    starts = _starts(directory)
+    if starts["count"] >= MAX_STARTS:
+        _give_up(bench, task, directory)
+        return
+    if not (directory / REQUEST).exists():
+        bench.disk.write_json(directory / REQUEST, dict(request))
+    bench.disk.write_json(directory / "starts.json", {**starts, "count": starts["count"] + 1})
+    argv = [*bench.program, "child", task, "--directory", str(directory), "--state-dir", str(bench.disk.root)]
+    process = bench.shell.spawn_detached(argv, log=directory / "log", env=bench.environment)
+    bench.disk.write_json(directory / "starts.json", {"count": starts["count"] + 1, "process": list(process)})
+
+
+def _join(bench: Bench, task: str, directory: Path, limit: float) -> None:
+    """Wait until nobody is at the task, whoever started it; end it when its time is up."""
+    process = Detached(*_starts(directory).get("process", (0, 0)))
+    deadline = bench.clock.monotonic() + limit
+    while bench.shell.is_alive(process) or Lock(directory / "lock").held():
+        if limit and bench.clock.monotonic() > deadline:
+            log.warning(f"{task} is ended after {limit:.0f} s")
+            bench.shell.end(process)
+            message = f"{task} took longer than {limit:.0f} s and was ended; see child_seconds"
+            bench.disk.write_json(directory / RESULT, {"error": {"kind": "TookTooLong", "message": message}})
+            return
+        bench.clock.sleep(JOIN_SECONDS)
+
+
+def _starts(directory: Path) -> Dict[str, Any]:
+    try:
+        return {"count": 0, **read_json(directory / "starts.json")}
+    except (FileNotFoundError, PatchwrightError):
+        return {"count": 0}
+
+
+def _give_up(bench: Bench, task: str, directory: Path) -> None:
+    ended = f"the process for {task} was killed {MAX_STARTS} times"
+    message = f"{ended}, perhaps for lack of memory; its output is in {directory / 'log'}"
+    bench.disk.write_json(directory / RESULT, {"error": {"kind": "ChildLost", "message": message}})
+
+
+def _facts(directory: Path, disk: Disk) -> Dict[str, Any]:
+    """Request: refresh, clock_offset. Result: facts, and by digest the file of every body."""
+    from patchwright.agent import facts
+
+    request = read_json(directory / REQUEST)
+    provider, clock = _provider(disk)
+    taken = facts.take(
+        provider, refresh=bool(request["refresh"]), clock=clock, clock_offset=float(request["clock_offset"])
+    )
+    bodies = {}
+    for digest, body in taken.bodies.items():
+        bodies[digest] = digest.replace(":", "-")
+        disk.write(directory / bodies[digest], body)
+    return {"facts": taken.facts.to_json(), "bodies": bodies}
+
+
+def _resolve(directory: Path, disk: Disk) -> Dict[str, Any]:
+    """Request: intent. Result: a resolution, as on the wire."""
+    from patchwright.core.protocol import intent_from_json, resolution_to_json
+
+    intent = intent_from_json(read_json(directory / REQUEST)["intent"])
+    provider, _ = _provider(disk)
+    return resolution_to_json(provider.resolve(intent))
+
+
+def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
+    """
+    Request: plan. Result: drift (texts), or failures, output and the boot in which it acted.
+
+    Drift is looked for right before acting, and not again once this may have acted: what a first attempt changed is no drift.
+    """
+    from patchwright.core.plan import Plan, drift
+
+    plan = Plan.from_json(read_json(directory / REQUEST)["plan"])
+    provider, _ = _provider(disk)
+    if not (directory / ACTING).exists():
+        moved = drift(plan, _installed(provider), provider.candidates([action.key for action in plan.actions]))
+        if moved:
+            return {"drift": [item.text for item in moved]}
+        disk.write(directory / ACTING, b"")
+    boot = boot_id()
+    try:
+        outcome = provider.install(plan, log.info)
+    except AgentError as error:
+        installed, reason = _installed(provider), str(error)[-MESSAGE_LIMIT:]
+        failures = {action.key: reason for action in plan.actions if installed.get(action.key) != action.after}
+        return {"drift": [], "failures": failures, "output": reason, "boot_id": boot}
+    return {"drift": [], "failures": dict(outcome.failures), "output": outcome.output, "boot_id": boot}
+
+
+def _installed(provider: Any) -> Dict[str, str]:
+    return {package.key: package.version for package in provider.read().packages.packages}
+
+
+def _provider(disk: Disk) -> Tuple[Any, Clock]:
+    from patchwright.agent import providers
+
+    clock, settings = Clock(), load_settings(disk.root)
+    known = providers.Settings(lock_wait_seconds=settings.lock_wait_seconds)
+    return providers.load(providers.detect(), Shell(), clock=clock, settings=known), clock
+
+
+_TASKS: Dict[str, Callable[[Path, Disk], Dict[str, Any]]] = {
+    "facts": _facts,
+    "resolve": _resolve,
+    "install": _install,
+}
+TASKS: Sequence[str] = tuple(_TASKS)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Asking the server: JSON 1.1 over POST, signed with Signature Version 4 by the node's own secret (design D6).
+
+    PatchwrightError
+    ├── ServerUnavailable    no answer, or one that says later: ask again
+    └── Refused              an answer that will not change by asking again
+
+The node's clock may be wrong: a signature refused for its time teaches the offset from the answer's Date header, and the
+request is signed again, once.
+"""
+
+from __future__ import annotations
+
+import calendar
+import gzip
+import hashlib
+import hmac
+import json
+import time
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+from patchwright.agent.clock import Clock
+from patchwright.agent.config import Identity, Settings
+from patchwright.agent.transport import Response, Server, Transport, TransportFailed
+from patchwright.core.errors import PatchwrightError
+
+# Service and target prefix by the operations they serve; the same as core.protocol says, which is not imported here
+# because the waiting agent has to stay small. A test compares them.
+SERVICES: Dict[str, Tuple[str, str]] = {
+    "AcknowledgeMessage": ("ec2messages", "EC2WindowsMessageDeliveryService"),
+    "FailMessage": ("ec2messages", "EC2WindowsMessageDeliveryService"),
+    "GetMessages": ("ec2messages", "EC2WindowsMessageDeliveryService"),
+    "SendReply": ("ec2messages", "EC2WindowsMessageDeliveryService"),
+    "UpdateInstanceInformation": ("ssm", "AmazonSSM"),
+}
+PATCHWRIGHT = ("patchwright", "Patchwright")
+CONTENT_TYPE = "application/x-amz-json-1.1"
+TIME_REFUSALS = ("InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch")
+LATER = (
+    "ThrottlingException",
+    "Throttling",
+    "TooManyRequestsException",
+    "ServiceUnavailable",
+    "RequestTimeoutException",
+)
+IDENTITY_REFUSALS = (
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "UnrecognizedClientException",
+)
+OFFSET_WORTH_LEARNING_SECONDS = 30.0
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class ServerUnavailable(PatchwrightError):
+    """No answer, or one that says later. Ask again after a pause."""
+
+
+class Refused(PatchwrightError):
+    """The server's answer is no. *code* is the error code, *message* the server's own text."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+    @property
+    def concerns_identity(self) -> bool:
+        """Whether the node as such is refused, and not what it said."""
+        return self.code in IDENTITY_REFUSALS
+
+
+class Backoff:
+    """Pauses between attempts: full jitter below a limit that doubles from *first* to *cap* seconds."""
+
+    def __init__(self, clock: Clock, *, cap: float, first: float = 1.0) -> None:
+        self._clock = clock
+        self._cap = cap
+        self._first = first
+        self._failures = 0
+
+    def pause(self) -> float:
+        """Wait after one more failure; answers for how long."""
+        limit = min(self._cap, self._first * 2.0 ** min(self._failures, 30))
+        self._failures += 1
+        seconds = self._clock.jitter(limit)
+        self._clock.sleep(seconds)
+        return seconds
+
+    def reset(self) -> None:
+        """An attempt succeeded."""
+        self._failures = 0
+
+
+class Signer(NamedTuple):
+    """What a node signs with. The secret is not in the representation."""
+
+    instance_id: str
+    secret: str
+    region: str
+
+    def __repr__(self) -> str:
+        return f"Signer({self.instance_id})"
+
+    def authorization(self, headers: Dict[str, str], body: bytes, *, service: str, moment: str) -> str:
+        """
+        The Authorization header (Signature Version 4) of a POST of *body* to `/`.
+
+        Args:
+            headers: Every header to sign, host and x-amz-date among them.
+            moment: `YYYYMMDDTHHMMSSZ`, equal to x-amz-date.
+        """
+        lowered = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
+        names = ";".join(name for name, _ in lowered)
+        lines = ["POST", "/", "", *(f"{name}:{value}" for name, value in lowered), "", names]
+        canonical = "\n".join([*lines, hashlib.sha256(body).hexdigest()])
+        scope = f"{moment[:8]}/{self.region}/{service}/aws4_request"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        key = ("AWS4" + self.secret).encode()
+        for part in (moment[:8], self.region, service, "aws4_request"):
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
+        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        return f"AWS4-HMAC-SHA256 Credential={self.instance_id}/{scope}, SignedHeaders={names}, Signature={signature}"
+
+
+class Client:
+    """
+    Calls operations of the server.
+
+    *signer* is None for enrolment, which is not signed. *clock_offset* is server time minus the node's, in seconds, as the
+    last answer showed it; good to a second or two.
+    """
+
+    def __init__(self, server: Server, signer: Optional[Signer], *, settings: Settings, clock: Clock) -> None:
+        self._transport = Transport(server, connect_seconds=settings.connect_seconds)
+        self._signer = signer
+        self._settings = settings
+        self._clock = clock
+        self._signing_offset = 0.0
+        self.clock_offset = 0.0
+
+    @classmethod
+    def of(cls, identity: Identity, *, settings: Settings, clock: Clock) -> Client:
+        """The client of an enrolled node."""
+        server = Server(identity.server, identity.pin, identity.ca, identity.insecure_http)
+        signer = Signer(identity.instance_id, identity.secret, identity.region)
+        return cls(server, signer, settings=settings, clock=clock)
+
+    def call(
+        self, operation: str, members: Dict[str, Any], *, timeout: Optional[float] = None, compress: bool = False
+    ) -> Dict[str, Any]:
+        """
+        One call; answers the output's members.
+
+        Raises:
+            ServerUnavailable: Ask again later.
+            Refused: Asking again would not help.
+        """
+        body = json.dumps(members, separators=(",", ":")).encode()
+        if compress:
+            body = gzip.compress(body, 6)
+        seconds = timeout or self._settings.request_seconds
+        response = self._post(operation, body, seconds, compress)
+        try:
+            return _read(response)
+        except Refused as refusal:
+            if refusal.code not in TIME_REFUSALS or not self._learn_offset():
+                raise
+        return _read(self._post(operation, body, seconds, compress))
+
+    def local_address(self) -> str:
+        """This node's address on its side of the connection; empty before the first call."""
+        return self._transport.local_address()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+    def _post(self, operation: str, body: bytes, seconds: float, compressed: bool) -> Response:
+        service, prefix = SERVICES.get(operation, PATCHWRIGHT)
+        headers = {"Content-Type": CONTENT_TYPE, "X-Amz-Target": f"{prefix}.{operation}"}
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        if self._signer is not None:
+            now = self._clock.now() + self._signing_offset
+            moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+            headers["X-Amz-Date"] = moment
+            signed = {"Host": self._transport.host, **headers}
+            headers["Authorization"] = self._signer.authorization(signed, body, service=service, moment=moment)
+        try:
+            response = self._transport.post(headers, body, timeout=seconds)
+        except TransportFailed as error:
+            raise ServerUnavailable(str(error)) from None
+        server_time = parse_http_date(response.headers.get("date", ""))
+        if server_time is not None:
+            self.clock_offset = server_time - self._clock.now()
+        return response
+
+    def _learn_offset(self) -> bool:
+        """Take the last answer's time for signing; False where that would change next to nothing."""
+        if abs(self.clock_offset - self._signing_offset) < OFFSET_WORTH_LEARNING_SECONDS:
+            return False
+        self._signing_offset = self.clock_offset
+        return True
+
+
+def parse_http_date(text: str) -> Optional[float]:
+    """Epoch seconds of an HTTP date (`Fri, 20 Nov 2026 04:21:53 GMT`); None for anything else."""
+    parts = text.replace(":", " ").split()
+    if len(parts) != 8 or parts[7] != "GMT" or parts[2] not in _MONTHS:
+        return None
+    try:
+        day, year, hour, minute, second = (int(parts[index]) for index in (1, 3, 4, 5, 6))
+        return float(calendar.timegm((year, _MONTHS.index(parts[2]) + 1, day, hour, minute, second)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read(response: Response) -> Dict[str, Any]:
+    """The members of an answer, or the error it carries."""
+    try:
+        members = json.loads(response.body.decode()) if response.body else {}
+    except ValueError:
+        members = None
+    if response.status == 200 and isinstance(members, dict):
+        return members
+    if response.status >= 500 or not isinstance(members, dict) or not isinstance(members.get("__type"), str):
+        raise ServerUnavailable(f"the server answered {response.status}: {response.body[:200]!r}")
+    code = members["__type"].rpartition("#")[2]
+    message = str(members.get("message") or members.get("Message") or "")[:2000]
+    if code in LATER or response.status == 429:
+        raise ServerUnavailable(f"{code}: {message}")
+    raise Refused(code, message)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The agent that waits: it tells the server that the node is there, takes commands in, and sees that they are run and reported.
+
+It runs nothing itself and imports little: commands run in a worker process (worker.py), so that waiting stays small and
+cancelling stays possible. A delivery is journalled before it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
+
+from patchwright.agent import log, node
+from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
+from patchwright.agent.clock import Clock
+from patchwright.agent.config import Identity, Settings
+from patchwright.agent.disk import Disk, DiskFull, Lock
+from patchwright.agent.journal import DAY_SECONDS, Journal
+from patchwright.agent.outbox import Outbox
+from patchwright.core.errors import PatchwrightError
+
+if TYPE_CHECKING:
+    from patchwright.agent.shell import Detached, Shell
+
+# The same as in core.protocol, which is not imported here because waiting has to stay small; a test compares them.
+SEND_COMMAND_TOPIC = "aws.ssm.sendCommand"
+CANCEL_COMMAND_TOPIC = "aws.ssm.cancelCommand"
+VISIBILITY_SECONDS = 10
+MESSAGE_PREFIX = ["aws", "ssm"]
+
+WORKER_LOCK, WORKER_LOG = "worker.lock", "worker.log"
+WORKER_LOG_LIMIT_BYTES = 1024 * 1024
+QUICK_SECONDS = 1.0  # an empty answer that came sooner was not held by the server
+QUICK_PAUSE_SECONDS = 2.0
+HOUSEKEEPING_SECONDS = 3600.0
+WORKER_LOOK_SECONDS = 0.05
+
+
+class Workers:
+    """Starts the worker process when there is work and none is at it; with growing pauses when it ends without success."""
+
+    def __init__(self, disk: Disk, journal: Journal, *, program: Tuple[str, ...], clock: Clock, cap: float) -> None:
+        self._disk = disk
+        self._journal = journal
+        self._program = program
+        self._clock = clock
+        self._cap = cap
+        self._shell: Optional[Shell] = None
+        self._process: Optional[Detached] = None
+        self._not_before = 0.0
+        self._failures = 0
+
+    def running(self) -> bool:
+        """Whether a worker is at work, whoever started it."""
+        own = self._shell is not None and self._process is not None and self._shell.is_alive(self._process)
+        return own or Lock(self._disk.root / WORKER_LOCK).held()
+
+    def ensure(self, environment: Mapping[str, str]) -> None:
+        """Start a worker if there is work for one."""
+        if not self._journal.has_work():
+            self._failures, self._not_before = 0, 0.0
+            return
+        if self.running() or self._clock.monotonic() < self._not_before:
+            return
+        from patchwright.agent.shell import Shell
+
+        self._shell = self._shell or Shell()
+        self._process = self._shell.spawn_detached(
+            [*self._program, "child", "work", "--state-dir", str(self._disk.root)],
+            log=self._log(),
+            env=environment,
+        )
+        # Should it end with work left, the next start waits longer each time.
+        self._not_before = self._clock.monotonic() + min(self._cap, 0.5 * 2.0 ** min(self._failures, 20))
+        self._failures += 1
+
+    def _log(self) -> Path:
+        path = self._disk.root / WORKER_LOG
+        if path.exists() and path.stat().st_size > WORKER_LOG_LIMIT_BYTES:
+            path.rename(path.with_suffix(".log.1"))
+        return path
+
+
+class Loop:
+    """
+    The waiting agent of one node.
+
+    *environment* is what processes started for it are told beside the shell's own.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: Settings,
+        *,
+        disk: Disk,
+        clock: Clock,
+        program: Tuple[str, ...],
+        environment: Mapping[str, str],
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._disk = disk
+        self._clock = clock
+        self._environment = environment
+        self._client = Client.of(identity, settings=settings, clock=clock)
+        self._journal = Journal(disk)
+        self._outbox = Outbox(disk)
+        self._workers = Workers(disk, self._journal, program=program, clock=clock, cap=settings.backoff_cap_seconds)
+        self._next_health = self._next_housekeeping = float("-inf")
+
+    def run(self) -> None:
+        """Wait and work for ever. Only errors of this machine end it (a state directory that cannot be written)."""
+        backoff = Backoff(self._clock, cap=self._settings.backoff_cap_seconds)
+        log.info(f"{self._identity.instance_id} waits for commands from {self._identity.server}")
+        while True:
+            failure = self._attempt()
+            if failure is None:
+                backoff.reset()
+            else:
+                seconds = backoff.pause()
+                log.warning(f"{failure} (tried again after {seconds:.1f} s)")
+
+    def _attempt(self) -> Optional[PatchwrightError]:
+        try:
+            self.turn()
+        except (ServerUnavailable, Refused, DiskFull) as error:
+            return error
+        return None
+
+    def run_once(self) -> None:
+        """Take in what waits at the server, run it, report it, and return. Raises ServerUnavailable, Refused, DiskFull."""
+        self.turn()
+        while self._journal.has_work() or self._workers.running():
+            self._workers.ensure(self._environment)
+            self._clock.sleep(WORKER_LOOK_SECONDS)
+        self._outbox.drain(self._client)
+
+    def turn(self) -> None:
+        """One round: whatever is due, then a poll and what it brings. Raises ServerUnavailable, Refused, DiskFull."""
+        self._workers.ensure(self._environment)
+        self._say_hello()
+        self._outbox.drain(self._client)
+        self._keep_house()
+        if not self._disk.keep_reserve():
+            raise DiskFull("the disk is full: no command is accepted until there is room")
+        begun = self._clock.monotonic()
+        messages = self._poll()
+        for message in messages:
+            self._take_in(message)
+        self._workers.ensure(self._environment)
+        if not messages and self._clock.monotonic() - begun < QUICK_SECONDS:
+            self._clock.sleep(self._clock.jitter(QUICK_PAUSE_SECONDS))
+
+    def _say_hello(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._next_health:
+            return
+        self._client.call(
+            "UpdateInstanceInformation",
+            {
+                "InstanceId": self._identity.instance_id,
+                "AgentName": node.AGENT_NAME,
+                "AgentStatus": "Active",
+                "SSMConnectionChannel": "ec2messages",
+                **node.describe(self._client.local_address()),
+            },
+        )
+        self._next_health = now + self._settings.health_seconds
+
+    def _keep_house(self) -> None:
+        if self._clock.monotonic() < self._next_housekeeping:
+            return
+        self._next_housekeeping = self._clock.monotonic() + HOUSEKEEPING_SECONDS
+        self._journal.forget(older_than=self._clock.now() - self._settings.keep_days * DAY_SECONDS)
+
+    def _poll(self) -> Any:
+        answer = self._client.call(
+            "GetMessages",
+            {
+                "Destination": self._identity.instance_id,
+                "MessagesRequestId": secrets.token_hex(16),
+                "VisibilityTimeoutInSeconds": VISIBILITY_SECONDS,
+            },
+            timeout=self._settings.poll_seconds,
+        )
+        messages = answer.get("Messages") or []
+        return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+
+    def _take_in(self, message: Dict[str, Any]) -> None:
+        message_id, topic = str(message.get("MessageId", ""))[:200], str(message.get("Topic", ""))
+        try:
+            if topic.startswith(SEND_COMMAND_TOPIC):
+                self._take_command(message_id, str(message.get("Payload", "")))
+            elif topic.startswith(CANCEL_COMMAND_TOPIC):
+                self._take_cancellation(str(message.get("Payload", "")))
+            else:
+                self._fail(message_id, "NoHandlerExists", f"nobody handles the topic {topic[:80]!r}")
+                return
+        except DiskFull:
+            raise
+        except (PatchwrightError, ValueError) as error:
+            self._fail(message_id, "InternalHandlerException", str(error))
+            return
+        self._settled("AcknowledgeMessage", {"MessageId": message_id})
+
+    def _take_command(self, message_id: str, payload: str) -> None:
+        command_id = self._command_of(message_id)
+        if self._journal.accept(command_id, message_id=message_id, payload=payload, now=self._clock.now()):
+            log.info(f"command {command_id} accepted")
+        elif self._journal.stage(command_id) == "done":
+            self._answer_again(command_id)
+
+    def _answer_again(self, command_id: str) -> None:
+        """A command that ended is delivered again: the server gets the stored reply, and nothing runs."""
+        log.info(f"command {command_id} was done already: its result is sent again")
+        entry = self._journal.read(command_id)
+        from patchwright.agent.outbox import FINAL
+
+        self._outbox.put(command_id, FINAL, message_id=entry["message_id"], payload=entry["final"]["payload"])
+
+    def _take_cancellation(self, payload: str) -> None:
+        content = json.loads(payload)
+        if not isinstance(content, dict):
+            raise ValueError("the cancellation is no object")
+        command_id = self._command_of(str(content.get("CancelMessageId", "")))
+        log.info(f"command {command_id} is to be cancelled")
+        self._journal.request_cancel(command_id)
+
+    def _command_of(self, message_id: str) -> str:
+        parts = message_id.split(".")
+        if len(parts) != 4 or parts[:2] != MESSAGE_PREFIX or parts[3] != self._identity.instance_id:
+            raise ValueError(f"{message_id[:120]!r} is no message for a command on this node")
+        return parts[2]
+
+    def _fail(self, message_id: str, failure: str, reason: str) -> None:
+        log.error(f"the message {message_id} cannot be handled: {reason}")
+        self._settled("FailMessage", {"MessageId": message_id, "FailureType": failure})
+
+    def _settled(self, operation: str, members: Dict[str, Any]) -> None:
+        """Tell the queue; a refusal means that it no longer knows the message, which is as good."""
+        try:
+            self._client.call(operation, members)
+        except Refused as refusal:
+            if refusal.concerns_identity:
+                raise
+            log.warning(f"{operation}: {refusal}")

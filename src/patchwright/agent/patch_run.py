@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A patch operation on the node: the exchange of core.protocol as a step machine that survives its own end (design D4, D10).
+
+    begin → before → DONE | REBOOT | resolve → act ─ drift → before, one attempt later
+                                               └→ after → DONE | REBOOT → reboot → after
+
+Every phase can be entered again after a crash at any point: questions to the server are answered as the first time, tasks
+with a result are not repeated, and an installation does what is left of its plan. The phase is journalled before it begins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+from patchwright import __version__
+from patchwright.agent import child, log, node, reboot
+from patchwright.agent.client import Backoff, Client, ServerUnavailable
+from patchwright.agent.config import Settings
+from patchwright.agent.errors import AgentError, CommandError, UnsupportedSystem
+from patchwright.agent.outbox import Outbox, try_to_drain
+from patchwright.core.errors import MalformedMessage
+from patchwright.core.facts import NodeFacts
+from patchwright.core.protocol import (
+    MAX_REPLANS,
+    Begun,
+    Directive,
+    FactsMessage,
+    Next,
+    Phase,
+    Report,
+    plan_from_json,
+)
+from patchwright.core.system import identify
+
+MAX_REBOOT_REQUESTS = 3
+MAX_REBOOTS = 3  # of one operation; a server that asks for more is not believed
+MAX_BODY_ROUNDS = 3
+BODIES_LIMIT_BYTES = 8 * 1024 * 1024  # of bodies in one call, before compression
+REBOOT_LOOK_SECONDS = 1.0
+REFUSED_REBOOT_SECONDS = 10.0
+BODY_SECONDS = 300.0
+
+State = Dict[str, Any]
+
+
+class Cancelled(AgentError):
+    """The server wants the command stopped, and nothing was changed yet."""
+
+
+class StepFailed(AgentError):
+    """The operation cannot go on. The message says what happened and what to do next."""
+
+
+class Desk(NamedTuple):
+    """What a run works with. *cancelled* says whether the server wants the command stopped."""
+
+    client: Client
+    outbox: Outbox
+    bench: child.Bench
+    settings: Settings
+    cancelled: Callable[[], bool]
+
+
+class PatchRun:
+    """
+    One run of the step.
+
+    Args:
+        desk: What it works with.
+        state: The run's part of the journal, {} at first; changed in place.
+        save: Writes the journal. Called before every phase, so that *state* is what a restart finds.
+        directory: Where the tasks of this run have theirs.
+    """
+
+    def __init__(self, desk: Desk, state: State, save: Callable[[], None], directory: Path) -> None:
+        self._desk = desk
+        self._state = state
+        self._save = save
+        self._directory = directory
+        self._answer: Dict[str, Any] = {}
+        self._phases: Mapping[str, Callable[[], None]] = {
+            "before": self._before,
+            "resolve": self._resolve,
+            "act": self._act,
+            "after": self._after,
+            "reboot": self._reboot,
+        }
+
+    def run(self, command_id: str, step_name: str) -> Report:
+        """
+        Go on from where the journal says and answer the server's report.
+
+        Raises:
+            Refused: The server does not take what the node says.
+            Cancelled: It was cancelled before anything changed.
+            AgentError: It failed on the node.
+        """
+        if not self._state:
+            self._begin(command_id, step_name)
+        while self._state["phase"] != "done":
+            if self._state["phase"] in ("before", "resolve") and self._desk.cancelled():
+                raise Cancelled("the command was cancelled before anything was changed")
+            self._phases[self._state["phase"]]()
+        report = self._state["report"]
+        return Report(bool(report["succeeded"]), str(report["text"]), str(report["error"]))
+
+    def _begin(self, command_id: str, step_name: str) -> None:
+        system = identify(node.os_release())
+        if system is None:
+            raise UnsupportedSystem(
+                "no patch baseline can cover this system; /etc/os-release does not name one known here"
+            )
+        answer = self._ask(
+            "BeginOperation",
+            {
+                "CommandId": command_id,
+                "StepName": step_name,
+                "OperatingSystem": system.operating_system.value,
+                "Product": system.product,
+                "AgentVersion": __version__,
+            },
+        )
+        begun = Begun.from_json(answer)
+        log.info(f"{begun.operation} {begun.operation_id} of snapshot {begun.snapshot_id} begins")
+        self._go("before", operation_id=begun.operation_id, attempt=0, drift=[], failures={}, acted_boot_id="", boots=0)
+
+    def _before(self) -> None:
+        attempt = self._state["attempt"]
+        facts, directory = self._facts(f"before-{attempt}", refresh=True)
+        directive = self._put_facts(Phase.BEFORE, facts, directory)
+        if directive.next is Next.RESOLVE:
+            self._go("resolve", intent=self._answer["Intent"])
+        else:
+            self._follow(directive)
+
+    def _resolve(self) -> None:
+        attempt = self._state["attempt"]
+        resolution = self._task("resolve", f"resolve-{attempt}", {"intent": self._state["intent"]})
+        answer = self._ask(
+            "PutResolution",
+            {"OperationId": self._state["operation_id"], "Attempt": attempt, "Resolution": resolution},
+        )
+        plan = plan_from_json(answer)
+        log.info(f"plan {plan.digest}: {len(plan.actions)} changes, {len(plan.unresolved)} impossible")
+        self._go("act", plan=plan.to_json(), intent=None)
+
+    def _act(self) -> None:
+        attempt, plan = self._state["attempt"], self._state["plan"]
+        if not plan["actions"]:
+            self._go("after")
+            return
+        directory = self._directory / f"act-{attempt}"
+        if self._desk.cancelled() and not (directory / child.ACTING).exists():
+            raise Cancelled("the command was cancelled before anything was changed")
+        try:
+            result = child.obtain(self._desk.bench, "install", directory, {"plan": plan}, limit=0)
+        except child.TaskFailed as error:
+            if not (directory / child.ACTING).exists():
+                raise
+            failures = {f"{row[0]}.{row[1]}": str(error) for row in plan["actions"]}
+            result = {"drift": [], "failures": failures, "boot_id": reboot.boot_id()}
+        if result["drift"]:
+            log.warning("the node has moved since the plan was made: " + "; ".join(result["drift"]))
+            if attempt >= MAX_REPLANS + 1:
+                raise StepFailed("the server goes on planning though the node moved every time")
+            self._go("before", attempt=attempt + 1, drift=result["drift"], plan=None)
+        else:
+            self._go("after", failures=result["failures"], acted_boot_id=result["boot_id"])
+
+    def _after(self) -> None:
+        facts, directory = self._facts(f"after-{self._state['boots']}", refresh=False)
+        self._follow(self._put_facts(Phase.AFTER, facts, directory))
+
+    def _follow(self, directive: Directive) -> None:
+        """Go where the server sends us when there is nothing (more) to install."""
+        if directive.next is Next.DONE and directive.report is not None:
+            report = directive.report
+            self._go("done", report={"succeeded": report.succeeded, "text": report.text, "error": report.error})
+        elif directive.next is Next.REBOOT and self._state["boots"] < MAX_REBOOTS:
+            self._go("reboot", reboot={"boot_id": reboot.boot_id(), "asked": 0})
+        else:
+            raise MalformedMessage(f"the server says {directive.next.value} where that cannot follow")
+
+    def _reboot(self) -> None:
+        asked = self._state["reboot"]
+        while reboot.boot_id() == asked["boot_id"]:
+            if asked["asked"] >= MAX_REBOOT_REQUESTS:
+                raise StepFailed(
+                    "the node did not restart, though it was asked {} times{}; restart it by hand and scan again".format(
+                        asked["asked"], ": " + asked["error"] if asked.get("error") else ""
+                    )
+                )
+            asked["asked"] += 1
+            self._save()
+            log.info("the node restarts now to finish the operation")
+            wait = self._desk.settings.reboot_wait_seconds
+            try:
+                reboot.request(self._desk.bench.shell)
+            except CommandError as error:
+                log.warning(f"the node does not restart: {error}")
+                asked["error"] = str(error)[-1000:]
+                wait = min(wait, REFUSED_REBOOT_SECONDS)
+            self._wait_for_restart(asked["boot_id"], wait)
+        self._go("after", boots=self._state["boots"] + 1)
+
+    def _wait_for_restart(self, before: str, seconds: float) -> None:
+        clock = self._desk.bench.clock
+        deadline = clock.monotonic() + seconds
+        while reboot.boot_id() == before and clock.monotonic() < deadline:
+            clock.sleep(min(REBOOT_LOOK_SECONDS, seconds / 4))
+
+    def _go(self, phase: str, **values: Any) -> None:
+        """Journal that *phase* begins, with what it needs."""
+        self._state.update(values)
+        self._state["phase"] = phase
+        self._save()
+
+    def _task(self, task: str, name: str, request: Mapping[str, Any]) -> Dict[str, Any]:
+        limit = self._desk.settings.child_seconds
+        return child.obtain(self._desk.bench, task, self._directory / name, request, limit=limit)
+
+    def _facts(self, name: str, *, refresh: bool) -> Tuple[NodeFacts, Path]:
+        request = {"refresh": refresh, "clock_offset": round(self._desk.client.clock_offset, 1)}
+        result = self._task("facts", name, request)
+        return NodeFacts.from_json(result["facts"]), self._directory / name
+
+    def _put_facts(self, phase: Phase, facts: NodeFacts, directory: Path) -> Directive:
+        message = FactsMessage(
+            self._state["operation_id"],
+            phase,
+            facts,
+            attempt=self._state["attempt"],
+            drift=tuple(self._state["drift"]),
+            failures=self._state["failures"],
+            acted_boot_id=self._state["acted_boot_id"],
+        )
+        for _ in range(MAX_BODY_ROUNDS + 1):
+            self._answer = self._ask("PutFacts", message.to_json())
+            directive = Directive.from_json(self._answer)
+            if directive.next is not Next.SEND_BODIES:
+                return directive
+            self._send_bodies(directive.missing, facts, directory)
+        raise MalformedMessage("the server asks for the same bodies again and again")
+
+    def _send_bodies(self, missing: Tuple[str, ...], facts: NodeFacts, directory: Path) -> None:
+        unknown = sorted(set(missing) - set(facts.digests))
+        if unknown:
+            raise MalformedMessage(f"the server asks for {unknown[0][:80]}, which these facts do not name")
+        for group in _groups(directory, missing):
+            bodies = [{"Digest": digest, "Body": path.read_text(encoding="utf-8")} for digest, path in group]
+            self._ask(
+                "PutBodies",
+                {"OperationId": self._state["operation_id"], "Bodies": bodies},
+                compress=True,
+                timeout=BODY_SECONDS,
+            )
+
+    def _ask(self, operation: str, members: Dict[str, Any], **options: Any) -> Dict[str, Any]:
+        """Ask until the server answers, however long it is away. Raises Refused."""
+        backoff = Backoff(self._desk.bench.clock, cap=self._desk.settings.backoff_cap_seconds)
+        answer = self._call(operation, members, **options)
+        while answer is None:
+            backoff.pause()
+            try_to_drain(self._desk.outbox, self._desk.client)
+            answer = self._call(operation, members, **options)
+        return answer
+
+    def _call(self, operation: str, members: Dict[str, Any], **options: Any) -> Optional[Dict[str, Any]]:
+        try:
+            return self._desk.client.call(operation, members, **options)
+        except ServerUnavailable as error:
+            log.warning(f"{operation} waits: {error}")
+            return None
+
+
+def _groups(directory: Path, digests: Tuple[str, ...]) -> Iterator[List[Tuple[str, Path]]]:
+    """The bodies' files, in groups that fit one call."""
+    group: List[Tuple[str, Path]] = []
+    size = 0
+    for digest in digests:
+        path = directory / digest.replace(":", "-")
+        length = path.stat().st_size
+        if group and size + length > BODIES_LIMIT_BYTES:
+            yield group
+            group, size = [], 0
+        group.append((digest, path))
+        size += length
+    if group:
+        yield group

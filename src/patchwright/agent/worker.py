@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Runs the commands in the journal, one after the other, and exits when there are none.
+
+A process of its own: the agent that waits stays small, goes on listening, and its death does not end a command.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import traceback
+from typing import Any, Dict, List, Tuple
+
+from patchwright import __version__
+from patchwright.agent import log, node
+from patchwright.agent.child import Bench
+from patchwright.agent.client import Client
+from patchwright.agent.clock import Clock
+from patchwright.agent.config import Settings, inherited_environment, load_identity
+from patchwright.agent.disk import Damaged, Disk, DiskFull, Lock
+from patchwright.agent.journal import Entry, Journal
+from patchwright.agent.outbox import FINAL, STARTED, Outbox, try_to_drain
+from patchwright.agent.patch_run import Desk
+from patchwright.agent.shell import Shell
+from patchwright.agent.steps import FINAL_STATUSES, Step, plan_steps, run_step
+from patchwright.core.errors import PatchwrightError
+from patchwright.core.protocol import message_id as message_id_of
+
+WORKER_LOCK = "worker.lock"
+RUN_LIMIT = 20  # times a command is taken up again before it is given up; every restart counts one
+COMBINED_LIMIT = 2500  # characters of a plugin's `output`
+
+
+def work(disk: Disk, settings: Settings, program: Tuple[str, ...]) -> int:
+    """Run the commands of a state directory, in a process started for that. Answers the exit code."""
+    identity, clock = load_identity(disk.root), Clock()
+    return Worker(
+        identity.instance_id,
+        client=Client.of(identity, settings=settings, clock=clock),
+        journal=Journal(disk),
+        outbox=Outbox(disk),
+        bench=Bench(disk, Shell(), clock, program, inherited_environment()),
+        settings=settings,
+    ).run()
+
+
+class Worker:
+    """Runs what is in *journal* for the node *instance_id*."""
+
+    def __init__(
+        self, instance_id: str, *, client: Client, journal: Journal, outbox: Outbox, bench: Bench, settings: Settings
+    ) -> None:
+        self._instance_id = instance_id
+        self._client = client
+        self._journal = journal
+        self._outbox = outbox
+        self._bench = bench
+        self._settings = settings
+
+    def run(self) -> int:
+        """Run commands until none is left, or leave at once where another worker is at it. Answers the exit code."""
+        lock = Lock(self._bench.disk.root / WORKER_LOCK)
+        # Looked at again after the lock is free: an entry written while we were about to leave found the lock taken.
+        while self._journal.has_work():
+            if not lock.take():
+                return 0
+            try:
+                for command_id in self._journal.unfinished():
+                    self._run_command(command_id)
+            except (DiskFull, OSError) as error:
+                log.error(f"the command waits: {error}")
+                return 1
+            finally:
+                lock.release()
+        return 0
+
+    def _run_command(self, command_id: str) -> None:
+        try:
+            entry = self._journal.read(command_id)
+        except Damaged as error:
+            self._give_up_damaged(command_id, str(error))
+            return
+        if entry["final"] is None:
+            entry["runs"] += 1
+            self._journal.write(entry)
+            try:
+                self._run_steps(entry)
+            except (DiskFull, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - a fault of ours must end one command, not the agent
+                traceback.print_exc()
+                self._fail(entry, f"the agent failed: {type(error).__name__}: {error}")
+            self._settle(entry)
+        self._end(entry)
+
+    def _run_steps(self, entry: Entry) -> None:
+        command_id = entry["command_id"]
+        if entry["steps"] is None:
+            entry["steps"] = self._planned(entry)
+            self._journal.write(entry)
+        self._reply(entry, STARTED, "InProgress", [])
+        if entry["runs"] > RUN_LIMIT:
+            self._fail(entry, f"the command was interrupted {RUN_LIMIT} times and is given up")
+        for position, step in enumerate(entry["steps"], 1):
+            if step["status"] in FINAL_STATUSES:
+                continue
+            if step["status"] == "NotStarted":
+                if self._journal.cancel_requested(command_id):
+                    step.update(status="Cancelled", code=137, stderr="the command was cancelled before this step began")
+                    continue
+                step.update(status="InProgress", started_at=self._bench.clock.now())
+                self._journal.write(entry)
+            run_step(
+                step,
+                command_id,
+                desk=self._desk(command_id),
+                save=lambda: self._journal.write(entry),
+                directory=self._bench.disk.root / "work" / command_id / step["name"],
+            )
+            step["ended_at"] = self._bench.clock.now()
+            self._journal.write(entry)
+            self._reply(entry, position, "InProgress", [step])
+
+    def _planned(self, entry: Entry) -> List[Step]:
+        try:
+            payload = json.loads(entry["payload"])
+            if not isinstance(payload, dict):
+                raise ValueError("no object")
+            return plan_steps(payload)
+        except (ValueError, PatchwrightError) as error:
+            entry["trace"] = f"the command cannot be read: {error}"
+            return []
+
+    def _fail(self, entry: Entry, reason: str) -> None:
+        """End every step that has not ended. The reason stands in the first of them, or in the trace."""
+        log.error(reason)
+        open_steps = [step for step in entry["steps"] or [] if step["status"] not in FINAL_STATUSES]
+        for step in open_steps:
+            step.update(status="Failed", code=1, stderr=reason, run={}, ended_at=self._bench.clock.now())
+        if not open_steps:
+            entry["trace"] = entry["trace"] or reason
+
+    def _settle(self, entry: Entry) -> None:
+        """Journal the last reply: from here on the command only needs to be reported."""
+        entry["steps"] = entry["steps"] or []
+        statuses = {step["status"] for step in entry["steps"]}
+        if entry["trace"] or "Failed" in statuses:
+            status = "Failed"
+        else:
+            status = "Cancelled" if "Cancelled" in statuses else "Success"
+        entry["final"] = {"status": status, "payload": self._payload(entry, status, entry["steps"])}
+        self._journal.write(entry)
+
+    def _end(self, entry: Entry) -> None:
+        command_id, final = entry["command_id"], entry["final"]
+        self._outbox.put(command_id, FINAL, message_id=entry["message_id"], payload=final["payload"])
+        self._journal.finish(entry, now=self._bench.clock.now())
+        shutil.rmtree(str(self._bench.disk.root / "work" / command_id), ignore_errors=True)
+        log.info("command {} ended: {}".format(command_id, final["status"]))
+        try_to_drain(self._outbox, self._client)
+
+    def _give_up_damaged(self, command_id: str, reason: str) -> None:
+        """A journal that cannot be read says nothing about what was done: the command ends Failed and is never run."""
+        log.error(reason)
+        entry: Dict[str, Any] = {
+            "command_id": command_id,
+            "message_id": message_id_of(command_id, self._instance_id),
+            "accepted_at": 0.0,
+            "steps": [],
+            "trace": f"journal damaged: {reason}. What the command did is not known; scan the node to see its state",
+        }
+        status = "Failed"
+        entry["final"] = {"status": status, "payload": self._payload(entry, status, [])}
+        self._outbox.put(command_id, FINAL, message_id=entry["message_id"], payload=entry["final"]["payload"])
+        self._journal.set_aside(command_id, entry, now=self._bench.clock.now())
+        try_to_drain(self._outbox, self._client)
+
+    def _desk(self, command_id: str) -> Desk:
+        return Desk(
+            self._client,
+            self._outbox,
+            self._bench,
+            self._settings,
+            lambda: self._journal.cancel_requested(command_id),
+        )
+
+    def _reply(self, entry: Entry, position: int, status: str, steps: List[Step]) -> None:
+        payload = self._payload(entry, status, steps)
+        self._outbox.put(entry["command_id"], position, message_id=entry["message_id"], payload=payload)
+        try_to_drain(self._outbox, self._client)
+
+    def _payload(self, entry: Entry, status: str, steps: List[Step]) -> str:
+        """The reply payload of spec agent-protocol §8.3. The last one carries every step."""
+        counts: Dict[str, int] = {}
+        for step in steps:
+            counts[step["status"]] = counts.get(step["status"], 0) + 1
+        system = node.os_release()
+        agent = {
+            "lang": "en-US",
+            "name": node.AGENT_NAME,
+            "os": "linux",
+            "osver": system.get("VERSION_ID", ""),
+            "ver": __version__,
+        }
+        return json.dumps(
+            {
+                "additionalInfo": {
+                    "agent": agent,
+                    "dateTime": _iso(self._bench.clock.now()),
+                    "runId": "",
+                    "runtimeStatusCounts": counts,
+                },
+                "documentStatus": status,
+                "documentTraceOutput": entry["trace"],
+                "runtimeStatus": {step["name"]: _plugin(step) for step in steps},
+            }
+        )
+
+
+def _plugin(step: Step) -> Dict[str, Any]:
+    errors = "\n----------ERROR-------\n" + step["stderr"] if step["stderr"] else ""
+    return {
+        "status": step["status"],
+        "code": step["code"],
+        "name": step["action"],
+        "output": (step["stdout"] + errors)[:COMBINED_LIMIT],
+        "startDateTime": _iso(step["started_at"]),
+        "endDateTime": _iso(step["ended_at"]),
+        "outputS3BucketName": "",
+        "outputS3KeyPrefix": "",
+        "stepName": step["name"],
+        "standardOutput": step["stdout"],
+        "standardError": step["stderr"],
+    }
+
+
+def _iso(moment: float) -> str:
+    """`2026-11-20T04:21:54.755Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment * 1000) % 1000:03d}Z"
