@@ -14,6 +14,8 @@ PATCHWRIGHT_REQUIRE_POSTGRES=1 they fail.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import itertools
 import os
 import pwd
@@ -31,6 +33,7 @@ import pytest
 
 from patchwright.server.infra import Database, open_database
 
+PREFIX = "pw-pg-"
 START_SECONDS = 60.0
 BACKEND_SECONDS = 30.0
 ACTIVE = "SELECT pid FROM pg_stat_activity WHERE query LIKE $1 AND state = 'active' AND pid <> pg_backend_pid()"
@@ -74,13 +77,23 @@ def find_postgres() -> Path | None:
     return Path(elsewhere).parent if elsewhere else None
 
 
+def sweep() -> None:
+    """Remove what killed test runs left behind. Their servers died with them; who is alive holds the lock."""
+    for folder in Path("/tmp").glob(PREFIX + "*"):
+        with contextlib.suppress(OSError), (folder / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Cluster:
     """A PostgreSQL server for tests. It loses everything on a crash, and is quick for it."""
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
         self._numbers = itertools.count(1)
-        self.folder = Path(tempfile.mkdtemp(prefix="pw-pg-", dir="/tmp"))  # short: a socket's path has 107 bytes
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))  # short: a socket's path has 107 bytes
+        self._lock = (self.folder / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._identity: dict[str, Any] = {}
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
@@ -137,6 +150,7 @@ class Cluster:
 
     def remove(self) -> None:
         self.stop(signal.SIGQUIT)
+        self._lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, name: str) -> str:
@@ -175,6 +189,7 @@ def _start_cluster() -> Iterator[Cluster]:
         if os.environ.get("CI") == "true" or os.environ.get("PATCHWRIGHT_REQUIRE_POSTGRES") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
+    sweep()
     cluster = Cluster(programs)
     try:
         cluster.create()
