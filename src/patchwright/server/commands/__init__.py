@@ -1,2 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Room: documents, commands and their invocations."""
+"""
+Commands: documents, commands, invocations, rate control.
+
+The door. `Service` has the use cases that stand alone; the functions are units of work for the gateway.
+"""
+
+from __future__ import annotations
+
+from patchwright.server.commands.model import (
+    Command,
+    CommandsError,
+    Delivery,
+    DuplicateInstance,
+    InvalidTargets,
+    Invocation,
+    Reply,
+    Request,
+    StepResult,
+    Target,
+    UnknownCommand,
+    UnknownDocument,
+    UnknownDocumentVersion,
+    UnknownInstances,
+    UnknownInvocation,
+    UnknownStep,
+)
+from patchwright.server.commands.service import (
+    Service,
+    acknowledge,
+    deliveries,
+    expire,
+    fresh_ids,
+    parameters_of_step,
+    record,
+    step_result,
+    waiting,
+)
+
+__all__ = [
+    "Command",
+    "CommandsError",
+    "Delivery",
+    "DuplicateInstance",
+    "InvalidTargets",
+    "Invocation",
+    "Reply",
+    "Request",
+    "Service",
+    "StepResult",
+    "Target",
+    "UnknownCommand",
+    "UnknownDocument",
+    "UnknownDocumentVersion",
+    "UnknownInstances",
+    "UnknownInvocation",
+    "UnknownStep",
+    "acknowledge",
+    "deliveries",
+    "expire",
+    "fresh_ids",
+    "parameters_of_step",
+    "record",
+    "step_result",
+    "waiting",
+]

@@ -1,2 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Room: managed nodes, activations, facts."""
+"""
+Managed nodes: activations, enrolment, identity, facts.
+
+The door. `Service` has the use cases that stand alone; the functions are units of work that other rooms compose into their
+own transaction with `yield from`.
+"""
+
+from __future__ import annotations
+
+from patchwright.server.nodes.facts import Observed, latest, load, missing, put_bodies, record, since
+from patchwright.server.nodes.model import (
+    Activation,
+    ActivationRefused,
+    Identity,
+    Machine,
+    Node,
+    UnknownNode,
+)
+from patchwright.server.nodes.service import Service, all_ids, enrol, fresh_node_id, known, require
+
+__all__ = [
+    "Activation",
+    "ActivationRefused",
+    "Identity",
+    "Machine",
+    "Node",
+    "Observed",
+    "Service",
+    "UnknownNode",
+    "all_ids",
+    "enrol",
+    "fresh_node_id",
+    "known",
+    "latest",
+    "load",
+    "missing",
+    "put_bodies",
+    "record",
+    "require",
+    "since",
+]

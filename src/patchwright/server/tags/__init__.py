@@ -1,2 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Room: tags of every resource type."""
+"""
+Tags of every resource type (spec §1.19).
+
+The door. The functions are units of work: other rooms and the edges compose them with `yield from`, in the transaction in
+which they have made sure that the resource exists.
+"""
+
+from __future__ import annotations
+
+from patchwright.server.tags.model import (
+    MANAGED_INSTANCE,
+    PATCH_BASELINE,
+    InvalidTag,
+    Tags,
+    TooManyTags,
+    patch_group,
+)
+from patchwright.server.tags.service import add, forget, of, remove, tagged
+
+__all__ = [
+    "MANAGED_INSTANCE",
+    "PATCH_BASELINE",
+    "InvalidTag",
+    "Tags",
+    "TooManyTags",
+    "add",
+    "forget",
+    "of",
+    "patch_group",
+    "remove",
+    "tagged",
+]

@@ -70,7 +70,9 @@ class Shapes:
         """The msgspec type that decodes and validates shape *name*."""
         if name not in self._types:
             shape = self._shapes[name]
-            if shape["type"] == "structure":
+            if shape.get("document"):
+                self._types[name] = dict[str, Any]  # any JSON object: a room reads it
+            elif shape["type"] == "structure":
                 self._structure_type(name, shape)
             else:
                 self._types[name] = self._plain_type(name, shape)
@@ -125,7 +127,7 @@ class Shapes:
             shape = self._shapes[name]
             kind = shape["type"]
             self._writers[name] = None
-            if kind == "structure":
+            if kind == "structure" and not shape.get("document"):
                 self._structure_writer(name, shape)
             elif kind == "timestamp":
                 self._writers[name] = _MOMENT_WRITERS[shape.get("timestampFormat", "unixTimestamp")]

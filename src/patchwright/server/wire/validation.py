@@ -78,7 +78,10 @@ class _Walk:
         _require_json_type(kind, value, path)
         for constraint in _constraints(shape, value):
             self.report(name, value, path, constraint)
-        if kind == "structure":
+        if shape.get("document"):
+            if _has_nul(value):
+                self.report(name, "", path, "Member must not contain U+0000")
+        elif kind == "structure":
             self.structure(name, value, path)
         elif kind == "list":
             self.inside(name, path, value, subject="Member")
@@ -130,6 +133,20 @@ class _Walk:
         self.count += 1
         if self.count <= REPORTED:
             self.found.append(f"Value null at '{path}' failed to satisfy constraint: Member must not be null")
+
+
+def _has_nul(document: Any) -> bool:
+    """Whether a string anywhere in *document* (decoded JSON) has U+0000, which databases refuse."""
+    pending = [document]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str) and "\0" in value:
+            return True
+        if isinstance(value, dict):
+            pending.extend([*value.keys(), *value.values()])
+        elif isinstance(value, list):
+            pending.extend(value)
+    return False
 
 
 def _obligation(inner: Mapping[str, Any], broken: list[str]) -> str:
@@ -236,7 +253,7 @@ def _conform(shapes: ShapeTable, name: str, value: Any, path: str) -> None:
     expected = (bytes,) if kind == "blob" else _PYTHON_TYPES[kind]
     if type(value) not in expected:
         raise WireMismatch(f"{path} is a {type(value).__name__}, not {_JAVA_NAMES[kind]}")
-    if kind == "structure":
+    if kind == "structure" and not shape.get("document"):
         for member, one in value.items():
             if member not in shape["members"]:
                 raise WireMismatch(f"{path} has no member {member!r}")

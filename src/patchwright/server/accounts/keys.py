@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The master key, and what is derived from it.
+
+The key lies in a file beside the database, never in it: the database alone signs nothing. Users' secrets are sealed under
+it; a node's secret is derived from it and stored nowhere (design D6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from patchwright.core.errors import PatchwrightError
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class UnreadableMasterKey(PatchwrightError):
+    """The master key file is missing, damaged, or not the one the secrets were sealed under."""
+
+
+class MasterKey:
+    """A 32-byte key. Its repr shows nothing of it."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != _KEY_BYTES:
+            msg = f"a master key has {_KEY_BYTES} bytes, this one {len(key)}: restore the file from a backup"
+            raise UnreadableMasterKey(msg)
+        self._sealing = AESGCM(_derive(key, b"patchwright/seal"))
+        self._nodes = _derive(key, b"patchwright/node")
+        self._paging = _derive(key, b"patchwright/paging")
+
+    @classmethod
+    def load(cls, path: Path) -> MasterKey:
+        """The key in *path*; made there, readable for its owner only, if the file does not exist."""
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return cls(path.read_bytes())
+        with os.fdopen(handle, "wb") as file:
+            key = secrets.token_bytes(_KEY_BYTES)
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        return cls(key)
+
+    def seal(self, secret: str, *, label: str) -> bytes:
+        """*secret* encrypted; only `unseal` with the same *label* opens it."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self._sealing.encrypt(nonce, secret.encode(), label.encode())
+
+    def unseal(self, sealed: bytes, *, label: str) -> str:
+        """The secret inside; raises UnreadableMasterKey where key or label are not those it was sealed with."""
+        try:
+            return self._sealing.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], label.encode()).decode()
+        except InvalidTag:
+            msg = f"the secret of {label} was sealed under another master key: restore master.key from a backup"
+            raise UnreadableMasterKey(msg) from None
+
+    def node_secret(self, instance_id: str, generation: int) -> bytes:
+        """The 32-byte secret of a node, the same each time; another generation has another one."""
+        return hmac.digest(self._nodes, f"{instance_id}/{generation}".encode(), hashlib.sha256)
+
+    @property
+    def paging(self) -> bytes:
+        """The key that binds NextTokens to their request."""
+        return self._paging
+
+
+def _derive(key: bytes, label: bytes) -> bytes:
+    return hmac.digest(key, label, hashlib.sha256)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases of the accounts room."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+from pathlib import Path
+
+from patchwright.server.accounts import store
+from patchwright.server.accounts.keys import MasterKey
+from patchwright.server.accounts.model import AccessKey, root_arn
+from patchwright.server.infra import Clock, Database
+
+_KEY_ALPHABET = string.ascii_uppercase + "234567"
+_SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
+
+
+class Service:
+    """Access keys of an installation."""
+
+    def __init__(self, database: Database, clock: Clock, master: MasterKey) -> None:
+        self._database = database
+        self._clock = clock
+        self._master = master
+
+    async def key(self, key_id: str) -> AccessKey | None:
+        """The active access key *key_id* with its secret, or None."""
+        found = await self._database.read(store.find_key, key_id)
+        if found is None:
+            return None
+        account, principal, sealed = found
+        return AccessKey(key_id, account, principal, self._master.unseal(sealed, label=key_id))
+
+    async def ensure_root(self, account: str, *, key_id: str = "", secret: str = "") -> AccessKey | None:
+        """
+        See to it that *account* has a root access key.
+
+        Args:
+            account: 12 digits.
+            key_id: Together with *secret*, the pair to store; empty: make one if the account has no key at all.
+            secret: See *key_id*.
+
+        Returns:
+            The key, if one was stored now; None if the account had one already.
+        """
+        if not key_id:
+            if await self._database.read(store.has_keys, account):
+                return None
+            key_id = "AKIA" + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(16))
+            secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+        sealed = self._master.seal(secret, label=key_id)
+        principal = root_arn(account)
+        await self._database.write(
+            store.put_key, account, key_id, principal=principal, sealed=sealed, now=self._clock.now()
+        )
+        return AccessKey(key_id, account, principal, secret)
+
+
+def write_credentials(path: Path, key: AccessKey, *, region: str) -> None:
+    """Write *key* as an AWS shared-credentials file (profile `default`), readable for its owner only."""
+    text = f"[default]\naws_access_key_id = {key.id}\naws_secret_access_key = {key.secret}\nregion = {region}\n"
+    temporary = path.with_name(path.name + ".new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

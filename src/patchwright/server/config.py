@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One table of settings: defaults, environment, command line and documentation come from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from patchwright.core.errors import PatchwrightError
+
+ROLES = ("api", "gateway", "worker")
+
+
+class ConfigError(PatchwrightError):
+    """A setting that cannot be used, and what to set instead."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    One setting.
+
+    *flag* is its option of `patchwright server`, empty where it has none (secrets never stand on a command line);
+    *variable* its environment variable.
+    """
+
+    name: str
+    default: str
+    help: str
+    flag: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return "PATCHWRIGHT_" + self.name.upper()
+
+
+SETTINGS = (
+    Setting(
+        "data_dir", "", "Where database, keys and credentials are kept; default: the XDG state home.", "--data-dir"
+    ),
+    Setting("listen", "127.0.0.1:8473", "Address and port; off loopback TLS is needed.", "--listen"),
+    Setting("public_url", "", "The URL under which clients and agents reach the server.", "--public-url"),
+    Setting("tls_cert", "", "PEM file of the server's certificate chain.", "--tls-cert"),
+    Setting("tls_key", "", "PEM file of the certificate's private key.", "--tls-key"),
+    Setting("database", "sqlite:///patchwright.db", "sqlite:///FILE or postgresql://…", "--database"),
+    Setting("roles", ",".join(ROLES), "Which roles this process takes: api, gateway, worker.", "--roles"),
+    Setting("insecure_http", "", "1: serve plain HTTP off loopback (test networks only).", "--insecure-http"),
+    Setting("region", "us-east-1", "The region of the root credentials file."),
+    Setting("account_id", "000000000001", "The account id, 12 digits."),
+    Setting("root_access_key_id", "", "Sets the root access key instead of making one."),
+    Setting("root_secret_access_key", "", "The secret that belongs to root_access_key_id."),
+    Setting("stale_after_hours", "48", "From which age on a node's facts cannot tell that it is compliant."),
+    Setting("online_minutes", "11", "A node that was not heard of for longer shows ConnectionLost."),
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings in force. Secrets do not show in its repr."""
+
+    data_dir: Path
+    host: str
+    port: int
+    public_url: str
+    tls_cert: Path | None
+    tls_key: Path | None
+    database: str
+    roles: frozenset[str]
+    insecure_http: bool
+    region: str
+    account_id: str
+    root_access_key_id: str
+    root_secret_access_key: str
+    stale_after_seconds: float
+    online_seconds: float
+
+    def __repr__(self) -> str:
+        shown = (f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if "secret" not in item.name)
+        return f"Config({', '.join(shown)})"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in {"127.0.0.1", "::1", "localhost"} or self.host.startswith("127.")
+
+
+def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> Config:
+    """
+    The settings from the command line, else the environment, else the defaults.
+
+    Args:
+        options: What the command line gave, by setting name; an empty text counts as not given.
+        environment: The process's environment.
+
+    Raises:
+        ConfigError: A value that cannot be used, or settings that contradict each other.
+    """
+    given = {
+        setting.name: options.get(setting.name) or environment.get(setting.variable) or setting.default
+        for setting in SETTINGS
+    }
+    host, port = _address(given["listen"])
+    config = Config(
+        data_dir=Path(given["data_dir"]).absolute() if given["data_dir"] else _state_home(environment) / "patchwright",
+        host=host,
+        port=port,
+        public_url=given["public_url"].rstrip("/"),
+        tls_cert=Path(given["tls_cert"]) if given["tls_cert"] else None,
+        tls_key=Path(given["tls_key"]) if given["tls_key"] else None,
+        database=given["database"],
+        roles=_roles(given["roles"]),
+        insecure_http=given["insecure_http"] not in {"", "0"},
+        region=given["region"],
+        account_id=given["account_id"],
+        root_access_key_id=given["root_access_key_id"],
+        root_secret_access_key=given["root_secret_access_key"],
+        stale_after_seconds=_number("stale_after_hours", given) * 3600,
+        online_seconds=_number("online_minutes", given) * 60,
+    )
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    if (config.tls_cert is None) != (config.tls_key is None):
+        msg = "--tls-cert and --tls-key go together"
+        raise ConfigError(msg)
+    if config.database.startswith("sqlite") and config.roles != frozenset(ROLES):
+        msg = "on SQLite one process takes all roles; to split them, use --database postgresql://…"
+        raise ConfigError(msg)
+    if bool(config.root_access_key_id) != bool(config.root_secret_access_key):
+        msg = "PATCHWRIGHT_ROOT_ACCESS_KEY_ID and PATCHWRIGHT_ROOT_SECRET_ACCESS_KEY go together"
+        raise ConfigError(msg)
+    if not (config.account_id.isascii() and config.account_id.isdigit() and len(config.account_id) == 12):
+        msg = f"PATCHWRIGHT_ACCOUNT_ID takes 12 digits, not {config.account_id!r}"
+        raise ConfigError(msg)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        msg = f"--listen takes HOST:PORT, not {text!r}"
+        raise ConfigError(msg)
+    return host, int(port)
+
+
+def _roles(text: str) -> frozenset[str]:
+    roles = frozenset(part.strip() for part in text.split(",") if part.strip())
+    unknown = sorted(roles - set(ROLES))
+    if unknown or not roles:
+        msg = f"--roles takes {', '.join(ROLES)}; {', '.join(unknown) or 'nothing'} is none of them"
+        raise ConfigError(msg)
+    return roles
+
+
+def _number(name: str, given: Mapping[str, str]) -> float:
+    try:
+        value = float(given[name])
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e6:
+        msg = f"PATCHWRIGHT_{name.upper()} takes a number above 0, not {given[name]!r}"
+        raise ConfigError(msg)
+    return value
+
+
+def _state_home(environment: Mapping[str, str]) -> Path:
+    home = environment.get("XDG_STATE_HOME", "")
+    return Path(home) if home.startswith("/") else Path.home() / ".local" / "state"

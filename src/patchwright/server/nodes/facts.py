@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Facts of nodes (design D2, D5): bodies once by content for each account, what a node looked like never overwritten.
+
+Units of work, to be composed with `yield from`.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from patchwright.core.advisory import NOTICE_FORMAT, Notice
+from patchwright.core.errors import MalformedFacts
+from patchwright.core.facts import NodeFacts, View
+from patchwright.core.package import SET_FORMAT, SLICE_FORMAT, OffersSlice, PackageSet, check_digest
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import UnitOfWork, placeholders, sql, sql_each
+from patchwright.server.nodes.model import UnknownNode
+
+_CHUNK = 500  # digests of one statement
+_PARSERS: Mapping[str, Callable[[bytes], PackageSet | OffersSlice | Notice]] = {
+    SET_FORMAT: PackageSet.parse,
+    SLICE_FORMAT: OffersSlice.parse,
+    NOTICE_FORMAT: Notice.parse,
+}
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A node's facts with their bodies, and when the server recorded them (epoch seconds)."""
+
+    id: str
+    view: View
+    recorded_at: float
+
+
+def missing(scope: Scope, digests: Sequence[str]) -> UnitOfWork[list[str]]:
+    """Those of *digests* whose bodies this account and region do not have, each once, in the order given."""
+    wanted = list(dict.fromkeys(digests))
+    present: set[str] = set()
+    for start in range(0, len(wanted), _CHUNK):
+        part = wanted[start : start + _CHUNK]
+        rows = yield sql(
+            f"SELECT digest FROM body WHERE account = $1 AND region = $2 AND digest IN ({placeholders(3, len(part))})",
+            *scope,
+            *part,
+        )
+        present.update(row[0] for row in rows)
+    return [digest for digest in wanted if digest not in present]
+
+
+def check_bodies(bodies: Mapping[str, bytes]) -> None:
+    """Raise MalformedFacts (DigestMismatch) unless every body is what its digest names and can be read."""
+    for digest, body in bodies.items():
+        check_digest(digest, body)
+        parser = _PARSERS.get(digest.partition(":")[0])
+        if parser is None:
+            msg = f"{digest[:80]} is no digest of a format known here"
+            raise MalformedFacts(msg)
+        parser(body)
+
+
+def put_bodies(scope: Scope, bodies: Mapping[str, bytes], *, now: float) -> UnitOfWork[None]:
+    """Store bodies; those that are there stay. Errors as `check_bodies`, then nothing is stored."""
+    check_bodies(bodies)
+    yield sql_each(
+        "INSERT INTO body (account, region, digest, size, content, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT (account, region, digest) DO NOTHING",
+        [(*scope, digest, len(body), zlib.compress(body), now) for digest, body in sorted(bodies.items())],
+    )
+
+
+def record(scope: Scope, instance_id: str, facts: NodeFacts, *, facts_id: str, now: float) -> UnitOfWork[None]:
+    """
+    Bind *facts*, whose bodies are all here, to the node as its newest; what appeared or changed is noted for InstalledTime.
+
+    Facts recorded before stay as they are. Raises UnknownNode.
+    """
+    rows = yield sql(
+        "SELECT f.package_set FROM node n LEFT JOIN facts f"
+        " ON f.account = n.account AND f.region = n.region AND f.id = n.facts_id"
+        " WHERE n.account = $1 AND n.region = $2 AND n.id = $3",
+        *scope,
+        instance_id,
+    )
+    if not rows:
+        raise UnknownNode(instance_id)
+    before = rows[0][0]
+    yield sql(
+        "INSERT INTO facts (account, region, id, instance_id, package_set, content, observed_at, recorded_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (account, region, id) DO NOTHING",
+        *scope,
+        facts_id,
+        instance_id,
+        facts.package_set,
+        json.dumps(facts.to_json(), sort_keys=True, separators=(",", ":")),
+        facts.observed_at,
+        now,
+    )
+    yield sql(
+        "UPDATE node SET facts_id = $4 WHERE account = $1 AND region = $2 AND id = $3", *scope, instance_id, facts_id
+    )
+    if before is not None and before != facts.package_set:
+        yield from _note_changes(scope, instance_id, before, facts.package_set, now)
+
+
+def _note_changes(scope: Scope, instance_id: str, before: str, after: str, now: float) -> UnitOfWork[None]:
+    bodies = yield from _bodies(scope, [before, after])
+    old, new = _versions(bodies[before]), _versions(bodies[after])
+    changed = [(key, version) for key, version in new.items() if old.get(key) != version]
+    changed += [(key, "") for key in old if key not in new]
+    yield sql_each(
+        "INSERT INTO package_change (account, region, instance_id, recorded_at, package, version)"
+        " VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT (account, region, instance_id, package, recorded_at, version) DO NOTHING",
+        [(*scope, instance_id, now, key, version) for key, version in sorted(changed)],
+    )
+
+
+def since(scope: Scope, instance_id: str) -> UnitOfWork[tuple[float, dict[str, float]]]:
+    """
+    When what is installed appeared: the moment of the node's first facts, and by `name.arch` when it last changed.
+
+    A package that is not in the second has not changed since the first. Epoch seconds; 0 for a node without facts.
+    """
+    rows = yield sql(
+        "SELECT MIN(recorded_at) FROM facts WHERE account = $1 AND region = $2 AND instance_id = $3",
+        *scope,
+        instance_id,
+    )
+    first = rows[0][0] or 0.0
+    rows = yield sql(
+        "SELECT package, MAX(recorded_at) FROM package_change"
+        " WHERE account = $1 AND region = $2 AND instance_id = $3 GROUP BY package",
+        *scope,
+        instance_id,
+    )
+    return first, dict(rows)
+
+
+def latest(scope: Scope, instance_id: str) -> UnitOfWork[Observed | None]:
+    """The newest facts of a node with their bodies, or None before the first."""
+    rows = yield sql("SELECT facts_id FROM node WHERE account = $1 AND region = $2 AND id = $3", *scope, instance_id)
+    return (yield from load(scope, rows[0][0])) if rows and rows[0][0] else None
+
+
+def load(scope: Scope, facts_id: str) -> UnitOfWork[Observed]:
+    """The facts stored as *facts_id*, which is known to exist, with their bodies."""
+    rows = yield sql(
+        "SELECT content, recorded_at FROM facts WHERE account = $1 AND region = $2 AND id = $3", *scope, facts_id
+    )
+    facts = NodeFacts.from_json(json.loads(rows[0][0]))
+    bodies = yield from _bodies(scope, facts.digests)
+    slices = [_parsed(ref.digest, bodies[ref.digest]) for ref in facts.slices]
+    notices = [_parsed(digest, bodies[digest]) for digest in facts.notices]
+    view = View(
+        facts,
+        _package_set(facts.package_set, bodies[facts.package_set]),
+        tuple(part for part in slices if isinstance(part, OffersSlice)),
+        {notice.id: notice for notice in notices if isinstance(notice, Notice)},
+    )
+    return Observed(facts_id, view, rows[0][1])
+
+
+def _bodies(scope: Scope, digests: Iterable[str]) -> UnitOfWork[dict[str, bytes]]:
+    wanted, found = sorted(set(digests)), dict[str, bytes]()
+    for start in range(0, len(wanted), _CHUNK):
+        part = wanted[start : start + _CHUNK]
+        rows = yield sql(
+            "SELECT digest, content FROM body"
+            f" WHERE account = $1 AND region = $2 AND digest IN ({placeholders(3, len(part))})",
+            *scope,
+            *part,
+        )
+        found.update((digest, content) for digest, content in rows)
+    return found
+
+
+@lru_cache(maxsize=512)
+def _parsed(digest: str, content: bytes) -> PackageSet | OffersSlice | Notice:
+    return _PARSERS[digest.partition(":")[0]](zlib.decompress(content))
+
+
+def _package_set(digest: str, content: bytes) -> PackageSet:
+    parsed = _parsed(digest, content)
+    if not isinstance(parsed, PackageSet):
+        msg = f"{digest} is no package set"
+        raise MalformedFacts(msg)
+    return parsed
+
+
+def _versions(content: bytes) -> dict[str, str]:
+    """Versions by `name.arch`; all of them, joined, where several stand side by side."""
+    packages = PackageSet.parse(zlib.decompress(content)).by_key()
+    return {key: " ".join(package.version for package in group) for key, group in packages.items()}

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQL of activations and nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
+from patchwright.server.nodes.model import Activation, Identity, Machine, Node
+
+_ACTIVATION = (
+    "account, region, id, code_hash, role, description, default_name, tags,"
+    " registration_limit, registrations, expires_at, created_at"
+)
+_MACHINE = (
+    "machine_id, computer_name, platform_type, platform_name, platform_version, agent_name, agent_version, ip_address"
+)
+_NODE = f"account, region, id, activation_id, role, name, {_MACHINE}, registered_at, last_ping_at, facts_id"
+
+
+def put_activation(activation: Activation) -> UnitOfWork[None]:
+    """Store a new activation."""
+    yield sql(
+        f"INSERT INTO activation ({_ACTIVATION}) VALUES ({placeholders(1, 12)})",
+        *activation.scope,
+        activation.id,
+        activation.code_hash,
+        activation.role,
+        activation.description,
+        activation.default_name,
+        json.dumps(dict(activation.tags), sort_keys=True),
+        activation.registration_limit,
+        activation.registrations,
+        activation.expires_at,
+        activation.created_at,
+    )
+
+
+def find_activation(activation_id: str) -> UnitOfWork[Activation | None]:
+    """The activation, in whatever account and region it was made."""
+    rows = yield sql(f"SELECT {_ACTIVATION} FROM activation WHERE id = $1", activation_id)
+    if not rows:
+        return None
+    values = dict(zip(_ACTIVATION.split(", "), rows[0], strict=True))
+    scope = Scope(values.pop("account"), values.pop("region"))
+    values["tags"] = json.loads(values["tags"])
+    return Activation(scope=scope, **values)
+
+
+def use_activation(activation_id: str) -> UnitOfWork[bool]:
+    """Count one registration; false if the limit is reached."""
+    rows = yield sql(
+        "UPDATE activation SET registrations = registrations + 1"
+        " WHERE id = $1 AND registrations < registration_limit RETURNING id",
+        activation_id,
+    )
+    return bool(rows)
+
+
+def put_node(node: Node, *, enrolment_hash: str) -> UnitOfWork[None]:
+    """Store a new node of generation 1."""
+    machine = node.machine
+    yield sql(
+        f"INSERT INTO node ({_NODE}, enrolment_hash, generation) VALUES ({placeholders(1, 17)}, $18, 1)",
+        *node.scope,
+        node.id,
+        node.activation_id,
+        node.role,
+        node.name,
+        machine.machine_id,
+        machine.computer_name,
+        machine.platform_type,
+        machine.platform_name,
+        machine.platform_version,
+        machine.agent_name,
+        machine.agent_version,
+        machine.ip_address,
+        node.registered_at,
+        node.last_ping_at,
+        node.facts_id,
+        enrolment_hash,
+    )
+
+
+def enrolled(activation_id: str, enrolment_hash: str) -> UnitOfWork[Identity | None]:
+    """The node that enrolled with this token before."""
+    rows = yield sql(
+        "SELECT account, region, id, generation FROM node WHERE activation_id = $1 AND enrolment_hash = $2",
+        activation_id,
+        enrolment_hash,
+    )
+    return _identity(rows)
+
+
+def find_identity(instance_id: str) -> UnitOfWork[Identity | None]:
+    """Whose the node is, by its id alone."""
+    rows = yield sql("SELECT account, region, id, generation FROM node WHERE id = $1", instance_id)
+    return _identity(rows)
+
+
+def find(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[Node]]:
+    """The nodes with these ids, in order of id; unknown ones are passed over."""
+    if not ids:
+        return []
+    rows = yield sql(
+        f"SELECT {_NODE} FROM node"
+        f" WHERE account = $1 AND region = $2 AND id IN ({placeholders(3, len(ids))}) ORDER BY id",
+        *scope,
+        *ids,
+    )
+    return [_node(row) for row in rows]
+
+
+def page(scope: Scope, *, after: str, limit: int) -> UnitOfWork[list[Node]]:
+    """Up to *limit* nodes whose id comes after *after*, in order of id."""
+    rows = yield sql(
+        f"SELECT {_NODE} FROM node WHERE account = $1 AND region = $2 AND id > $3 ORDER BY id LIMIT $4",
+        *scope,
+        after,
+        limit,
+    )
+    return [_node(row) for row in rows]
+
+
+def ids(scope: Scope) -> UnitOfWork[list[str]]:
+    """Every node's id, in order."""
+    rows = yield sql("SELECT id FROM node WHERE account = $1 AND region = $2 ORDER BY id", *scope)
+    return [row[0] for row in rows]
+
+
+def ping(scope: Scope, instance_id: str, machine: Machine, *, now: float) -> UnitOfWork[None]:
+    """Note that the node was heard of, and what it says of itself; empty members keep what is known."""
+    members = _MACHINE.split(", ")[1:]
+    sets = ", ".join(f"{name} = COALESCE(NULLIF(${n}, ''), {name})" for n, name in enumerate(members, start=5))
+    yield sql(
+        f"UPDATE node SET last_ping_at = $4, {sets} WHERE account = $1 AND region = $2 AND id = $3",
+        *scope,
+        instance_id,
+        now,
+        machine.computer_name,
+        machine.platform_type,
+        machine.platform_name,
+        machine.platform_version,
+        machine.agent_name,
+        machine.agent_version,
+        machine.ip_address,
+    )
+
+
+def _identity(rows: list[Row]) -> Identity | None:
+    return Identity(Scope(*rows[0][:2]), rows[0][2], rows[0][3]) if rows else None
+
+
+def _node(row: Row) -> Node:
+    return Node(Scope(*row[:2]), row[2], row[3], row[4], row[5], Machine(*row[6:14]), row[14], row[15], row[16])

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The patch exchange, from the server's side (design D4): facts up, decisions here, plans down.
+
+Every message may come again: an operation answers a repetition as it answered the first. What a message needs to know of the
+time and of new ids comes in as arguments, since a unit of work may be run again by the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from patchwright.core.compliance import Judgement, PatchState, judge
+from patchwright.core.compliance import Operation as Kind
+from patchwright.core.facts import NodeFacts, View
+from patchwright.core.plan import Intent, Plan, Resolution, intend, settle
+from patchwright.core.protocol import (
+    MAX_REPLANS,
+    Begun,
+    Directive,
+    FactsMessage,
+    Next,
+    Phase,
+    RebootOption,
+    Report,
+    intent_from_json,
+    intent_to_json,
+)
+from patchwright.core.system import OperatingSystem
+from patchwright.server import nodes, tags
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import Clock, Database, UnitOfWork, new_uuid
+from patchwright.server.patching import baseline_store as snapshots
+from patchwright.server.patching import baselines, report, states
+from patchwright.server.patching import operation_store as store
+from patchwright.server.patching.decisions import decider
+from patchwright.server.patching.history import history
+from patchwright.server.patching.model import (
+    Operation,
+    OperationRefused,
+    OperationState,
+    Snapshot,
+    UnknownOperation,
+)
+
+BODIES_LIMIT = 2_000  # of one message
+
+
+class Operations:
+    """Scans and Installs of every node."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def begin(
+        self,
+        scope: Scope,
+        instance_id: str,
+        *,
+        command_id: str,
+        step: str,
+        kind: Kind,
+        snapshot_id: str,
+        reboot_option: RebootOption,
+        operating_system: str,
+        product: str,
+    ) -> Begun:
+        """
+        Begin the operation of a command's step, or find the one that was begun.
+
+        *snapshot_id* empty means the command's id (design D13). What *kind*, snapshot and reboot option are is the command's
+        word, not the node's. Errors: OperationRefused, UnknownNode.
+        """
+        fresh = Operation(
+            scope=scope,
+            id=new_uuid(),
+            instance_id=instance_id,
+            command_id=command_id,
+            step=step,
+            kind=kind,
+            reboot_option=reboot_option,
+            patch_group="",
+            operating_system=_system(operating_system),
+            snapshot_id=snapshot_id or command_id,
+            baseline_id="",
+            started_at=self._clock.now(),
+        )
+        operation = await self._database.write(_begin, fresh, product=product)
+        return Begun(operation.id, operation.kind.value, operation.snapshot_id, operation.reboot_option)
+
+    async def put_bodies(self, scope: Scope, instance_id: str, operation_id: str, bodies: Mapping[str, bytes]) -> None:
+        """Take the bodies that an answer to facts asked for. Errors: MalformedFacts, UnknownOperation."""
+        if len(bodies) > BODIES_LIMIT:
+            msg = f"One message carries at most {BODIES_LIMIT} bodies."
+            raise OperationRefused(msg)
+        await self._database.write(_put_bodies, scope, instance_id, operation_id, bodies, now=self._clock.now())
+
+    async def put_facts(self, scope: Scope, instance_id: str, message: FactsMessage) -> Directive:
+        """Take the facts an operation starts from or ends with, and say what comes next. Errors: UnknownOperation."""
+        return await self._database.write(_put_facts, scope, instance_id, message, now=self._clock.now())
+
+    async def put_resolution(
+        self, scope: Scope, instance_id: str, operation_id: str, *, attempt: int, resolution: Resolution
+    ) -> Plan:
+        """
+        Make the plan of what the node resolved. Errors: PlanRefused, OperationRefused, UnknownOperation.
+        """
+        return await self._database.write(
+            _put_resolution,
+            scope,
+            instance_id,
+            operation_id,
+            attempt=attempt,
+            resolution=resolution,
+            now=self._clock.now(),
+        )
+
+
+def close(scope: Scope, instance_id: str, command_id: str, *, now: float, reason: str) -> UnitOfWork[None]:
+    """
+    End what a command began on a node and did not finish, since the command itself has ended; a unit of work.
+
+    An Install that had reported and only waited for its reboot keeps the states it reported.
+    """
+    for operation in (yield from store.unfinished(scope, instance_id)):
+        if operation.command_id == command_id:
+            yield from _end(operation, now=now, reason=reason)
+
+
+def _begin(fresh: Operation, *, product: str) -> UnitOfWork[Operation]:
+    scope, instance_id = fresh.scope, fresh.instance_id
+    yield from nodes.require(scope, instance_id)
+    known = yield from store.of_step(scope, instance_id, fresh.command_id, fresh.step)
+    if known is not None:
+        return known
+    for other in (yield from store.unfinished(scope, instance_id)):
+        yield from _end(other, now=fresh.started_at, reason="The node began another operation.")
+    group = tags.patch_group((yield from tags.of(scope, tags.MANAGED_INSTANCE, instance_id)))
+    snapshot = yield from baselines.freeze(
+        scope, group, fresh.operating_system, fresh.snapshot_id, now=fresh.started_at
+    )
+    for source in snapshot.definition.sources:
+        if "*" in source.products or product in source.products:
+            msg = (
+                f"The baseline {snapshot.baseline_id} names the repository {source.name!r} as a source for {product}."
+                " Sources are not served yet, and a run without them would give a wrong answer."
+            )
+            raise OperationRefused(msg)
+    operation = replace(fresh, patch_group=group, baseline_id=snapshot.baseline_id)
+    yield from store.put(operation)
+    return operation
+
+
+def _end(operation: Operation, *, now: float, reason: str) -> UnitOfWork[None]:
+    reported = operation.state is OperationState.REBOOTING and operation.states_digest != ""
+    state = OperationState.FINISHED if reported else OperationState.FAILED
+    yield from store.put(replace(operation, state=state, ended_at=now, report=Report(False, "", reason)))
+
+
+def _put_bodies(
+    scope: Scope, instance_id: str, operation_id: str, bodies: Mapping[str, bytes], *, now: float
+) -> UnitOfWork[None]:
+    yield from _require(scope, instance_id, operation_id)
+    yield from nodes.put_bodies(scope, bodies, now=now)
+
+
+def _put_facts(scope: Scope, instance_id: str, message: FactsMessage, *, now: float) -> UnitOfWork[Directive]:
+    operation = yield from _require(scope, instance_id, message.operation_id)
+    if operation.state.ended:
+        return Directive(Next.DONE, report=operation.report or Report(False, "", "The operation has ended."))
+    if message.facts.operating_system is not operation.operating_system:
+        msg = f"The operation began on {operation.operating_system.value}, the facts are of {message.facts.operating_system.value}."
+        raise OperationRefused(msg)
+    absent = yield from nodes.missing(scope, message.facts.digests)
+    if absent:
+        return Directive(Next.SEND_BODIES, missing=tuple(absent))
+    facts_id = _facts_id(instance_id, message.facts)
+    yield from nodes.record(scope, instance_id, message.facts, facts_id=facts_id, now=now)
+    observed = yield from nodes.load(scope, facts_id)
+    snapshot = yield from _snapshot(operation)
+    if message.phase is Phase.AFTER:
+        return (yield from _after(operation, snapshot, observed, message, now=now))
+    return (yield from _before(replace(operation, before_facts=facts_id), snapshot, observed.view, message, now=now))
+
+
+def _before(
+    operation: Operation, snapshot: Snapshot, view: View, message: FactsMessage, *, now: float
+) -> UnitOfWork[Directive]:
+    """The facts an operation starts from: a Scan ends here, an Install gets its intent."""
+    if view.facts.problems:
+        return (yield from _fail(operation, report.unreachable(operation, view.facts), now=now))
+    if operation.acted_boot_id:
+        msg = "The operation has acted already; it takes the facts it ends with."
+        raise OperationRefused(msg)
+    operation = replace(operation, attempt=message.attempt, drift=message.drift)
+    judgement = yield from _judge(operation, snapshot, view, Kind.SCAN)
+    if operation.kind is Kind.SCAN:
+        return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+    intent = intend(snapshot.definition.baseline, view, judgement)
+    if not intent.wanted:
+        return (yield from _conclude(operation, snapshot, view, judgement, acted=False, now=now))
+    if message.attempt > MAX_REPLANS:
+        return (yield from _give_up(operation, snapshot, view, intent, now=now))
+    yield from store.put(
+        replace(operation, state=OperationState.INTENDED, intent=intent_to_json(intent), plan_digest="")
+    )
+    return Directive(Next.RESOLVE, intent=intent)
+
+
+def _give_up(
+    operation: Operation, snapshot: Snapshot, view: View, intent: Intent, *, now: float
+) -> UnitOfWork[Directive]:
+    """The node drifted away from every plan: nothing is done, and what drifted is named (design D4)."""
+    drifted = {text.split(":", 1)[0]: text for text in operation.drift}
+    failures = {
+        item.key: f"the node drifted from each of {MAX_REPLANS + 1} plans; at last {drifted[item.key]}"
+        if item.key in drifted
+        else f"not attempted: the node drifted from each of {MAX_REPLANS + 1} plans ({'; '.join(operation.drift)})"
+        for item in intent.wanted
+    }
+    operation = replace(operation, failures=failures)
+    judgement = yield from _judge(operation, snapshot, view, Kind.INSTALL)
+    return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+
+
+def _put_resolution(
+    scope: Scope, instance_id: str, operation_id: str, *, attempt: int, resolution: Resolution, now: float
+) -> UnitOfWork[Plan]:
+    operation = yield from _require(scope, instance_id, operation_id)
+    if operation.state is OperationState.PLANNED and operation.attempt == attempt:
+        return (yield from store.find_plan(scope, operation.plan_digest))
+    if operation.state is not OperationState.INTENDED or operation.attempt != attempt:
+        msg = f"The operation is {operation.state.value} at attempt {operation.attempt}: it waits for no resolution {attempt}."
+        raise OperationRefused(msg)
+    observed = yield from nodes.load(scope, operation.before_facts or "")
+    manager = observed.view.packages.manager
+    plan = settle(intent_from_json(operation.intent), resolution, manager=manager, snapshot_id=operation.snapshot_id)
+    yield from store.put_plan(scope, plan, now=now)
+    yield from store.put(replace(operation, state=OperationState.PLANNED, plan_digest=plan.digest))
+    return plan
+
+
+def _after(
+    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, message: FactsMessage, *, now: float
+) -> UnitOfWork[Directive]:
+    """The facts an Install ends with, before its reboot or after it."""
+    if operation.state is OperationState.REBOOTING:
+        operation = replace(operation, after_facts=observed.id)
+        judgement = yield from _judge(operation, snapshot, observed.view, Kind.INSTALL)
+        if observed.view.facts.boot_id == operation.acted_boot_id:
+            return Directive(Next.REBOOT)
+        return (yield from _finish(operation, snapshot, observed.view.facts, judgement, now=now))
+    if operation.state is not OperationState.PLANNED:
+        msg = f"The operation is {operation.state.value}: it has no plan that could have been carried out."
+        raise OperationRefused(msg)
+    plan = yield from store.find_plan(operation.scope, operation.plan_digest)
+    operation = replace(
+        operation,
+        after_facts=observed.id,
+        acted_boot_id=message.acted_boot_id or observed.view.facts.boot_id,
+        failures={**dict(plan.unresolved), **message.failures},
+    )
+    yield from store.put(operation)
+    judgement = yield from _judge(operation, snapshot, observed.view, Kind.INSTALL)
+    acted = _changed(plan, observed.view)
+    return (yield from _conclude(operation, snapshot, observed.view, judgement, acted=acted, now=now))
+
+
+def _conclude(
+    operation: Operation, snapshot: Snapshot, view: View, judgement: Judgement, *, acted: bool, now: float
+) -> UnitOfWork[Directive]:
+    """
+    Restart the node, or finish.
+
+    RebootIfNeeded means what AWS means by it: restart if something was installed or is pending, whether or not the system
+    asks for it (spec §3.5).
+    """
+    pending = any(item.state is PatchState.INSTALLED_PENDING_REBOOT for item in judgement.items)
+    boot_id = operation.acted_boot_id or view.facts.boot_id
+    restarted = boot_id != view.facts.boot_id
+    wanted = operation.reboot_option is RebootOption.REBOOT_IF_NEEDED and (acted or pending) and not restarted
+    if not wanted:
+        return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+    digest, body, counts = states.freeze(judgement)
+    yield from store.put_states(operation.scope, digest, body, now=now)
+    yield from store.put(
+        replace(
+            operation,
+            state=OperationState.REBOOTING,
+            acted_boot_id=boot_id,
+            states_digest=digest,
+            counts=counts,
+        )
+    )
+    return Directive(Next.REBOOT)
+
+
+def _finish(
+    operation: Operation, snapshot: Snapshot, facts: NodeFacts, judgement: Judgement, *, now: float
+) -> UnitOfWork[Directive]:
+    digest, body, counts = states.freeze(judgement)
+    yield from store.put_states(operation.scope, digest, body, now=now)
+    text = report.finished(operation, snapshot, judgement, facts)
+    yield from store.put(
+        replace(
+            operation,
+            state=OperationState.FINISHED,
+            states_digest=digest,
+            counts=counts,
+            report=text,
+            ended_at=now,
+        )
+    )
+    return Directive(Next.DONE, report=text)
+
+
+def _fail(operation: Operation, text: Report, *, now: float) -> UnitOfWork[Directive]:
+    yield from store.put(replace(operation, state=OperationState.FAILED, report=text, ended_at=now))
+    return Directive(Next.DONE, report=text)
+
+
+def _judge(operation: Operation, snapshot: Snapshot, view: View, kind: Kind) -> UnitOfWork[Judgement]:
+    past = yield from history(operation.scope, operation.instance_id, view.facts.boot_id, operation.failures)
+    baseline = snapshot.definition.baseline
+    return judge(baseline, view, decider(baseline, snapshot.day), history=past, operation=kind)
+
+
+def _changed(plan: Plan, view: View) -> bool:
+    """Whether anything the plan names is now as the plan wants it, and was not before."""
+    installed = {(package.key, package.version) for package in view.packages.packages}
+    return any((action.key, action.after) in installed for action in plan.actions)
+
+
+def _require(scope: Scope, instance_id: str, operation_id: str) -> UnitOfWork[Operation]:
+    operation = yield from store.find(scope, operation_id)
+    if operation is None or operation.instance_id != instance_id:
+        msg = f"There is no operation {operation_id[:64]} of {instance_id}."
+        raise UnknownOperation(msg)
+    return operation
+
+
+def _snapshot(operation: Operation) -> UnitOfWork[Snapshot]:
+    snapshot = yield from snapshots.find_snapshot(
+        operation.scope, operation.operating_system, operation.patch_group, operation.snapshot_id
+    )
+    if snapshot is None:
+        msg = f"The snapshot {operation.snapshot_id} of the operation is gone."
+        raise OperationRefused(msg)
+    return snapshot
+
+
+def _system(name: str) -> OperatingSystem:
+    try:
+        return OperatingSystem(name)
+    except ValueError:
+        msg = f"No patch baseline can cover the operating system {name[:64]!r}."
+        raise OperationRefused(msg) from None
+
+
+def _facts_id(instance_id: str, facts: NodeFacts) -> str:
+    """One id for one observation of one node: the same message again is the same row."""
+    text = json.dumps([instance_id, facts.to_json()], sort_keys=True, separators=(",", ":"))
+    return f"facts1:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+__all__: Sequence[str] = ("Operations", "close")

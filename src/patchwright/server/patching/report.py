@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person reads in the output of a patch command. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from patchwright.core.compliance import Item, Judgement, PatchState
+from patchwright.core.compliance import Operation as Kind
+from patchwright.core.facts import NodeFacts
+from patchwright.core.protocol import Report
+from patchwright.server.patching.model import Operation, Snapshot
+
+_SHOWN = (
+    PatchState.MISSING,
+    PatchState.FAILED,
+    PatchState.INSTALLED_PENDING_REBOOT,
+    PatchState.INSTALLED_REJECTED,
+)
+
+
+def finished(operation: Operation, snapshot: Snapshot, judgement: Judgement, facts: NodeFacts) -> Report:
+    """
+    The report of an operation that came to its end.
+
+    A Scan succeeds whatever it finds; an Install fails where an approved patch could not be installed (spec §3.3).
+    """
+    failed = [item for item in judgement.items if item.state is PatchState.FAILED]
+    succeeded = operation.kind is Kind.SCAN or not failed
+    lines = [_heading(operation, snapshot), _counts(judgement), *_details(judgement), _reboot(operation, facts)]
+    lines.extend(f"A new plan was made, since {reason}." for reason in operation.drift)
+    error = ""
+    if not succeeded:
+        error = "\n".join([f"{len(failed)} of the approved patches could not be installed:", *map(_line, failed)])
+    return Report(succeeded, "\n".join(lines) + "\n", error)
+
+
+def unreachable(operation: Operation, facts: NodeFacts) -> Report:
+    """The report of an operation that ended before it could judge: repositories of the node cannot be read."""
+    problems = [f"  {problem.repository}: {problem.message}" for problem in facts.problems]
+    error = "\n".join(
+        [
+            (
+                f"The {operation.kind.value} ended without a verdict: the node cannot read these repositories, so it cannot"
+                " know what it misses. Nothing was changed; what was reported before stays."
+            ),
+            *problems,
+            "Make them reachable, or disable them on the node, and run the operation again.",
+        ]
+    )
+    return Report(False, "", error)
+
+
+def _heading(operation: Operation, snapshot: Snapshot) -> str:
+    return (
+        f"{operation.kind.value} of {operation.instance_id} with {snapshot.definition.name}"
+        f" ({snapshot.baseline_id}, revision {snapshot.revision}, as of {snapshot.day.isoformat()} UTC)"
+    )
+
+
+def _counts(judgement: Judgement) -> str:
+    by_state = judgement.counts().by_state
+    return " · ".join(f"{state.value} {number}" for state, number in by_state.items() if number)
+
+
+def _details(judgement: Judgement) -> list[str]:
+    lines = []
+    for state in _SHOWN:
+        items = [item for item in judgement.items if item.state is state]
+        if items:
+            lines += ["", f"{state.value} ({len(items)}):", *map(_line, items)]
+    return lines
+
+
+def _line(item: Item) -> str:
+    weight = ", ".join(part for part in (item.classification, item.severity) if part)
+    change = f" (installed: {item.installed})" if item.installed not in {"", item.version} else ""
+    return f"  {item.title}{change}{f' [{weight}]' if weight else ''} - {item.reason}"
+
+
+def _reboot(operation: Operation, facts: NodeFacts) -> str:
+    needed = _sentence(facts.reboot_reasons)
+    services = (
+        f" Services that still run replaced files: {', '.join(facts.stale_services)}." if facts.stale_services else ""
+    )
+    option = f" RebootOption was {operation.reboot_option.value}." if operation.kind is Kind.INSTALL else ""
+    return f"\n{needed}{services}{option}"
+
+
+def _sentence(reasons: Sequence[str]) -> str:
+    if not reasons:
+        return "The system does not ask for a reboot."
+    return f"The system asks for a reboot: {'; '.join(reasons)}."

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two answers (design D5): the last operation, and the live verdict. Nothing here mixes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from patchwright.core.compliance import Doubt, Item, Judgement, PatchState, Standing, doubts, judge, standing
+from patchwright.core.compliance import Operation as Kind
+from patchwright.core.facts import NodeFacts
+from patchwright.server import nodes, tags
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import Clock, Database, UnitOfWork, today
+from patchwright.server.patching import baselines, states
+from patchwright.server.patching import operation_store as store
+from patchwright.server.patching.decisions import decider
+from patchwright.server.patching.history import history
+from patchwright.server.patching.model import Operation, PatchBaseline
+
+
+@dataclass(frozen=True)
+class LastOperation:
+    """A node's last finished operation; *no_reboot_install_at* is when its last Install with NoReboot ended."""
+
+    operation: Operation
+    no_reboot_install_at: float | None
+
+
+@dataclass(frozen=True)
+class PatchRow:
+    """One patch state as the last operation reported it. *installed_at* is 0 for what is not installed."""
+
+    item: Item
+    installed_at: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    The live verdict: today's baseline over the newest facts.
+
+    *judgement*, *facts*, *baseline*, *age_seconds* are None for a node that has reported no facts yet.
+    """
+
+    node: nodes.Node
+    standing: Standing
+    doubts: Sequence[Doubt]
+    patch_group: str
+    baseline: PatchBaseline | None
+    judgement: Judgement | None
+    facts: NodeFacts | None
+    age_seconds: float | None
+    last: LastOperation | None
+
+
+class Verdicts:
+    """What is known of the compliance of nodes."""
+
+    def __init__(self, database: Database, clock: Clock, *, stale_after: float) -> None:
+        self._database = database
+        self._clock = clock
+        self._stale_after = stale_after
+
+    async def last(self, scope: Scope, instance_ids: Sequence[str]) -> list[LastOperation]:
+        """The last operation of each of these nodes, in order of id; nodes without one are passed over."""
+        return await self._database.read(_last, scope, sorted(set(instance_ids)))
+
+    async def rows(self, scope: Scope, instance_id: str) -> list[PatchRow]:
+        """The patch states of the node's last operation, in order of key; none without one. Errors: UnknownNode."""
+        return await self._database.read(_rows, scope, instance_id)
+
+    async def live(self, scope: Scope, instance_id: str) -> Verdict:
+        """The live verdict on a node. Errors: UnknownNode."""
+        return await self._database.read(
+            _live, scope, instance_id, now=self._clock.now(), stale_after=self._stale_after
+        )
+
+
+def _last(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[list[LastOperation]]:
+    found = []
+    for instance_id in instance_ids:
+        one = yield from _last_of(scope, instance_id)
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def _last_of(scope: Scope, instance_id: str) -> UnitOfWork[LastOperation | None]:
+    operation = yield from store.last(scope, instance_id)
+    if operation is None:
+        return None
+    return LastOperation(operation, (yield from store.last_no_reboot_install(scope, instance_id)))
+
+
+def _rows(scope: Scope, instance_id: str) -> UnitOfWork[list[PatchRow]]:
+    yield from nodes.require(scope, instance_id)
+    operation = yield from store.last(scope, instance_id)
+    if operation is None:
+        return []
+    items = states.thaw((yield from store.find_states(scope, operation.states_digest)))
+    first, changed = yield from nodes.since(scope, instance_id)
+    return [PatchRow(item, _installed_at(item, first, changed.get(item.key))) for item in items]
+
+
+def _installed_at(item: Item, first: float, changed: float | None) -> float:
+    """When the version on the node was first seen there; 0 for a patch that is Missing (spec §3.1)."""
+    if item.state is PatchState.MISSING or not item.installed:
+        return 0.0
+    return first if changed is None else changed
+
+
+def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> UnitOfWork[Verdict]:
+    node = yield from nodes.require(scope, instance_id)
+    group = tags.patch_group((yield from tags.of(scope, tags.MANAGED_INSTANCE, instance_id)))
+    observed = yield from nodes.latest(scope, instance_id)
+    last = yield from _last_of(scope, instance_id)
+    if observed is None:
+        found = doubts(None, 0.0)
+        return Verdict(node, standing(None, found), found, group, None, None, None, None, last)
+    facts = observed.view.facts
+    baseline = yield from baselines.effective(scope, group, facts.operating_system)
+    rules = baseline.definition.baseline
+    failures = last.operation.failures if last and last.operation.kind is Kind.INSTALL else {}
+    past = yield from history(scope, instance_id, facts.boot_id, failures)
+    judgement = judge(rules, observed.view, decider(rules, today(now)), history=past)
+    age = max(now - observed.recorded_at, 0.0)
+    found = doubts(observed.view, age, stale_after=stale_after)
+    return Verdict(
+        node=node,
+        standing=standing(judgement, found),
+        doubts=found,
+        patch_group=group,
+        baseline=baseline,
+        judgement=judgement,
+        facts=facts,
+        age_seconds=age,
+        last=last,
+    )

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases of the tags room, as units of work that callers compose into their own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import UnitOfWork
+from patchwright.server.tags import store
+from patchwright.server.tags.model import LIMIT, Tags, TooManyTags, check
+
+
+def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[Tags]:
+    """The tags of a resource, in order of key; empty if it has none."""
+    return (yield from store.of(scope, resource_type, resource_id))
+
+
+def add(scope: Scope, resource_type: str, resource_id: str, tags: Mapping[str, str]) -> UnitOfWork[None]:
+    """Set tags, replacing the values of keys that are there. Errors: InvalidTag, TooManyTags; then nothing is set."""
+    check(tags)
+    present = yield from store.of(scope, resource_type, resource_id)
+    if len({**present, **tags}) > LIMIT:
+        msg = f"A resource can have at most {LIMIT} tags."
+        raise TooManyTags(msg)
+    yield from store.put(scope, resource_type, resource_id, tags)
+
+
+def remove(scope: Scope, resource_type: str, resource_id: str, keys: Sequence[str]) -> UnitOfWork[None]:
+    """Remove the tags with these keys; keys that are not there are passed over."""
+    yield from store.remove(scope, resource_type, resource_id, keys)
+
+
+def forget(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[None]:
+    """Remove every tag of a resource that is going away."""
+    yield from store.forget(scope, resource_type, resource_id)
+
+
+def tagged(scope: Scope, resource_type: str, key: str, values: Sequence[str]) -> UnitOfWork[list[str]]:
+    """The resources that carry *key* with one of *values* (none given: with any value), in order of id."""
+    return (yield from store.tagged(scope, resource_type, key, values))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQL of the tags room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import UnitOfWork, placeholders, sql, sql_each
+
+
+def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[dict[str, str]]:
+    """Values by key, in order of key."""
+    rows = yield sql(
+        "SELECT key, value FROM tag"
+        " WHERE account = $1 AND region = $2 AND resource_type = $3 AND resource_id = $4 ORDER BY key",
+        *scope,
+        resource_type,
+        resource_id,
+    )
+    return dict(rows)
+
+
+def put(scope: Scope, resource_type: str, resource_id: str, tags: Mapping[str, str]) -> UnitOfWork[None]:
+    """Set the values of these keys."""
+    if tags:
+        yield sql_each(
+            "INSERT INTO tag (account, region, resource_type, resource_id, key, value) VALUES ($1, $2, $3, $4, $5, $6)"
+            " ON CONFLICT (account, region, resource_type, resource_id, key) DO UPDATE SET value = excluded.value",
+            [(*scope, resource_type, resource_id, key, value) for key, value in sorted(tags.items())],
+        )
+
+
+def remove(scope: Scope, resource_type: str, resource_id: str, keys: Sequence[str]) -> UnitOfWork[None]:
+    """Remove these keys."""
+    if keys:
+        yield sql(
+            "DELETE FROM tag WHERE account = $1 AND region = $2 AND resource_type = $3 AND resource_id = $4"
+            f" AND key IN ({placeholders(5, len(keys))})",
+            *scope,
+            resource_type,
+            resource_id,
+            *keys,
+        )
+
+
+def forget(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[None]:
+    """Remove every tag of one resource."""
+    yield sql(
+        "DELETE FROM tag WHERE account = $1 AND region = $2 AND resource_type = $3 AND resource_id = $4",
+        *scope,
+        resource_type,
+        resource_id,
+    )
+
+
+def tagged(scope: Scope, resource_type: str, key: str, values: Sequence[str]) -> UnitOfWork[list[str]]:
+    """Ids of the resources with this key, and one of these values if any are given."""
+    narrowed = f" AND value IN ({placeholders(5, len(values))})" if values else ""
+    rows = yield sql(
+        "SELECT resource_id FROM tag WHERE account = $1 AND region = $2 AND resource_type = $3 AND key = $4"
+        f"{narrowed} ORDER BY resource_id",
+        *scope,
+        resource_type,
+        key,
+        *values,
+    )
+    return [row[0] for row in rows]
