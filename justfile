@@ -32,7 +32,7 @@ cover part="":
 lock:
     #!/bin/sh
     set -eu
-    python3 -m venv build/lock
+    {{ python }} -m venv build/lock
     build/lock/bin/pip install -q pip-tools
     unset PIP_FIND_LINKS PIP_INDEX_URL PIP_EXTRA_INDEX_URL
     export PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="just lock"
