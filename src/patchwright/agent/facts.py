@@ -3,12 +3,25 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 from pathlib import Path
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
+from patchwright.agent import reboot
 from patchwright.agent.clock import Clock
+from patchwright.agent.errors import UnsupportedSystem
 from patchwright.agent.providers import Provider
 from patchwright.core.facts import NodeFacts
+from patchwright.core.system import System, identify
+
+PROCESSES_LIMIT = 20_000
+MAPS_LIMIT_BYTES = 8 * 1024 * 1024  # of one process; a large Java server has 1 MB
+UNITS_LIMIT = 500
+_REPLACED = re.compile(rb"^\S+ ..x. .*? (/\S.*) \(deleted\)$", re.MULTILINE)
+# Deleted from birth: shared memory and what a program compiles for itself.
+_NEVER_FILES = (b"/memfd:", b"/dev/", b"/SYSV", b"/[aio]", b"/proc/", b"/tmp/", b"/var/tmp/", b"/run/", b"/i915")
 
 
 class Taken(NamedTuple):
@@ -34,10 +47,131 @@ def take(
     Raises:
         UnsupportedSystem: No baseline can cover this system.
         LockHeld: The package manager's locks were held too long.
+        MetadataUnreadable: The package manager's files cannot be read.
+        CommandError: A program of the package manager failed.
     """
-    raise NotImplementedError
+    system = supported_system(root)
+    fetched = provider.refresh() if refresh else None
+    reading = provider.read()
+    facts = NodeFacts(
+        manager=provider.manager,
+        operating_system=system.operating_system,
+        product=system.product,
+        package_set=reading.packages.digest,
+        slices=tuple(ref for _, ref in reading.slices),
+        notices=tuple(notice.digest for notice in reading.notices),
+        pins=reading.pins,
+        boot_id=reboot.boot_id(),
+        kernel=os.uname().release,
+        architecture=os.uname().machine,
+        held=reading.held,
+        modules=reading.modules,
+        stale_services=stale_services(),
+        reboot_reasons=provider.reboot_reasons(),
+        problems=fetched.problems if fetched else (),
+        refreshed_at=fetched.refreshed_at if fetched else reading.refreshed_at,
+        observed_at=clock.now(),
+        clock_offset=clock_offset,
+    )
+    bodies = {facts.package_set: reading.packages.canonical()}
+    bodies.update((ref.digest, part.canonical()) for part, ref in reading.slices)
+    bodies.update((notice.digest, notice.canonical()) for notice in reading.notices)
+    return Taken(facts, bodies)
+
+
+def supported_system(root: Path = Path("/")) -> System:
+    """The system below *root* as baselines see it; raises UnsupportedSystem where none can cover it."""
+    for name in ("etc/os-release", "usr/lib/os-release"):
+        try:
+            text = (root / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        release = os_release(text)
+        system = identify(release)
+        if system is None:
+            raise UnsupportedSystem(
+                "no patch baseline covers {} (os-release ID {!r})".format(
+                    release.get("PRETTY_NAME", "this system"), release.get("ID", "")
+                )
+            )
+        return system
+    raise UnsupportedSystem("this system has no os-release file, so no patch baseline can be chosen for it")
+
+
+def os_release(text: str) -> Dict[str, str]:
+    """The assignments of an os-release file, unquoted; lines that are none are skipped."""
+    values = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            values[name] = _unquoted(value)
+    return values
 
 
 def stale_services(proc: Path = Path("/proc")) -> Tuple[str, ...]:
-    """The systemd services that still run replaced files, sorted."""
-    raise NotImplementedError
+    """
+    The systemd services that still run a replaced executable or library, sorted.
+
+    A process of another PID namespace or root directory (a container) has files of its own and does not count. What may not
+    be read, or ends meanwhile, is passed over.
+    """
+    namespace, home = _link(proc / "self/ns/pid"), _identity(proc / "self/root")
+    units: Set[str] = set()
+    names = [name for name in sorted(os.listdir(str(proc)), key=len) if name.isdigit()]  # noqa: PTH208 - thousands
+    for name in names[:PROCESSES_LIMIT]:
+        process = proc / name
+        if not _runs_replaced_files(process / "maps"):
+            continue
+        if _link(process / "ns/pid") != namespace or _identity(process / "root") != home:
+            continue
+        unit = _service(process / "cgroup")
+        if unit:
+            units.add(unit)
+    return tuple(sorted(units)[:UNITS_LIMIT])
+
+
+def _runs_replaced_files(maps: Path) -> bool:
+    try:
+        with maps.open("rb") as file:
+            text = file.read(MAPS_LIMIT_BYTES)
+    except OSError:
+        return False
+    if b" (deleted)" not in text:
+        return False
+    return any(not path.startswith(_NEVER_FILES) for path in _REPLACED.findall(text))
+
+
+def _service(cgroup: Path) -> Optional[str]:
+    """The system service a process belongs to; None where it belongs to a session or to nobody."""
+    try:
+        lines = cgroup.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    found: List[str] = []
+    for line in lines:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers in ("", "name=systemd"):
+            found.extend(part for part in path.split("/") if part.endswith(".service"))
+    return found[0] if found else None
+
+
+def _link(path: Path) -> str:
+    try:
+        return os.readlink(str(path))
+    except OSError:
+        return ""
+
+
+def _identity(path: Path) -> Tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_dev, stat.st_ino)
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return "".join(shlex.split(value))
+    except ValueError:
+        return value.strip("\"'")

@@ -22,6 +22,7 @@ from patchwright.agent.errors import CommandFailed, CommandMissing, CommandTimed
 
 OUTPUT_LIMIT_BYTES = 32 * 1024 * 1024  # of one stream; apt's longest simulation seen is under 1 MB
 TAIL_BYTES = 16 * 1024
+LOG_TAIL_BYTES = 1024 * 1024
 ERROR_TAIL_CHARACTERS = 2_000
 CHUNK_BYTES = 1024 * 1024
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
@@ -78,7 +79,7 @@ class Shell:
             input: What it reads; nothing by default (/dev/null).
             ok: The exit codes that are no failure.
             log: Append both streams to this file instead of a pipe, so that the program lives on if we do not; the result's
-                stdout is then the end of what it wrote (16 KB), its stderr empty.
+                stdout is then the end of what it wrote (1 MB), its stderr empty.
 
         Raises:
             CommandMissing: It is not installed.
@@ -302,8 +303,8 @@ def _stat(pid: int) -> List[str]:
 def _tail(log: Path, begin: int) -> str:
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(begin, size - TAIL_BYTES))
-        return file.read(TAIL_BYTES).decode("utf-8", "replace")
+        file.seek(max(begin, size - LOG_TAIL_BYTES))
+        return file.read(LOG_TAIL_BYTES).decode("utf-8", "replace")
 
 
 _NEUTRAL: List[str] = []

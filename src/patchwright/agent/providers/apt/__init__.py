@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The provider for apt and dpkg: Debian, Ubuntu, Raspberry Pi OS."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Sequence, Set, Tuple
+
+from patchwright.agent.clock import Clock
+from patchwright.agent.errors import CommandTimedOut
+from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
+from patchwright.agent.providers.apt import lists, policy, restart, status, transcript
+from patchwright.agent.providers.apt.closure import Closure
+from patchwright.agent.providers.apt.installation import Installation
+from patchwright.agent.providers.apt.locks import Locks
+from patchwright.agent.providers.apt.tool import Tool, is_name
+from patchwright.agent.shell import Shell
+from patchwright.core.facts import DEFAULT_PIN, Pin, RepositoryProblem, SliceRef
+from patchwright.core.package import Manager, Offer, OffersSlice, Origin, PackageSet
+from patchwright.core.plan import Intent, Plan, Resolution
+
+
+class Apt:
+    """See `providers.Provider`."""
+
+    manager = Manager.APT
+
+    def __init__(self, shell: Shell, *, clock: Clock, settings: Settings) -> None:
+        self._tool = Tool(shell, settings.root)
+        self._clock = clock
+        self._settings = settings
+
+    def refresh(self) -> Refresh:
+        """Run apt-get update; see `providers.Provider`."""
+        before = self._stamp()
+        begin = self._clock.now()
+        try:
+            result = self._locks().wait_for(
+                lambda: self._tool.update(self._settings.refresh_timeout_seconds),
+                lambda result: transcript.lock_holder(result.stderr),
+            )
+        except CommandTimedOut as error:
+            return Refresh(before, (RepositoryProblem("", str(error)[:1000]),))
+        problems = transcript.repository_problems(result.stdout, result.stderr, result.code)
+        stamp = before if problems else begin
+        if stamp and self._tool.layout.lists.is_dir():
+            os.utime(str(self._tool.layout.lists), (stamp, stamp))  # apt leaves it alone when nothing was new
+        return Refresh(stamp, problems)
+
+    def read(self) -> Reading:
+        """Read dpkg's database and apt's lists; see `providers.Provider`."""
+        rows = self._rows()
+        found, phased = self._offers(rows)
+        preferences = policy.policy(self._tool.ask("apt-cache", "policy").stdout)
+        names = {row.name for row in rows.values()}
+        pins = {pin for pin in preferences.pins if pin.name in names}
+        pins.update(self._phased_pins(phased, {(pin.name, pin.version) for pin in pins}))
+        slices: Dict[Tuple[Origin, int, str], List[Offer]] = {}
+        for target, offers in found:
+            pin = preferences.priorities.get(target.description, DEFAULT_PIN)
+            slices.setdefault((target.origin, pin, target.address), []).extend(offers)
+        parts = []
+        for (origin, pin, address), offers in sorted(slices.items()):
+            part = OffersSlice.of(Manager.APT, origin, offers)
+            parts.append((part, SliceRef(part.digest, pin, address)))
+        return Reading(
+            packages=PackageSet.of(Manager.APT, (row.package for row in rows.values())),
+            slices=tuple(parts),
+            pins=tuple(sorted(pins, key=lambda pin: (pin.name, pin.version))),
+            held=tuple(sorted(row.key for row in rows.values() if row.held)),
+            refreshed_at=self._stamp(),
+        )
+
+    def candidates(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """Ask apt-cache policy; see `providers.Provider`."""
+        wanted = [key for key in keys if is_name(key.rpartition(".")[0])]
+        if not wanted:
+            return {}
+        parts = [key.rpartition(".")[::2] for key in wanted]
+        names = sorted({self._tool.qualified(name, arch) for name, arch in parts})
+        answers = policy.versions(self._tool.ask("apt-cache", "policy", "--", *names).stdout)
+        result = {}
+        for key, (name, arch) in zip(wanted, parts):
+            answer = answers.get(self._tool.qualified(name, arch))
+            if answer is not None and answer.candidate:
+                result[key] = answer.candidate
+        return result
+
+    def resolve(self, intent: Intent) -> Resolution:
+        """Simulate apt-get install; see `providers.Provider`."""
+        return Closure(self._tool, self._rows(), intent).resolve()
+
+    def install(self, plan: Plan, progress: Callable[[str], None]) -> Outcome:
+        """Run apt-get install with exact versions; see `providers.Provider`."""
+        directory = Path(tempfile.mkdtemp(prefix="patchwright-"))
+        try:
+            log = directory / "output"
+            work = Installation(
+                self._tool,
+                plan,
+                locks=self._locks(),
+                rows=self._rows,
+                log=log,
+                timeout_seconds=self._settings.install_timeout_seconds,
+                progress=progress,
+            )
+            return Outcome(work.carry_out(), _end_of(log))
+        finally:
+            shutil.rmtree(str(directory), ignore_errors=True)
+
+    def reboot_reasons(self) -> Tuple[str, ...]:
+        """Look at /run/reboot-required and at the kernels; see `providers.Provider`."""
+        return restart.reasons(self._settings.root, os.uname().release, self._rows())
+
+    def _rows(self) -> Dict[str, status.Row]:
+        return status.read(self._tool.layout.status)
+
+    def _locks(self) -> Locks:
+        return Locks(self._tool.layout.locks, clock=self._clock, seconds=self._settings.lock_wait_seconds)
+
+    def _stamp(self) -> float:
+        """When the lists were last fetched without a problem: the time of their directory, which `refresh` keeps."""
+        try:
+            return self._tool.layout.lists.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def _offers(
+        self, rows: Mapping[str, status.Row]
+    ) -> Tuple[List[Tuple[lists.Target, List[Offer]]], Set[Tuple[str, str]]]:
+        """What each index offers for the installed names, and which of it is being phased in."""
+        installed: Dict[bytes, List[str]] = {}
+        for row in rows.values():
+            installed.setdefault(row.name.encode(), []).append(row.arch)
+        found, phased = [], set()
+        for target in lists.targets(self._tool.ask("apt-get", "indextargets").stdout):
+            scan = lists.scan(self._tool.index(target.filename), installed)
+            found.append((target, scan.offers))
+            phased |= scan.phased
+        return found, phased
+
+    def _phased_pins(self, phased: Set[Tuple[str, str]], known: Set[Tuple[str, str]]) -> List[Pin]:
+        """
+        The priorities of updates that reach only some machines yet.
+
+        Whether this machine is among them depends on its machine id and on apt's settings, so apt is asked; a version that
+        is held back has the priority 1.
+        """
+        names = sorted({name for name, _ in phased if is_name(name)})
+        if not names:
+            return []
+        answers = policy.versions(self._tool.ask("apt-cache", "policy", "--", *names).stdout)
+        return [
+            Pin(policy.bare(printed), version, priority)
+            for printed, answer in answers.items()
+            for version, priority in answer.priorities.items()
+            if (policy.bare(printed), version) in phased - known
+        ]
+
+
+def _end_of(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - OUTPUT_LIMIT))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return re.sub(r"[^\n\t\x20-\x7e\u00a0-\uffff]", "", text.replace("\r", "\n"))
