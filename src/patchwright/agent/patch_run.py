@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from patchwright import __version__
-from patchwright.agent import child, log, node, reboot
+from patchwright.agent import child, log, reboot
 from patchwright.agent.client import Backoff, Client, ServerUnavailable
 from patchwright.agent.config import Settings
-from patchwright.agent.errors import AgentError, CommandError, UnsupportedSystem
+from patchwright.agent.errors import AgentError, CommandError
 from patchwright.agent.outbox import Outbox, try_to_drain
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
@@ -32,7 +32,6 @@ from patchwright.core.protocol import (
     Report,
     plan_from_json,
 )
-from patchwright.core.system import identify
 
 MAX_REBOOT_REQUESTS = 3
 MAX_REBOOTS = 3  # of one operation; a server that asks for more is not believed
@@ -107,11 +106,9 @@ class PatchRun:
         return Report(bool(report["succeeded"]), str(report["text"]), str(report["error"]))
 
     def _begin(self, command_id: str, step_name: str) -> None:
-        system = identify(node.os_release())
-        if system is None:
-            raise UnsupportedSystem(
-                "no patch baseline can cover this system; /etc/os-release does not name one known here"
-            )
+        from patchwright.agent import facts
+
+        system = facts.supported_system()
         answer = self._ask(
             "BeginOperation",
             {
