@@ -215,6 +215,35 @@ async def test_a_unit_that_raises_anything_at_all_leaves_the_writer_alive(notes:
     assert await notes.write(add, 1) == 1
 
 
+async def test_a_lost_transaction_is_told_to_everyone_in_it(notes: SqliteDatabase) -> None:
+    """SQLite may end a transaction by itself: then nobody in it is told that he was kept, nor that his key was taken."""
+    gate = Gate()
+
+    def lose() -> UnitOfWork[None]:
+        yield sql("ROLLBACK")
+        yield from add(9)
+        raise LookupError
+
+    first = asyncio.ensure_future(notes.write(gate.unit, 0))
+    await gate.wait_until_reached()
+    others = [asyncio.ensure_future(notes.write(*work)) for work in ((add, 1), (add, 1), (lose,), (add, 2))]
+    await asyncio.sleep(0)
+    gate.opened.set()
+    results = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert [Unavailable] * 4 == [type(result) for result in results[:4]]
+    assert results[4] == 2
+    assert await notes.write(add, 3) == 3
+    assert not {0, 1} & set(await notes.read(ids))
+
+
+async def test_a_file_without_a_write_ahead_log_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where SQLite cannot keep one (here: in memory), the promises cannot be kept, and the message says why."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Unavailable, match="network file system"):
+        await SqliteDatabase.open(Path(":memory:"))
+
+
 async def test_foreign_keys_and_full_sync_are_on(notes: SqliteDatabase) -> None:
     """The settings durability and integrity rest on, as the writer's connection has them."""
 

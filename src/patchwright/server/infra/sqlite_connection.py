@@ -179,7 +179,10 @@ def _connect(path: Path, wait_seconds: float, *, read_only: bool) -> sqlite3.Con
         cached_statements=CACHED_STATEMENTS,
     )
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            msg = f"{path} cannot keep a write-ahead log: is it on a network file system?"
+            raise Unavailable(msg)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA case_sensitive_like = ON")
@@ -188,7 +191,7 @@ def _connect(path: Path, wait_seconds: float, *, read_only: bool) -> sqlite3.Con
         connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
-    except sqlite3.Error:
+    except (sqlite3.Error, Unavailable):
         connection.close()
         raise
     return connection

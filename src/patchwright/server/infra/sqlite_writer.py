@@ -123,6 +123,7 @@ class Writer:
     def _run_in_savepoint(self, job: _Job) -> None:
         """Run *job*, undoing it alone when it fails. Errors: InfraError when the whole transaction is lost."""
         if job.future.cancelled():
+            job.error = asyncio.CancelledError()
             return
         connection = self._connection
         connection.execute("SAVEPOINT unit")
@@ -149,12 +150,15 @@ class Writer:
         return False
 
     def _give_up(self, batch: list[_Job], error: InfraError) -> None:
-        """Nothing of *batch* was kept: undo it, tell everyone, and begin anew with a fresh connection."""
+        """
+        Nothing of *batch* was kept: undo it, tell everyone, and begin anew with a fresh connection.
+
+        Those that had failed for reasons of their own too: they may have met rows that never came to be.
+        """
         self._connection.forget()
         for job in batch:
-            if job.error is None or isinstance(job.error, Unavailable):
-                job.error = Unavailable(f"not written: {error}")
-                job.error.__cause__ = error
+            job.error = Unavailable(f"not written: {error}")
+            job.error.__cause__ = error
 
     def _answer(self, batch: list[_Job]) -> None:
         """Resolve the futures of *batch*, in the event loop."""

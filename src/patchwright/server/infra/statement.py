@@ -12,7 +12,9 @@ A unit of work is a plain generator function. It yields statements and receives 
     renamed = await database.write(rename, account, region, "a", "b")
 
 Units compose with `yield from`. The engine may call a unit again from the start (a lost race on PostgreSQL), so a unit
-changes nothing but the database; what it needs from outside (time, new identifiers) comes in as arguments.
+changes nothing but the database; what it needs from outside (time, new identifiers) comes in as arguments. SQLite runs
+it in the writer's thread: context variables of the caller are not there. Transactions are the engine's: no unit says
+BEGIN, COMMIT or SAVEPOINT.
 
 A statement that fails ends its unit, on both engines. The error is raised at the `yield`, where the unit may clean up
 or raise an error of its own instead; it may not go on. To go on past a taken key, say `ON CONFLICT`.
