@@ -36,7 +36,7 @@ def foreign_imports(src: Path) -> list[str]:
         for item in imports(module):
             top = item.module.partition(".")[0]
             if top == PACKAGE:
-                ours = item.module if item.module != PACKAGE else f"{PACKAGE}.{item.name}"
+                ours = item.module if item.module != PACKAGE else f"{PACKAGE}.{item.name or '__version__'}"
                 allowed = ours.startswith((f"{PACKAGE}.core", f"{PACKAGE}.agent", f"{PACKAGE}.__version__"))
             elif top in BINDINGS:
                 allowed = module.name.startswith(BINDINGS[top])
