@@ -15,15 +15,16 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Mapping, Sequence, Tuple
+from typing import Any
 
 HERE = Path(__file__).resolve()
 for place in (HERE.parents[2] / "src",):
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
 
-from patchwright.agent import child, facts, node, providers, reboot, shell  # noqa: E402
+from patchwright.agent import child, facts, loop, node, providers, reboot, shell, worker  # noqa: E402, F401 - forks start with all imported
 from patchwright.agent import disk as disk_module  # noqa: E402
 from patchwright.agent.__main__ import main  # noqa: E402
 from patchwright.agent.errors import CommandFailed, LockHeld  # noqa: E402
@@ -35,6 +36,7 @@ from patchwright.core.version import Scheme, compare  # noqa: E402
 FILE_VARIABLE = "PATCHWRIGHT_MADE_NODE"
 CRASH_CODE = 86
 ARCH = "amd64"
+WRITES = {"write": disk_module.Disk.write, "remove": disk_module.Disk.remove}
 
 
 def file() -> Path:
@@ -42,14 +44,14 @@ def file() -> Path:
     return Path(os.environ[FILE_VARIABLE])
 
 
-def state() -> Dict[str, Any]:
+def state() -> dict[str, Any]:
     """The node as it is."""
-    data: Dict[str, Any] = json.loads(file().read_text())
+    data: dict[str, Any] = json.loads(file().read_text())
     return data
 
 
 @contextlib.contextmanager
-def changing() -> Iterator[Dict[str, Any]]:
+def changing() -> Iterator[dict[str, Any]]:
     """The node, written back when the block ends well."""
     data = state()
     yield data
@@ -130,7 +132,7 @@ class Provider:
         note("install ends")
         return providers.Outcome(failures, "done")
 
-    def reboot_reasons(self) -> Tuple[str, ...]:
+    def reboot_reasons(self) -> tuple[str, ...]:
         return ()
 
 
@@ -157,12 +159,13 @@ def _reboot(_shell: shell.Shell) -> None:
 
 def _count_writes(role: str) -> None:
     """Arrange the crash that the file asks of processes of this role."""
+    for name, original in WRITES.items():
+        setattr(disk_module.Disk, name, original)  # a fork has its parent's
     crash = state().get("crash")
     if not crash or crash["role"] != role:
         return
     mark, counted = file().with_name("crashed"), [0]
-    for name in ("write", "remove"):
-        original = getattr(disk_module.Disk, name)
+    for name, original in WRITES.items():
 
         def counting(self: Any, *args: Any, _original: Any = original) -> Any:
             counted[0] += 1
@@ -228,7 +231,7 @@ def _zygote() -> None:
         sys.stdout.flush()
 
 
-def _release() -> Dict[str, str]:
+def _release() -> dict[str, str]:
     return {"ID": "debian", "VERSION_ID": "12", "NAME": "Debian GNU/Linux"}
 
 

@@ -213,7 +213,8 @@ class Simulator:
         self.queue.pop(members["MessageId"], None)
         return {}
 
-    _on_FailMessage = _on_AcknowledgeMessage
+    def _on_FailMessage(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        return self._on_AcknowledgeMessage(caller, members)
 
     def _on_SendReply(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         known = {reply_id: payload for _, reply_id, payload in self.replies}
@@ -337,6 +338,7 @@ def _done(succeeded: bool, text: str, error: str) -> Directive:
 def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # head and body in one packet
 
         def log_message(self, *args: Any) -> None:
             """Quiet."""

@@ -37,7 +37,8 @@ class Zygote:
 
     def run(self, argv: list[str], env: dict[str, str], log: Path) -> int:
         """Run the agent to its end; its exit code, negative for a signal."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(json.dumps({"argv": argv, "env": env, "log": str(log)}) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
