@@ -179,12 +179,12 @@ def conditions(baseline: Baseline, patch: Patch, family: str) -> list[tuple[str,
                 continue
             matching = [notice for notice in views if passes(rule.filters, patch, notice, family)]
             found += [(rule.level.value, when(rule, dated(patch, notice), family)) for notice in matching]
-    if baseline.approved_non_security or sees_security(patch, family):
-        if any(
-            on_list(entry, family, patch.name, patch.arch, patch.version) or names_notice(entry, patch, family)
-            for entry in baseline.approved
-        ):
-            found.append((baseline.approved_level.value, lambda _: True))
+    named = any(
+        on_list(entry, family, patch.name, patch.arch, patch.version) or names_notice(entry, patch, family)
+        for entry in baseline.approved
+    )
+    if named and (baseline.approved_non_security or sees_security(patch, family)):
+        found.append((baseline.approved_level.value, lambda _: True))
     return found
 
 
