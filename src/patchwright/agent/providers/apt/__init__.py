@@ -22,6 +22,9 @@ from patchwright.agent.shell import Shell
 from patchwright.core.facts import DEFAULT_PIN, Pin, RepositoryProblem, SliceRef
 from patchwright.core.package import Manager, Offer, OffersSlice, Origin, PackageSet
 from patchwright.core.plan import Intent, Plan, Resolution
+from patchwright.core.version import Scheme, compare
+
+NOT_ARRIVED_PIN = 1  # what newer versions of apt give an update that has not reached this machine yet
 
 
 class Apt:
@@ -58,7 +61,8 @@ class Apt:
         preferences = policy.policy(self._tool.ask("apt-cache", "policy").stdout)
         names = {row.name for row in rows.values()}
         pins = {pin for pin in preferences.pins if pin.name in names}
-        pins.update(self._phased_pins(phased, {(pin.name, pin.version) for pin in pins}))
+        own = {(pin.name, pin.version) for pin in pins}
+        pins.update(self._phased_pins(phased - own, rows))
         slices: Dict[Tuple[Origin, int, str], List[Offer]] = {}
         for target, offers in found:
             pin = preferences.priorities.get(target.description, DEFAULT_PIN)
@@ -143,23 +147,23 @@ class Apt:
             phased |= scan.phased
         return found, phased
 
-    def _phased_pins(self, phased: Set[Tuple[str, str]], known: Set[Tuple[str, str]]) -> List[Pin]:
+    def _phased_pins(self, phased: Set[Tuple[str, str]], rows: Mapping[str, status.Row]) -> List[Pin]:
         """
-        The priorities of updates that reach only some machines yet.
+        The priority 1 for updates that are being phased in and have not reached this machine.
 
-        Whether this machine is among them depends on its machine id and on apt's settings, so apt is asked; a version that
-        is held back has the priority 1.
+        Whether they have depends on its machine id and on apt's settings; up to apt 2.7 the policy does not show it, only an
+        upgrade leaves them out. Where that cannot be simulated they count as not arrived: a later scan brings them.
         """
-        names = sorted({name for name, _ in phased if is_name(name)})
-        if not names:
+        newer = {
+            (row.name, version)
+            for row in rows.values()
+            for name, version in phased
+            if name == row.name and compare(Scheme.DPKG, version, row.version) > 0
+        }
+        if not newer:
             return []
-        answers = policy.versions(self._tool.ask("apt-cache", "policy", "--", *names).stdout)
-        return [
-            Pin(policy.bare(printed), version, priority)
-            for printed, answer in answers.items()
-            for version, priority in answer.priorities.items()
-            if (policy.bare(printed), version) in phased - known
-        ]
+        taken = {(item.name, item.after) for item in transcript.simulation(self._tool.upgrade().stdout).installed}
+        return [Pin(name, version, NOT_ARRIVED_PIN) for name, version in newer - taken]
 
 
 def _end_of(log: Path) -> str:

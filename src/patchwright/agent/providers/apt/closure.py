@@ -15,8 +15,6 @@ from patchwright.core.errors import MalformedVersion
 from patchwright.core.plan import Action, Intent, Resolution, Wanted
 from patchwright.core.version import Scheme, compare
 
-FIX_BROKEN = "--fix-broken"  # needed where the node's dependencies are broken before anything was asked
-
 
 class Closure:
     """One intent over one state of the node. *rows* is what is installed."""
@@ -28,6 +26,7 @@ class Closure:
         self._blocked_names = intent.blocked
         self._wanted = {item.key: item for item in intent.wanted}
         self._options: List[str] = []
+        self._repairs: List[str] = []
 
     def resolve(self) -> Resolution:
         """The resolution: every wanted key is among its actions or explained."""
@@ -66,11 +65,16 @@ class Closure:
 
     def _simulate(self, requests: Sequence[Request]) -> Answer:
         asked = arguments(self._tool, requests)
-        result = self._tool.simulate(asked, self._options)
-        broken = FIX_BROKEN in result.stderr or "-f install" in result.stderr
-        if result.code != 0 and broken and FIX_BROKEN not in self._options:
-            self._options.append(FIX_BROKEN)
-            result = self._tool.simulate(asked, self._options)
+        result = self._tool.simulate([*asked, *self._repairs], self._options)
+        if result.code != 0 and transcript.was_broken(result.stderr) and not self._repairs:
+            # The node's dependencies were broken before anything was asked. apt then does nothing for a request that does
+            # not mend them: what mends them becomes part of every request.
+            told = transcript.simulation(self._tool.repair(self._options).stdout)
+            mending = [Request(item.name, item.arch, item.after) for item in told.installed]
+            keys = {request.key for request in requests}
+            self._repairs = arguments(self._tool, [request for request in mending if request.key not in keys])
+            if self._repairs:
+                result = self._tool.simulate([*asked, *self._repairs], self._options)
         if result.code != 0:
             answer = refused(self._tool, requests, result)
             reasons = {key: self._with_blocked(reason) for key, reason in answer.reasons.items()}

@@ -114,6 +114,17 @@ class Tool:
         argv = ["apt-get", "-s", "install", *REQUEST_OPTIONS, *options, "--", *arguments]
         return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, env=UNATTENDED, ok=range(256))
 
+    def upgrade(self) -> Result:
+        """Run apt-get -s dist-upgrade; whatever its exit code."""
+        return self._shell.run(
+            ["apt-get", "-s", "-y", "-q", "dist-upgrade"], timeout=READ_TIMEOUT_SECONDS, ok=range(256)
+        )
+
+    def repair(self, options: Sequence[str]) -> Result:
+        """Run apt-get -s --fix-broken install, which mends broken dependencies; whatever its exit code."""
+        argv = ["apt-get", "-s", "install", *REQUEST_OPTIONS, *options, "--fix-broken"]
+        return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, env=UNATTENDED, ok=range(256))
+
     def install(self, arguments: Sequence[str], *, options: Sequence[str] = (), timeout: float, log: Path) -> Result:
         """Run apt-get install; whatever its exit code."""
         argv = ["apt-get", "install", *INSTALL_OPTIONS, *options, "--", *arguments]

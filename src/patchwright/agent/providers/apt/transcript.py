@@ -142,6 +142,11 @@ def errors(text: str) -> str:
     return cut("; ".join(dict.fromkeys(lines)))
 
 
+def was_broken(stderr: str) -> bool:
+    """Whether apt-get refused because dependencies on the node were broken before it was asked for anything."""
+    return "--fix-broken install" in stderr or "-f install" in stderr
+
+
 def lock_holder(text: str) -> Optional[Holder]:
     """Who held the lock that made apt or dpkg give up; None where it gave up for another reason, or did not."""
     found = _LOCK.search(text)
