@@ -1,2 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Edge: the AWS API, one function per operation. AWS shapes stop here."""
+"""
+The AWS API, translated once (design D7): one function per operation, a file per group.
+
+The door. `operations` and `ERRORS` are the tables for the wire's endpoint.
+"""
+
+from __future__ import annotations
+
+from patchwright.server.aws.errors import ERRORS
+from patchwright.server.aws.table import Services, operations
+
+__all__ = ["ERRORS", "Services", "operations"]

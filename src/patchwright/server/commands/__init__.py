@@ -28,6 +28,7 @@ from patchwright.server.commands.model import (
 from patchwright.server.commands.service import (
     Service,
     acknowledge,
+    any_overdue,
     deliveries,
     expire,
     fresh_ids,
@@ -36,6 +37,7 @@ from patchwright.server.commands.service import (
     step_result,
     waiting,
 )
+from patchwright.server.commands.waking import Waking
 
 __all__ = [
     "Command",
@@ -55,7 +57,9 @@ __all__ = [
     "UnknownInstances",
     "UnknownInvocation",
     "UnknownStep",
+    "Waking",
     "acknowledge",
+    "any_overdue",
     "deliveries",
     "expire",
     "fresh_ids",

@@ -225,6 +225,11 @@ def expire(*, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[tuple[list[Inv
     return ended, released
 
 
+def any_overdue(*, now: float) -> UnitOfWork[bool]:
+    """Whether `expire` would end anything at *now*; a unit of work that only reads."""
+    return (yield from store.any_overdue(now=now))
+
+
 def fresh_ids() -> Iterator[str]:
     """New ids for events, without end."""
     while True:

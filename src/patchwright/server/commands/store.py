@@ -269,6 +269,11 @@ def overdue(*, now: float, limit: int) -> UnitOfWork[list[Invocation]]:
     return [_invocation(row) for row in rows]
 
 
+def any_overdue(*, now: float) -> UnitOfWork[bool]:
+    """Whether the time of any invocation has run out."""
+    return bool((yield sql("SELECT 1 FROM invocation WHERE ended_at IS NULL AND due_at <= $1 LIMIT 1", now)))
+
+
 def _command(row: Row, counts: dict[Detail, int]) -> Command:
     request = Request(
         document_name=row[3],

@@ -1,2 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Edge: what agents call: enrolment, long poll, facts, plans."""
+"""
+What agents call: enrolment, presence, long poll, replies, the patch exchange; and the agent's own download.
+
+The door. `operations` is the table for the wire's endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from patchwright.server.gateway.downloads import Downloads
+from patchwright.server.gateway.exchange import Exchange
+from patchwright.server.gateway.messages import Messages
+from patchwright.server.gateway.sweeping import sweep, sweep_for_ever
+from patchwright.server.wire import Handler
+
+__all__ = ["Downloads", "Exchange", "Messages", "operations", "sweep", "sweep_for_ever"]
+
+
+def operations(messages: Messages, exchange: Exchange) -> Mapping[str, Handler]:
+    """The operations that agents call, by target."""
+    return {
+        "AmazonSSM.UpdateInstanceInformation": messages.update_instance_information,
+        "EC2WindowsMessageDeliveryService.AcknowledgeMessage": messages.acknowledge_message,
+        "EC2WindowsMessageDeliveryService.FailMessage": messages.fail_message,
+        "EC2WindowsMessageDeliveryService.GetMessages": messages.get_messages,
+        "EC2WindowsMessageDeliveryService.SendReply": messages.send_reply,
+        "Patchwright.BeginOperation": exchange.begin_operation,
+        "Patchwright.Enroll": messages.enroll,
+        "Patchwright.PutBodies": exchange.put_bodies,
+        "Patchwright.PutFacts": exchange.put_facts,
+        "Patchwright.PutResolution": exchange.put_resolution,
+    }

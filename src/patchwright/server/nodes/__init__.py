@@ -16,8 +16,9 @@ from patchwright.server.nodes.model import (
     Machine,
     Node,
     UnknownNode,
+    tagged,
 )
-from patchwright.server.nodes.service import Service, all_ids, enrol, fresh_node_id, known, require
+from patchwright.server.nodes.service import Service, all_ids, enrol, fresh_node_id, known, page, require
 
 __all__ = [
     "Activation",
@@ -35,8 +36,10 @@ __all__ = [
     "latest",
     "load",
     "missing",
+    "page",
     "put_bodies",
     "record",
     "require",
     "since",
+    "tagged",
 ]

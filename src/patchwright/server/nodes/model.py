@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
@@ -94,6 +94,11 @@ class Node:
     last_ping_at: float
     facts_id: str | None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def tagged(node: Node, tags: Mapping[str, str]) -> Node:
+    """*node* with its tags."""
+    return replace(node, tags=dict(tags))
 
 
 def hash_code(text: str) -> str:

@@ -91,10 +91,6 @@ class Service:
         """Note that the node was heard of just now, and what it says of itself."""
         await self._database.write(store.ping, scope, instance_id, machine, now=self._clock.now())
 
-    async def page(self, scope: Scope, *, after: str, limit: int) -> list[Node]:
-        """Up to *limit* nodes whose id comes after *after*, in order of id."""
-        return await self._database.read(store.page, scope, after=after, limit=limit)
-
 
 def enrol(
     activation_id: str, code: str, token: str, machine: Machine, *, now: float, fresh_id: str
@@ -144,6 +140,11 @@ def require(scope: Scope, instance_id: str) -> UnitOfWork[Node]:
     if not found:
         raise UnknownNode(instance_id)
     return found[0]
+
+
+def page(scope: Scope, *, after: str, limit: int) -> UnitOfWork[list[Node]]:
+    """Up to *limit* nodes whose id comes after *after*, in order of id; a unit of work."""
+    return (yield from store.page(scope, after=after, limit=limit))
 
 
 def all_ids(scope: Scope) -> UnitOfWork[list[str]]:

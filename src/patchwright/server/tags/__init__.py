@@ -16,7 +16,7 @@ from patchwright.server.tags.model import (
     TooManyTags,
     patch_group,
 )
-from patchwright.server.tags.service import add, forget, of, remove, tagged
+from patchwright.server.tags.service import add, forget, of, of_each, remove, tagged
 
 __all__ = [
     "MANAGED_INSTANCE",
@@ -27,6 +27,7 @@ __all__ = [
     "add",
     "forget",
     "of",
+    "of_each",
     "patch_group",
     "remove",
     "tagged",

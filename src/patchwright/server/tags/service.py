@@ -16,6 +16,11 @@ def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[Tags]:
     return (yield from store.of(scope, resource_type, resource_id))
 
 
+def of_each(scope: Scope, resource_type: str, resource_ids: Sequence[str]) -> UnitOfWork[dict[str, Tags]]:
+    """The tags of several resources, by their ids; every id is there."""
+    return (yield from store.of_each(scope, resource_type, resource_ids))
+
+
 def add(scope: Scope, resource_type: str, resource_id: str, tags: Mapping[str, str]) -> UnitOfWork[None]:
     """Set tags, replacing the values of keys that are there. Errors: InvalidTag, TooManyTags; then nothing is set."""
     check(tags)

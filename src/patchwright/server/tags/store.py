@@ -21,6 +21,22 @@ def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[dict[st
     return dict(rows)
 
 
+def of_each(scope: Scope, resource_type: str, resource_ids: Sequence[str]) -> UnitOfWork[dict[str, dict[str, str]]]:
+    """Values by key, by resource."""
+    found: dict[str, dict[str, str]] = {resource_id: {} for resource_id in resource_ids}
+    if found:
+        rows = yield sql(
+            "SELECT resource_id, key, value FROM tag WHERE account = $1 AND region = $2 AND resource_type = $3"
+            f" AND resource_id IN ({placeholders(4, len(found))}) ORDER BY resource_id, key",
+            *scope,
+            resource_type,
+            *found,
+        )
+        for resource_id, key, value in rows:
+            found[resource_id][key] = value
+    return found
+
+
 def put(scope: Scope, resource_type: str, resource_id: str, tags: Mapping[str, str]) -> UnitOfWork[None]:
     """Set the values of these keys."""
     if tags:

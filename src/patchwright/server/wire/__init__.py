@@ -13,6 +13,7 @@ The AWS wire: endpoint, protocol, signatures, errors, paging. The only package t
     raise ApiError(code, message, status=, members=)   or validation(text), access_denied(text), serialization(text)
     pager = Pager(key, models)                         pager.cursor(caller, request); pager.token(caller, request, cursor)
     Verifier(lookup, now)                              SigV4 for what is not `POST /` (channels): claim(), then verify()
+    Certificate.given(chain, key), .self_made(…)       what TLS shows, and its pin
     signing_key(secret, date, region, service)         for callers that sign themselves
 
 Requests reach handlers as plain dicts: members by name, absent where null, timestamps as epoch seconds (float), blobs as
@@ -22,6 +23,7 @@ bytes, validated against the model. Answers go back the same way; None is left o
 from __future__ import annotations
 
 from .caller import Caller, Handler
+from .certificate import Certificate
 from .endpoint import Endpoint, Limits
 from .errors import ApiError, WireMismatch, access_denied, serialization, unrecognized_client, validation
 from .paging import Pager
@@ -36,6 +38,7 @@ __all__ = [
     "USER",
     "ApiError",
     "Caller",
+    "Certificate",
     "Claim",
     "Credential",
     "Endpoint",

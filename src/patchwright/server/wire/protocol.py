@@ -91,7 +91,6 @@ class Shapes:
             hints[member] = hint if member in required else hint | None
         made.__annotations__ = hints
         made.__required_keys__ = required
-        made.__optional_keys__ = frozenset(hints) - required
 
     def _plain_type(self, name: str, shape: Mapping[str, Any]) -> Any:
         kind = shape["type"]

@@ -75,7 +75,11 @@ Lookup = Callable[[str], Awaitable[Credential | None]]
 
 def fold_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """ASGI's header list (names in lower case) as a mapping. Repeats are joined with commas, or refused (`SINGLE`)."""
-    headers: dict[bytes, bytes] = {}
+    raw = list(raw)
+    headers = dict(raw)
+    if len(headers) == len(raw):
+        return headers
+    headers = {}
     for name, value in raw:
         if name not in headers:
             headers[name] = value

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Edge: Systems Manager operations, a file per group."""
+"""Systems Manager (`ssm`, 2014-11-06): baselines, groups, nodes, activations, tags, commands, patch states."""

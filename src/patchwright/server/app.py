@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The composition root: config → services → edges. The only place that reads the config and wires the house.
+
+`run` serves until it is told to stop. `build` makes the ASGI application alone, for tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from patchwright import __version__
+from patchwright.server import aws, commands, gateway, nodes, patching
+from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
+from patchwright.server.accounts import Service as Accounts
+from patchwright.server.config import SETTINGS, Config, ConfigError, load
+from patchwright.server.infra import Clock, Database, InfraError, SystemClock, open_database
+from patchwright.server.wire import Certificate, Credential, Endpoint, Handler, Pager, load_models
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = structlog.get_logger("patchwright.server")
+_BACKLOG = 2048
+_GRACE_SECONDS = 20  # longer than a long poll, so that a stop cuts nobody off
+
+
+@dataclass
+class House:
+    """A server that is wired and ready to answer."""
+
+    application: Application
+    database: Database
+    clock: Clock
+    waking: commands.Waking
+    root: AccessKey | None
+
+
+class Application:
+    """One ASGI application: the API at `/`, downloads, health and metrics beside it."""
+
+    def __init__(self, endpoint: Endpoint, downloads: gateway.Downloads, database: Database) -> None:
+        self._endpoint = endpoint
+        self._downloads = downloads
+        self._database = database
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        path, reading = scope["path"], scope["method"] in {"GET", "HEAD"}
+        if reading and path == "/healthz":
+            status, text = await self._health()
+            await _plain(send, status, text)
+        elif reading and path == "/metrics":
+            await _plain(send, 200, generate_latest(), kind=CONTENT_TYPE_LATEST)
+        elif reading and self._downloads.serves(path):
+            await self._downloads(scope, send)
+        else:
+            await self._endpoint(scope, receive, send)
+
+    async def _health(self) -> tuple[int, bytes]:
+        try:
+            await self._database.read(commands.any_overdue, now=0.0)
+        except InfraError as error:
+            return 503, f"the database cannot be reached: {error}\n".encode()
+        return 200, b"ok\n"
+
+
+async def build(config: Config, *, clock: Clock | None = None, strict: bool = False) -> House:
+    """
+    Wire the house.
+
+    Args:
+        config: The settings in force.
+        clock: The time; None: the system's.
+        strict: Whether an answer that does not fit the service model is an error (tests) or is sent without the misfit.
+
+    Errors: InfraError where the database cannot be opened, UnreadableMasterKey.
+    """
+    _make_private(config)
+    clock = clock or SystemClock()
+    master = MasterKey.load(config.data_dir / "master.key")
+    database = await open_database(config.database, data_dir=config.data_dir, clock=clock)
+    accounts = Accounts(database, clock, master)
+    root = await accounts.ensure_root(
+        config.account_id, key_id=config.root_access_key_id, secret=config.root_secret_access_key
+    )
+    if root is not None:
+        write_credentials(config.data_dir / "credentials", root, region=config.region)
+    directory, waking = nodes.Service(database, clock), commands.Waking()
+    messages = gateway.Messages(database, clock, master, directory=directory, waking=waking)
+    models = load_models(strict=strict)
+    endpoint = Endpoint(
+        _operations(
+            config,
+            database,
+            clock,
+            directory=directory,
+            messages=messages,
+            waking=waking,
+            pager=Pager(master.paging, models),
+        ),
+        models=models,
+        lookup=_lookup(accounts, messages),
+        clock=clock,
+        errors=aws.ERRORS,
+    )
+    downloads = gateway.Downloads(config.public_url or local_url(config, config.port))
+    return House(Application(endpoint, downloads, database), database, clock, waking, root)
+
+
+def _operations(
+    config: Config,
+    database: Database,
+    clock: Clock,
+    *,
+    directory: nodes.Service,
+    messages: gateway.Messages,
+    waking: commands.Waking,
+    pager: Pager,
+) -> dict[str, Handler]:
+    """What this process serves, by its roles."""
+    served: dict[str, Handler] = {}
+    if "api" in config.roles:
+        services = aws.Services(
+            database=database,
+            clock=clock,
+            pager=pager,
+            waking=waking,
+            directory=directory,
+            commands=commands.Service(database, clock),
+            baselines=patching.Baselines(database, clock),
+            verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
+            online_seconds=config.online_seconds,
+        )
+        served.update(aws.operations(services))
+    if "gateway" in config.roles:
+        exchange = gateway.Exchange(database, patching.Operations(database, clock))
+        served.update(gateway.operations(messages, exchange))
+    return served
+
+
+def _lookup(accounts: Accounts, messages: gateway.Messages) -> Callable[[str], Awaitable[Credential | None]]:
+    async def lookup(access_key_id: str) -> Credential | None:
+        if access_key_id.startswith("mi-"):
+            return await messages.credential(access_key_id)
+        key = await accounts.key(access_key_id)
+        return None if key is None else Credential(key.id, key.secret, key.account, key.principal)
+
+    return lookup
+
+
+def main(words: Sequence[str]) -> int:
+    """`patchwright server WORDS`; returns the exit code: 0 stopped, 1 could not serve, 2 usage."""
+    parser = argparse.ArgumentParser(prog="patchwright server", description="Run the control plane.")
+    for setting in SETTINGS:
+        text = f"{setting.help} Default: {setting.default or 'none'}; also {setting.variable}."
+        if setting.name == "insecure_http":
+            parser.add_argument(setting.flag, dest=setting.name, action="store_const", const="1", help=text)
+        elif setting.flag:
+            parser.add_argument(setting.flag, dest=setting.name, metavar=setting.name.upper(), help=text)
+    options = {name: value for name, value in vars(parser.parse_args(words)).items() if value}
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    try:
+        return run(load(options))
+    except ConfigError as error:
+        print(f"patchwright server: {error}", file=sys.stderr)  # noqa: T201 - what stops the start goes to the terminal
+        return 2
+
+
+def run(config: Config, *, sock: socket.socket | None = None) -> int:
+    """
+    Serve until SIGTERM or SIGINT; returns the exit code.
+
+    *sock*, a listening socket, is served instead of `config.host` and `config.port`.
+    """
+    import uvloop
+
+    try:
+        certificate = _certificate(config)
+        uvloop.run(_serve(config, certificate, sock))
+    except (ConfigError, InfraError, OSError) as error:
+        print(f"patchwright server: {error}", file=sys.stderr)  # noqa: T201 - what stops the start goes to the terminal
+        return 1
+    return 0
+
+
+async def _serve(config: Config, certificate: Certificate | None, sock: socket.socket | None) -> None:
+    sock = sock or _listen(config)
+    house = await build(config)
+    port = sock.getsockname()[1]
+    settings = uvicorn.Config(
+        house.application,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=str(certificate.chain) if certificate else None,
+        ssl_keyfile=str(certificate.key) if certificate else None,
+    )
+    server = _Server(settings)
+    async with _sweeping(config, house):
+        _announce(config, house, certificate, port)
+        await server.serve(sockets=[sock])
+    await house.database.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, ended by SIGTERM or SIGINT without raising the signal again afterwards."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Stop on a signal; a second one does not wait for requests that are under way."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _sweeping(config: Config, house: House) -> AsyncIterator[None]:
+    if "worker" not in config.roles:
+        yield
+        return
+    task = asyncio.create_task(gateway.sweep_for_ever(house.database, house.clock, house.waking))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _announce(config: Config, house: House, certificate: Certificate | None, port: int) -> None:
+    """One line a machine can read, on standard error; and what a person needs first, on standard output."""
+    url = config.public_url or local_url(config, port)
+    pin = certificate.pin if certificate else None
+    _log.info("serving", version=__version__, url=url, pin=pin, database=config.database.partition(":")[0])
+    lines = [f"Patchwright {__version__} serves the API at {url}"]
+    if house.root is not None:
+        lines.append(f"Root credentials are in {config.data_dir / 'credentials'} (profile default).")
+    if certificate and certificate.self_signed:
+        lines.append(f"The certificate is self-signed; agents enrol with --pin {certificate.pin}")
+    print("\n".join(lines), flush=True)  # noqa: T201 - the operator reads where the server is
+
+
+def local_url(config: Config, port: int) -> str:
+    """The URL under which the server can be reached from where it listens."""
+    scheme = "http" if _plain_http(config) else "https"
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"{scheme}://{host}:{port}"
+
+
+def _plain_http(config: Config) -> bool:
+    return config.tls_cert is None and (config.loopback or config.insecure_http)
+
+
+def _certificate(config: Config) -> Certificate | None:
+    """The certificate to serve with: the one given, one of our own off loopback, none on it (design D11)."""
+    if config.tls_cert and config.tls_key:
+        return Certificate.given(config.tls_cert, config.tls_key)
+    if _plain_http(config):
+        return None
+    _make_private(config)
+    return Certificate.self_made(config.data_dir, host=config.host, public_url=config.public_url)
+
+
+def _listen(config: Config) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((config.host, config.port))
+    except OSError as error:
+        sock.close()
+        msg = f"cannot listen on {config.host}:{config.port}: {error.strerror}. Choose another with --listen."
+        raise ConfigError(msg) from error
+    return sock
+
+
+def _make_private(config: Config) -> None:
+    """The data directory, for its owner only: it holds the master key."""
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if config.data_dir.stat().st_uid == os.geteuid():
+        config.data_dir.chmod(0o700)
+
+
+async def _plain(send: Send, status: int, body: bytes, *, kind: str = "text/plain; charset=utf-8") -> None:
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the rooms' errors are called on the wire (spec §1.18). The text is the error's own.
+
+Where one error has another name in one operation, that operation's function says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from patchwright.core import errors as core
+from patchwright.server import commands, nodes, patching, tags
+from patchwright.server.infra import Unavailable
+
+ERRORS: Mapping[type[Exception], str] = {
+    core.InvalidParameters: "InvalidParameters",
+    core.MalformedBaseline: "ValidationException",
+    core.MalformedDocument: "InvalidDocument",
+    core.MalformedFacts: "InvalidFactsException",
+    core.MalformedMessage: "ValidationException",
+    core.MalformedVersion: "InvalidFactsException",
+    core.ImpossibleTransition: "InvalidOperationException",
+    core.PlanRefused: "PlanRefusedException",
+    Unavailable: "ServiceUnavailableException",
+    commands.DuplicateInstance: "DuplicateInstanceId",
+    commands.InvalidTargets: "ValidationException",
+    commands.UnknownCommand: "InvalidCommandId",
+    commands.UnknownDocument: "InvalidDocument",
+    commands.UnknownDocumentVersion: "InvalidDocumentVersion",
+    commands.UnknownInstances: "InvalidInstanceId",
+    commands.UnknownInvocation: "InvocationDoesNotExist",
+    commands.UnknownStep: "InvalidPluginName",
+    nodes.ActivationRefused: "InvalidActivation",
+    nodes.UnknownNode: "InvalidInstanceId",
+    patching.GroupTaken: "AlreadyExistsException",
+    patching.MalformedBaselineId: "InvalidResourceId",
+    patching.OperationRefused: "InvalidOperationException",
+    patching.ReadOnlyBaseline: "AccessDeniedException",
+    patching.TokenReused: "IdempotentParameterMismatch",
+    patching.TooManyGroups: "ResourceLimitExceededException",
+    patching.UnknownBaseline: "DoesNotExistException",
+    patching.UnknownOperation: "DoesNotExistException",
+    tags.InvalidTag: "ValidationException",
+    tags.TooManyTags: "TooManyTagsError",
+}

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations of our own: what AWS has no call for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from patchwright.core.compliance import Item
+from patchwright.server import patching
+from patchwright.server.aws.scope import scope_of
+from patchwright.server.patching import Verdict, Verdicts
+from patchwright.server.wire import Caller
+
+
+class PatchwrightOperations:
+    """One method per operation."""
+
+    def __init__(self, verdicts: Verdicts) -> None:
+        self._verdicts = verdicts
+
+    async def get_verdict(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetVerdict: the live verdict on a node, and beside it, under its own name, the last operation."""
+        verdict = await self._verdicts.live(scope_of(caller), request["InstanceId"])
+        return {"Document": json.dumps(_describe(verdict))}
+
+
+def _describe(verdict: Verdict) -> dict[str, Any]:
+    facts, baseline, judgement = verdict.facts, verdict.baseline, verdict.judgement
+    return {
+        "InstanceId": verdict.node.id,
+        "Name": verdict.node.name,
+        "PatchGroup": verdict.patch_group,
+        "LiveVerdict": {
+            "Standing": verdict.standing.value,
+            "Doubts": [doubt.value for doubt in verdict.doubts],
+            "AgeSeconds": verdict.age_seconds,
+            "ObservedAt": facts.observed_at if facts else None,
+            "RefreshedAt": facts.refreshed_at if facts else None,
+            "BaselineId": baseline.id if baseline else None,
+            "BaselineName": baseline.definition.name if baseline else None,
+            "BaselineRevision": baseline.revision if baseline else None,
+            "Counts": patching.counters(judgement) if judgement else None,
+            "Patches": [_item(item) for item in judgement.items] if judgement else [],
+        },
+        "Node": {
+            "OperatingSystem": facts.operating_system.value,
+            "Product": facts.product,
+            "Kernel": facts.kernel,
+            "BootId": facts.boot_id,
+            "Held": list(facts.held),
+            "RebootReasons": list(facts.reboot_reasons),
+            "StaleServices": list(facts.stale_services),
+            "RepositoryProblems": [
+                {"Repository": problem.repository, "Message": problem.message} for problem in facts.problems
+            ],
+            "ClockOffsetSeconds": facts.clock_offset,
+        }
+        if facts
+        else None,
+        "LastOperation": _last(verdict),
+    }
+
+
+def _last(verdict: Verdict) -> dict[str, Any] | None:
+    if verdict.last is None:
+        return None
+    operation = verdict.last.operation
+    return {
+        "OperationId": operation.id,
+        "CommandId": operation.command_id,
+        "Operation": operation.kind.value,
+        "BaselineId": operation.baseline_id,
+        "SnapshotId": operation.snapshot_id,
+        "StartedAt": operation.started_at,
+        "EndedAt": operation.ended_at,
+        "Succeeded": operation.report.succeeded if operation.report else None,
+        "Counts": dict(operation.counts),
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "KBId": item.key,
+        "Title": item.title,
+        "State": item.state.value,
+        "Installed": item.installed,
+        "Version": item.version,
+        "ComplianceLevel": item.level.value,
+        "Classification": item.classification,
+        "Severity": item.severity,
+        "CVEIds": list(item.cves),
+        "Reason": item.reason,
+    }

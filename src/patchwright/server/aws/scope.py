@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small translations that every group of operations needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from patchwright.server.accounts import Scope
+from patchwright.server.wire import Caller, validation
+
+
+def scope_of(caller: Caller) -> Scope:
+    """The account and region a request is about."""
+    return Scope(caller.account, caller.region)
+
+
+def tags_of(request: Mapping[str, Any]) -> dict[str, str]:
+    """The Tags of a request. A key given twice is refused."""
+    given = request.get("Tags", [])
+    tags = {tag["Key"]: tag["Value"] for tag in given}
+    if len(tags) != len(given):
+        raise validation("A tag key is given twice.")
+    return tags
+
+
+def filters_of(
+    filters: Iterable[Mapping[str, Any]], *, key: str = "Key", values: str = "Values"
+) -> list[tuple[str, list[str]]]:
+    """Filters as (key, values), whatever the operation calls their members."""
+    return [(item[key], list(item.get(values) or [])) for item in filters]

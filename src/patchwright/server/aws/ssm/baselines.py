@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patch baselines and patch groups (spec §1.1, §1.2, §1.19)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from patchwright.core.baseline import (
+    ApprovalRule,
+    Baseline,
+    ComplianceLevel,
+    Filter,
+    RejectedAction,
+    read_day,
+)
+from patchwright.core.system import OperatingSystem
+from patchwright.server.aws.scope import filters_of, scope_of, tags_of
+from patchwright.server.patching import Baselines, Definition, PatchBaseline, Source
+from patchwright.server.wire import Caller, Pager, validation
+
+PAGE = 100
+
+
+class BaselineOperations:
+    """One method per operation."""
+
+    def __init__(self, baselines: Baselines, pager: Pager) -> None:
+        self._baselines = baselines
+        self._pager = pager
+
+    async def create_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """CreatePatchBaseline."""
+        definition = apply(_blank(request["Name"], request.get("OperatingSystem", "WINDOWS")), request)
+        token = request.get("ClientToken", "")
+        baseline_id = await self._baselines.create(
+            scope_of(caller),
+            definition,
+            own_tags=tags_of(request),
+            client_token=token,
+            request_hash=_hash(request) if token else "",
+        )
+        return {"BaselineId": baseline_id}
+
+    async def get_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetPatchBaseline."""
+        return describe(await self._baselines.get(scope_of(caller), request["BaselineId"]))
+
+    async def update_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """UpdatePatchBaseline: members that are given replace the stored ones whole; with Replace, absent ones are reset."""
+        scope = scope_of(caller)
+        stored = await self._baselines.get(scope, request["BaselineId"])
+        start = stored.definition
+        if request.get("Replace"):
+            if "Name" not in request:
+                raise validation("With Replace, Name is required.")
+            start = _blank(request["Name"], start.baseline.operating_system.value)
+        changed = await self._baselines.update(scope, request["BaselineId"], apply(start, request))
+        return describe(changed)
+
+    async def describe_patch_baselines(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """DescribePatchBaselines: own ones first, then the predefined; filters are ANDed."""
+        after = self._pager.cursor(caller, request)
+        every = await self._baselines.every(scope_of(caller))
+        chosen = [baseline for baseline in every if _matches(baseline, request.get("Filters", []))]
+        start = next((i + 1 for i, baseline in enumerate(chosen) if baseline.id == after), 0) if after else 0
+        page = chosen[start : start + request.get("MaxResults", PAGE)]
+        answer: dict[str, Any] = {"BaselineIdentities": [_identity(baseline) for baseline in page]}
+        if start + len(page) < len(chosen):
+            answer["NextToken"] = self._pager.token(caller, request, page[-1].id)
+        return answer
+
+    async def register_patch_baseline_for_patch_group(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """RegisterPatchBaselineForPatchGroup."""
+        group = request["PatchGroup"]
+        baseline_id = await self._baselines.register_group(scope_of(caller), request["BaselineId"], group)
+        return {"BaselineId": baseline_id, "PatchGroup": group}
+
+    async def get_patch_baseline_for_patch_group(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetPatchBaselineForPatchGroup: the group's baseline, else the default of the operating system."""
+        system = OperatingSystem(request.get("OperatingSystem", "WINDOWS"))
+        found = await self._baselines.for_group(scope_of(caller), request["PatchGroup"], system)
+        return {"BaselineId": found.id, "PatchGroup": request["PatchGroup"], "OperatingSystem": system.value}
+
+
+def describe(baseline: PatchBaseline) -> dict[str, Any]:
+    """A baseline in AWS's shape, defaults echoed (spec §1.19)."""
+    definition = baseline.definition
+    rules = definition.baseline
+    return {
+        "BaselineId": baseline.id,
+        "Name": definition.name,
+        "OperatingSystem": rules.operating_system.value,
+        "GlobalFilters": {"PatchFilters": _filters(rules.global_filters)},
+        "ApprovalRules": {"PatchRules": [_rule(rule) for rule in rules.rules]},
+        "ApprovedPatches": list(rules.approved),
+        "ApprovedPatchesComplianceLevel": rules.approved_level.value,
+        "ApprovedPatchesEnableNonSecurity": rules.approved_non_security,
+        "RejectedPatches": list(rules.rejected),
+        "RejectedPatchesAction": rules.rejected_action.value,
+        "PatchGroups": list(baseline.groups),
+        "CreatedDate": baseline.created_at,
+        "ModifiedDate": baseline.modified_at,
+        "Description": definition.description or None,
+        "Sources": [
+            {"Name": source.name, "Products": list(source.products), "Configuration": source.configuration}
+            for source in definition.sources
+        ],
+        "AvailableSecurityUpdatesComplianceStatus": definition.available_security_updates or None,
+    }
+
+
+def apply(definition: Definition, request: Mapping[str, Any]) -> Definition:
+    """*definition* with the members that *request* gives."""
+    old = definition.baseline
+    rules = replace(
+        old,
+        global_filters=_read_filters(request["GlobalFilters"]) if "GlobalFilters" in request else old.global_filters,
+        rules=_read_rules(request["ApprovalRules"]) if "ApprovalRules" in request else old.rules,
+        approved=tuple(request.get("ApprovedPatches", old.approved)),
+        approved_level=ComplianceLevel(request.get("ApprovedPatchesComplianceLevel", old.approved_level)),
+        approved_non_security=request.get("ApprovedPatchesEnableNonSecurity", old.approved_non_security),
+        rejected=tuple(request.get("RejectedPatches", old.rejected)),
+        rejected_action=RejectedAction(request.get("RejectedPatchesAction", old.rejected_action)),
+    )
+    available = request.get("AvailableSecurityUpdatesComplianceStatus", definition.available_security_updates)
+    if available and old.operating_system is not OperatingSystem.WINDOWS:
+        raise validation("AvailableSecurityUpdatesComplianceStatus is for baselines of Windows only.")
+    return replace(
+        definition,
+        name=request.get("Name", definition.name),
+        baseline=rules,
+        description=request.get("Description", definition.description),
+        sources=_read_sources(request["Sources"]) if "Sources" in request else definition.sources,
+        available_security_updates=available,
+    )
+
+
+def _blank(name: str, operating_system: str) -> Definition:
+    return Definition(name, Baseline(OperatingSystem(operating_system)))
+
+
+def _identity(baseline: PatchBaseline) -> dict[str, Any]:
+    return {
+        "BaselineId": baseline.id,
+        "BaselineName": baseline.definition.name,
+        "OperatingSystem": baseline.definition.baseline.operating_system.value,
+        "BaselineDescription": baseline.definition.description,
+        "DefaultBaseline": baseline.default,
+    }
+
+
+def _matches(baseline: PatchBaseline, filters: list[dict[str, Any]]) -> bool:
+    return all(_matches_one(baseline, key, values) for key, values in filters_of(filters))
+
+
+def _matches_one(baseline: PatchBaseline, key: str, values: list[str]) -> bool:
+    if key == "NAME_PREFIX":
+        return any(baseline.definition.name.startswith(value) for value in values)
+    if key == "OPERATING_SYSTEM":
+        return baseline.definition.baseline.operating_system.value in values
+    if key == "OWNER":
+        if len(values) != 1 or values[0] not in {"AWS", "Self"}:
+            raise validation("The filter OWNER takes exactly one value, AWS or Self.")
+        return baseline.predefined == (values[0] == "AWS")
+    raise validation(f"There is no filter {key}; use NAME_PREFIX, OWNER or OPERATING_SYSTEM.")
+
+
+def _filters(filters: tuple[Filter, ...]) -> list[dict[str, Any]]:
+    return [{"Key": item.key, "Values": list(item.values)} for item in filters]
+
+
+def _rule(rule: ApprovalRule) -> dict[str, Any]:
+    return {
+        "PatchFilterGroup": {"PatchFilters": _filters(rule.filters)},
+        "ComplianceLevel": rule.level.value,
+        "ApproveAfterDays": rule.approve_after_days,
+        "ApproveUntilDate": rule.approve_until.isoformat() if rule.approve_until else None,
+        "EnableNonSecurity": rule.enable_non_security,
+    }
+
+
+def _read_filters(group: Mapping[str, Any]) -> tuple[Filter, ...]:
+    return tuple(Filter(item["Key"], tuple(item["Values"])) for item in group["PatchFilters"])
+
+
+def _read_rules(group: Mapping[str, Any]) -> tuple[ApprovalRule, ...]:
+    return tuple(
+        ApprovalRule(
+            filters=_read_filters(rule["PatchFilterGroup"]),
+            level=ComplianceLevel(rule.get("ComplianceLevel", ComplianceLevel.UNSPECIFIED)),
+            approve_after_days=rule.get("ApproveAfterDays"),
+            approve_until=read_day(rule["ApproveUntilDate"]) if "ApproveUntilDate" in rule else None,
+            enable_non_security=rule.get("EnableNonSecurity", False),
+        )
+        for rule in group["PatchRules"]
+    )
+
+
+def _read_sources(sources: list[dict[str, Any]]) -> tuple[Source, ...]:
+    return tuple(Source(item["Name"], tuple(item["Products"]), item["Configuration"]) for item in sources)
+
+
+def _hash(request: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in request.items() if name != "ClientToken"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

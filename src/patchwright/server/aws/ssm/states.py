@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patch states of nodes (spec §1.3, §3.1, §3.2): what the last operation reported, and nothing newer (design D5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from patchwright.core.compliance import Operation as Kind
+from patchwright.core.compliance import PatchState
+from patchwright.server import patching
+from patchwright.server.aws.scope import filters_of, scope_of
+from patchwright.server.patching import LastOperation, PatchRow, Verdicts
+from patchwright.server.wire import ApiError, Caller, Pager
+
+_PAGE = 100
+_WITHOUT_CLASS = {PatchState.INSTALLED_OTHER, PatchState.NOT_APPLICABLE}
+
+
+class StateOperations:
+    """One method per operation."""
+
+    def __init__(self, verdicts: Verdicts, pager: Pager) -> None:
+        self._verdicts = verdicts
+        self._pager = pager
+
+    async def describe_instance_patch_states(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """DescribeInstancePatchStates, in order of id; nodes without an operation are passed over."""
+        after = self._pager.cursor(caller, request) or ""
+        ids = sorted(instance_id for instance_id in set(request["InstanceIds"]) if instance_id > after)
+        limit = request.get("MaxResults", _PAGE)
+        found = await self._verdicts.last(scope_of(caller), ids[:limit])
+        answer: dict[str, Any] = {"InstancePatchStates": [_describe(one) for one in found]}
+        if len(ids) > limit:
+            answer["NextToken"] = self._pager.token(caller, request, ids[limit - 1])
+        return answer
+
+    async def describe_instance_patches(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """DescribeInstancePatches, in order of KBId; filters are ANDed, their values ORed."""
+        after = self._pager.cursor(caller, request) or ""
+        filters = filters_of(request.get("Filters", []))
+        rows = await self._verdicts.rows(scope_of(caller), request["InstanceId"])
+        chosen = [row for row in rows if row.item.key > after and all(_matches(row, *one) for one in filters)]
+        limit = request.get("MaxResults", _PAGE)
+        answer: dict[str, Any] = {"Patches": [_patch(row) for row in chosen[:limit]]}
+        if len(chosen) > limit:
+            answer["NextToken"] = self._pager.token(caller, request, chosen[limit - 1].item.key)
+        return answer
+
+
+def _describe(last: LastOperation) -> dict[str, Any]:
+    operation, counts = last.operation, last.operation.counts
+    return {
+        "InstanceId": operation.instance_id,
+        "PatchGroup": operation.patch_group,
+        "BaselineId": operation.baseline_id,
+        "SnapshotId": operation.snapshot_id,
+        "OwnerInformation": "",
+        "InstalledCount": patching.count(counts, PatchState.INSTALLED),
+        "InstalledOtherCount": patching.count(counts, PatchState.INSTALLED_OTHER),
+        "InstalledPendingRebootCount": patching.count(counts, PatchState.INSTALLED_PENDING_REBOOT),
+        "InstalledRejectedCount": patching.count(counts, PatchState.INSTALLED_REJECTED),
+        "MissingCount": patching.count(counts, PatchState.MISSING),
+        "FailedCount": patching.count(counts, PatchState.FAILED),
+        "UnreportedNotApplicableCount": 0,
+        "NotApplicableCount": patching.count(counts, PatchState.NOT_APPLICABLE),
+        "OperationStartTime": operation.started_at,
+        "OperationEndTime": operation.ended_at,
+        "Operation": operation.kind.value,
+        "LastNoRebootInstallOperationTime": last.no_reboot_install_at,
+        "RebootOption": operation.reboot_option.value if operation.kind is Kind.INSTALL else None,
+        "CriticalNonCompliantCount": counts.get(patching.CRITICAL, 0),
+        "SecurityNonCompliantCount": counts.get(patching.SECURITY, 0),
+        "OtherNonCompliantCount": counts.get(patching.OTHER, 0),
+    }
+
+
+def _patch(row: PatchRow) -> dict[str, Any]:
+    item = row.item
+    plain = item.state in _WITHOUT_CLASS
+    return {
+        "Title": item.title,
+        "KBId": item.key,
+        "Classification": "" if plain else item.classification,
+        "Severity": "" if plain else item.severity,
+        "State": item.state.value,
+        "InstalledTime": row.installed_at,
+        "CVEIds": ",".join(item.cves) or None,
+    }
+
+
+def _matches(row: PatchRow, key: str, values: list[str]) -> bool:
+    shown = _patch(row)
+    if key in {"Classification", "KBId", "Severity"}:
+        return shown[key] in values
+    if key == "State":
+        # The model's spelling (INSTALLED_OTHER) is taken as well as the wire's (spec §0.3, D8).
+        return item_state(shown["State"]) in {item_state(value) for value in values}
+    raise ApiError("InvalidFilter", f"There is no filter {key}; use Classification, KBId, Severity or State.")
+
+
+def item_state(text: str) -> str:
+    """A state without regard to its spelling."""
+    return text.replace("_", "").lower()

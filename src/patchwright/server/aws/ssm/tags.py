@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tags of every resource type (spec §1.19)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from patchwright.server import nodes, patching, tags
+from patchwright.server.accounts import Scope
+from patchwright.server.aws.scope import scope_of, tags_of
+from patchwright.server.infra import Database, UnitOfWork
+from patchwright.server.wire import ApiError, Caller
+
+
+class TagOperations:
+    """One method per operation."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_tags_to_resource(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """AddTagsToResource: overwrites by key."""
+        await self._database.write(_add, scope_of(caller), *_resource(request), tags_of(request))
+        return {}
+
+    async def remove_tags_from_resource(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """RemoveTagsFromResource: keys that are not there are passed over."""
+        await self._database.write(_remove, scope_of(caller), *_resource(request), request["TagKeys"])
+        return {}
+
+    async def list_tags_for_resource(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """ListTagsForResource, in order of key."""
+        found = await self._database.read(_list, scope_of(caller), *_resource(request))
+        return {"TagList": [{"Key": key, "Value": value} for key, value in found.items()]}
+
+
+def _resource(request: Mapping[str, Any]) -> tuple[str, str]:
+    return request["ResourceType"], request["ResourceId"]
+
+
+def _add(scope: Scope, kind: str, name: str, given: Mapping[str, str]) -> UnitOfWork[None]:
+    known = yield from _require(scope, kind, name)
+    yield from tags.add(scope, kind, known, given)
+
+
+def _remove(scope: Scope, kind: str, name: str, keys: Sequence[str]) -> UnitOfWork[None]:
+    known = yield from _require(scope, kind, name)
+    yield from tags.remove(scope, kind, known, keys)
+
+
+def _list(scope: Scope, kind: str, name: str) -> UnitOfWork[tags.Tags]:
+    known = yield from _require(scope, kind, name)
+    return (yield from tags.of(scope, kind, known))
+
+
+def _require(scope: Scope, kind: str, name: str) -> UnitOfWork[str]:
+    """The bare id of a resource that exists and that its account may tag; raises InvalidResourceId."""
+    try:
+        if kind == tags.MANAGED_INSTANCE:
+            return (yield from nodes.require(scope, name)).id
+        if kind == tags.PATCH_BASELINE:
+            baseline = yield from patching.require(scope, name)
+            if not baseline.predefined:
+                return baseline.id
+    except (nodes.UnknownNode, patching.UnknownBaseline, patching.MalformedBaselineId):
+        pass
+    raise ApiError("InvalidResourceId", f"There is no {kind} {name} that could be tagged.")

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages of the agent protocol (spec agent-protocol §6, §8): enrolment, presence, long poll, replies."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from patchwright.core.errors import MalformedMessage
+from patchwright.core.invocation import Detail
+from patchwright.core.protocol import (
+    LONG_POLL_SECONDS,
+    SEND_COMMAND_TOPIC,
+    STDERR_LIMIT,
+    STDOUT_LIMIT,
+    command_of,
+    message_id,
+    truncate,
+)
+from patchwright.server import commands, nodes, patching, tags
+from patchwright.server.accounts import MasterKey, Scope
+from patchwright.server.commands import Waking
+from patchwright.server.infra import Clock, Database, UnitOfWork
+from patchwright.server.nodes import Identity, Machine
+from patchwright.server.wire import Caller, Credential, access_denied
+
+LOOK_AGAIN_SECONDS = 3.0  # for what another process released, and for what was not acknowledged in time
+_DEADLINE_MARGIN_SECONDS = 0.5
+_STEPS_LIMIT = 50  # of one reply
+_DETAILS = {
+    "InProgress": Detail.IN_PROGRESS,
+    "SuccessAndReboot": Detail.IN_PROGRESS,  # not terminal: the node comes back (spec agent-protocol §8.3)
+    "Success": Detail.SUCCESS,
+    "Failed": Detail.FAILED,
+    "Cancelled": Detail.CANCELLED,
+    "TimedOut": Detail.EXECUTION_TIMED_OUT,
+}
+
+
+class Messages:
+    """What an agent says and asks, apart from the patch exchange."""
+
+    def __init__(
+        self, database: Database, clock: Clock, master: MasterKey, *, directory: nodes.Service, waking: Waking
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._master = master
+        self._directory = directory
+        self._waking = waking
+
+    async def credential(self, instance_id: str) -> Credential | None:
+        """What a node signs with: derived, never stored (design D6). None for an unknown node."""
+        identity = await self._directory.identity(instance_id)
+        if identity is None:
+            return None
+        scope = identity.scope
+        return Credential(
+            access_key_id=instance_id,
+            secret=self._secret(identity),
+            account=scope.account,
+            principal=f"arn:aws:ssm:{scope.region}:{scope.account}:managed-instance/{instance_id}",
+            kind="node",
+            region=scope.region,
+            instance_id=instance_id,
+        )
+
+    async def enroll(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Patchwright.Enroll: an activation becomes a node, once for each token."""
+        identity = await self._database.write(_enrol, request, now=self._clock.now(), fresh_id=nodes.fresh_node_id())
+        return {
+            "InstanceId": identity.instance_id,
+            "Secret": self._secret(identity),
+            "Region": identity.scope.region,
+            "Account": identity.scope.account,
+        }
+
+    async def update_instance_information(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """AmazonSSM.UpdateInstanceInformation: the node is there, and says what it is."""
+        scope, instance_id = _node(caller, request.get("InstanceId"))
+        await self._directory.ping(scope, instance_id, _machine(request))
+        return {}
+
+    async def get_messages(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetMessages: what waits for the node, at once or as soon as there is something, within the long poll's time."""
+        scope, instance_id = _node(caller, request["Destination"])
+        visibility = float(request["VisibilityTimeoutInSeconds"])
+        found = await self._wait(scope, instance_id, visibility)
+        return {
+            "Destination": instance_id,
+            "MessagesRequestId": request["MessagesRequestId"],
+            "Messages": [_message(delivery) for delivery in found],
+        }
+
+    async def acknowledge_message(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """AcknowledgeMessage: the node has journalled the command; it is not delivered again."""
+        scope, instance_id = _node(caller)
+        command_id = command_of(request["MessageId"])
+        await self._database.write(commands.acknowledge, scope, command_id, instance_id, now=self._clock.now())
+        return {}
+
+    async def send_reply(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """SendReply: what a command came to so far, or in the end."""
+        scope, instance_id = _node(caller)
+        reply = read_reply(request)
+        released = await self._database.write(
+            _record, scope, instance_id, reply, now=self._clock.now(), fresh_ids=commands.fresh_ids()
+        )
+        self._waking.wake(released)
+        return {}
+
+    async def fail_message(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """FailMessage: the node can make nothing of a message, so the command has failed there."""
+        scope, instance_id = _node(caller)
+        reply = commands.Reply(
+            id=f"fail/{request['MessageId']}",
+            command_id=command_of(request["MessageId"]),
+            detail=Detail.FAILED,
+            trace=f"The node could not take the message: {request['FailureType']}.",
+        )
+        released = await self._database.write(
+            _record, scope, instance_id, reply, now=self._clock.now(), fresh_ids=commands.fresh_ids()
+        )
+        self._waking.wake(released)
+        return {}
+
+    def _secret(self, identity: Identity) -> str:
+        return base64.b64encode(self._master.node_secret(identity.instance_id, identity.generation)).decode()
+
+    async def _wait(self, scope: Scope, instance_id: str, visibility: float) -> list[commands.Delivery]:
+        deadline = self._clock.monotonic() + LONG_POLL_SECONDS - _DEADLINE_MARGIN_SECONDS
+        event = self._waking.park(instance_id)
+        try:
+            while True:
+                event.clear()
+                now = self._clock.now()
+                if await self._database.read(commands.waiting, scope, instance_id, now=now):
+                    return await self._database.write(
+                        commands.deliveries, scope, instance_id, now=now, visibility=visibility
+                    )
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    return []
+                await self._waking.wait(instance_id, event, seconds=min(left, LOOK_AGAIN_SECONDS))
+        finally:
+            self._waking.leave(instance_id, event)
+
+
+def read_reply(request: Mapping[str, Any]) -> commands.Reply:
+    """The reply in a SendReply (spec agent-protocol §8.3). Raises MalformedMessage."""
+    try:
+        payload = json.loads(request["Payload"])
+        runtime = payload.get("runtimeStatus") or {}
+        if len(runtime) > _STEPS_LIMIT:
+            msg = f"A reply tells of at most {_STEPS_LIMIT} steps."
+            raise MalformedMessage(msg)
+        return commands.Reply(
+            id=request["ReplyId"],
+            command_id=command_of(request["MessageId"]),
+            detail=_DETAILS[payload["documentStatus"]],
+            trace=truncate(str(payload.get("documentTraceOutput", "")), STDERR_LIMIT),
+            steps={str(name)[:128]: _step(step) for name, step in runtime.items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        msg = f"The reply cannot be read: {error!r}"[:300]
+        raise MalformedMessage(msg) from None
+
+
+def _step(step: Mapping[str, Any]) -> commands.StepResult:
+    return commands.StepResult(
+        status=_status(str(step["status"])),
+        code=int(step.get("code", -1)),
+        started=str(step.get("startDateTime", ""))[:64],
+        ended=str(step.get("endDateTime", ""))[:64],
+        stdout=truncate(str(step.get("standardOutput", "")), STDOUT_LIMIT),
+        stderr=truncate(str(step.get("standardError", "")), STDERR_LIMIT),
+    )
+
+
+def _status(text: str) -> str:
+    """A step's status in the words of the API; skipped steps count as succeeded (spec §5.9)."""
+    if text in {"Skipped", "NotStarted"}:
+        return "Success" if text == "Skipped" else "Pending"
+    return _DETAILS[text].value
+
+
+def _enrol(request: Mapping[str, Any], *, now: float, fresh_id: str) -> UnitOfWork[Identity]:
+    identity, activation = yield from nodes.enrol(
+        request["ActivationId"],
+        request["ActivationCode"],
+        request["EnrollmentToken"],
+        _machine(request),
+        now=now,
+        fresh_id=fresh_id,
+    )
+    if activation is not None and activation.tags:
+        yield from tags.add(identity.scope, tags.MANAGED_INSTANCE, identity.instance_id, activation.tags)
+    return identity
+
+
+def _record(
+    scope: Scope, instance_id: str, reply: commands.Reply, *, now: float, fresh_ids: Iterator[str]
+) -> UnitOfWork[list[str]]:
+    ended, released = yield from commands.record(scope, instance_id, reply, now=now, fresh_ids=fresh_ids)
+    if ended:
+        reason = f"The command ended as {reply.detail.value} before the operation did."
+        yield from patching.close(scope, instance_id, reply.command_id, now=now, reason=reason)
+    return released
+
+
+def _node(caller: Caller, claimed: str | None = None) -> tuple[Scope, str]:
+    """The node that signed. What a body says of it must be the same: a node speaks for itself alone."""
+    if caller.instance_id is None or claimed not in {None, caller.instance_id}:
+        raise access_denied(f"{caller.principal} may not speak for {claimed}.")
+    return Scope(caller.account, caller.region), caller.instance_id
+
+
+def _machine(request: Mapping[str, Any]) -> Machine:
+    return Machine(
+        machine_id=request.get("MachineId", ""),
+        computer_name=request.get("ComputerName", ""),
+        platform_type=request.get("PlatformType", "Linux"),
+        platform_name=request.get("PlatformName", ""),
+        platform_version=request.get("PlatformVersion", ""),
+        agent_name=request.get("AgentName", "patchwright-agent"),
+        agent_version=request.get("AgentVersion", ""),
+        ip_address=request.get("IPAddress", ""),
+    )
+
+
+def _message(delivery: commands.Delivery) -> dict[str, Any]:
+    created = datetime.fromtimestamp(delivery.requested_at, UTC)
+    return {
+        "MessageId": message_id(delivery.command_id, delivery.instance_id),
+        "Destination": delivery.instance_id,
+        "Topic": SEND_COMMAND_TOPIC,
+        "CreatedDate": created.strftime("%Y-%m-%dT%H:%M:%S.") + f"{created.microsecond // 1000:03d}Z",
+        "Payload": json.dumps(delivery.payload),
+    }
