@@ -120,7 +120,7 @@ def test_drift_once_makes_a_second_plan(stage):
     assert stage.simulator.final(command)["documentStatus"] == "Success"
     assert stage.installed["openssl"] == "3.0.2-1.1"
     assert sorted(operation.plans) == [0, 1]
-    assert [m.drift for m in operation.messages if m.attempt == 1][0] == (
+    assert next(m.drift for m in operation.messages if m.attempt == 1) == (
         "openssl.amd64: candidate is 3.0.2-1.1, the plan says 3.0.2-1",
     )
     assert stage.history.count("install begins") == 1
