@@ -46,7 +46,7 @@ APT_ORIGINS = [
     Origin("Debian", "Debian", "stable-updates", "bookworm-updates", "main"),
 ]
 RPM_ORIGINS = [Origin(label="baseos"), Origin(label="updates"), Origin("Debian", "Debian-Security")]
-PINS = [500, 500, 500, 990, 100, 1, -1, 1001]
+PINS = [500, 500, 500, 500, 990, 100, 1, 0, -1, 1000, 1001]
 KEYS = [
     *("PRODUCT", "CLASSIFICATION", "SEVERITY", "PRIORITY", "SECTION", "NAME", "ARCH", "SECURITY", "EPOCH", "VERSION"),
     *("RELEASE", "REPOSITORY", "CVE_ID", "BUGZILLA_ID", "ADVISORY_ID", "MSRC_SEVERITY"),
@@ -183,6 +183,9 @@ def entries(source: random.Random, apt: bool, node: View) -> tuple[str, ...]:
             bare = offer.version.split(":")[-1]
             pool += [f"{offer.name}-{offer.version}.{offer.arch}", f"{offer.name}-{bare}.{offer.arch}", f"*-{bare}.*"]
             pool += [f"{offer.name}-{bare[:3]}*{offer.arch}", f"{offer.name}-0:{bare}.{offer.arch}"]
+            pool += [
+                f"{offer.name}-{bare}.{offer.arch}*{offer.arch}"
+            ]  # the star would have to stand for less than nothing
     usual = NAMES if apt else pool
     return tuple(source.choice(usual if source.random() < 0.8 else pool) for _ in range(source.choice([0, 0, 1, 2, 3])))
 
