@@ -83,6 +83,8 @@ class Provider:
 
     def read(self) -> providers.Reading:
         data = state()
+        if data.get("fills_disk"):
+            note("reserve kept" if Path(data["fills_disk"], "reserve").exists() else "reserve given up")
         packages = PackageSet.of(Manager.APT, [Package(name, ARCH, v) for name, v in data["installed"].items()])
         offers = [Offer(name, ARCH, v) for name, versions in data["offers"].items() for v in versions]
         part = OffersSlice.of(Manager.APT, Origin("Debian", "Debian-Security"), offers)
@@ -116,6 +118,8 @@ class Provider:
     def install(self, plan: Plan, progress: Callable[[str], None]) -> providers.Outcome:
         note("install begins")
         data = state()
+        if data.get("fills_disk"):
+            _fill(Path(data["fills_disk"]))
         if data.get("installer_breaks"):
             raise CommandFailed(["apt-get"], 100, "No space left on device")
         failures = {}
@@ -128,12 +132,25 @@ class Provider:
             with changing() as changed:
                 changed["installed"][action.name] = action.after
             note(f"install {action.name} {action.after}")
+            progress(f"{action.name} is at {action.after} " + "." * 4096)
             _wait_for_gate()
         note("install ends")
         return providers.Outcome(failures, "done")
 
     def reboot_reasons(self) -> tuple[str, ...]:
         return ()
+
+
+def _fill(directory: Path) -> None:
+    """Use up the disk, to the last block."""
+    for size in (4096, 1):
+        try:
+            with (directory / f"filler-{size}").open("ab", buffering=0) as filler:
+                while True:
+                    filler.write(b"x" * size)
+        except OSError:
+            continue
+    note("filled")
 
 
 def _wait_for_gate() -> None:

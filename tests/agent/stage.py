@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,21 @@ class Stage:
             return self._zygote.run(argv, self.environment, self.log)
         process = self._start(argv)
         return process.wait(DEADLINE)
+
+    def once_on_small_disk(self, *, kib: int) -> int:
+        """One `run --once` whose state directory is a disk of that size, in a mount namespace of its own."""
+        copy = self.directory / "copy"
+        shutil.copytree(self.state_dir, copy)
+        script = 'mount -t tmpfs -o size="$1"k none "$2" && cp "$3"/* "$2" && shift 3 && exec "$@"'
+        program = [sys.executable, "-I", str(NODE), "run", "--once", "--state-dir", str(self.state_dir)]
+        with self.log.open("ab") as log:
+            return subprocess.run(
+                ["unshare", "-m", "sh", "-c", script, "sh", str(kib), str(self.state_dir), str(copy), *program],
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=log,
+                timeout=DEADLINE,
+            ).returncode
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the agent; it is ended with the stage."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
@@ -127,6 +128,7 @@ def _run(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
     if not lock.take():
         print(f"patchwright-agent: another agent runs with {state_dir}", file=sys.stderr)
         return EXIT_REFUSED
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 of a container would ignore it otherwise
     disk = Disk(state_dir, settings.reserve_kib * 1024)
     loop = Loop(identity, settings, disk=disk, clock=Clock(), program=program, environment=inherited_environment())
     if arguments.once:

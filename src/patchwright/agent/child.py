@@ -128,7 +128,7 @@ def _starts(directory: Path) -> Dict[str, Any]:
 
 def _give_up(bench: Bench, task: str, directory: Path) -> None:
     ended = f"the process for {task} was killed {MAX_STARTS} times"
-    message = f"{ended}, perhaps for lack of memory; its output is in {directory / 'log'}"
+    message = f"{ended}, perhaps for lack of memory or disk; its output is in {directory / 'log'}"
     bench.disk.write_json(directory / RESULT, {"error": {"kind": "ChildLost", "message": message}})
 
 

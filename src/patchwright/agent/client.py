@@ -175,8 +175,11 @@ class Client:
         return _read(self._post(operation, body, seconds, compress))
 
     def local_address(self) -> str:
-        """This node's address on its side of the connection; empty before the first call."""
-        return self._transport.local_address()
+        """This node's address as the server may know it: its end of the connection. Raises ServerUnavailable."""
+        try:
+            return self._transport.local_address()
+        except TransportFailed as error:
+            raise ServerUnavailable(str(error)) from None
 
     def close(self) -> None:
         """Close the connection."""

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+from patchwright.agent import log
 from patchwright.core.errors import PatchwrightError
 
 RESERVE_NAME = "reserve"
@@ -46,6 +47,7 @@ class Disk:
         except OSError as error:
             if error.errno not in _FULL:
                 raise
+            log.error(f"the disk is full: the reserve is given up to write {path.name}")
             self.release_reserve()
             try:
                 _write(path, data)

@@ -61,7 +61,7 @@ def enroll(
         "ActivationCode": activation.code,
         "EnrollmentToken": _token(disk, server, activation),
         "MachineId": node.machine_id(),
-        **node.describe(),
+        **node.describe(client.local_address()),
     }
     answer = client.call("Enroll", {name: value for name, value in request.items() if value})
     client.close()

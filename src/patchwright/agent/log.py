@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
@@ -27,5 +28,7 @@ def error(text: str) -> None:
 def _write(level: str, text: str) -> None:
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(Clock().now()))
     printable = "".join(char if char.isprintable() else " " for char in text)
-    sys.stderr.write(f"{moment} {level} {printable}\n")
-    sys.stderr.flush()
+    # A log on a full disk, or that nobody reads any more, must not end an installation.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{moment} {level} {printable}\n")
+        sys.stderr.flush()

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from patchwright.agent import log, node
-from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
+from patchwright.agent.client import Backoff, Client, Refused
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Identity, Settings
 from patchwright.agent.disk import Disk, DiskFull, Lock
 from patchwright.agent.journal import DAY_SECONDS, Journal
-from patchwright.agent.outbox import Outbox
+from patchwright.agent.outbox import FINAL, Outbox
 from patchwright.core.errors import PatchwrightError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Loop:
     def _attempt(self) -> Optional[PatchwrightError]:
         try:
             self.turn()
-        except (ServerUnavailable, Refused, DiskFull) as error:
+        except PatchwrightError as error:
             return error
         return None
 
@@ -218,8 +218,6 @@ class Loop:
         """A command that ended is delivered again: the server gets the stored reply, and nothing runs."""
         log.info(f"command {command_id} was done already: its result is sent again")
         entry = self._journal.read(command_id)
-        from patchwright.agent.outbox import FINAL
-
         self._outbox.put(command_id, FINAL, message_id=entry["message_id"], payload=entry["final"]["payload"])
 
     def _take_cancellation(self, payload: str) -> None:

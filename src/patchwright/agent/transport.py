@@ -135,8 +135,12 @@ class Transport:
             raise TransportFailed(f"{self._server.url} closed the connection without an answer") from None
 
     def local_address(self) -> str:
-        """The address this node is seen from on its side of the connection; empty where there is none."""
-        return str(self._socket.getsockname()[0]) if self._socket is not None else ""
+        """This node's end of the connection, which is opened where it is not; raises TransportFailed."""
+        try:
+            return str(self._connected()[0].getsockname()[0])
+        except OSError as error:
+            self.close()
+            raise TransportFailed(f"{self._server.url} cannot be reached: {error}") from None
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""

@@ -74,7 +74,14 @@ class Worker:
                 return 1
             finally:
                 lock.release()
+        self._clean_up()
         return 0
+
+    def _clean_up(self) -> None:
+        """Remove the files of commands that ended just before their worker died."""
+        for path in self._bench.disk.directory("work").iterdir():
+            if self._journal.stage(path.name) not in ("pending", "current"):
+                shutil.rmtree(str(path), ignore_errors=True)
 
     def _run_command(self, command_id: str) -> None:
         try:
