@@ -160,14 +160,22 @@ def test_the_candidate_is_the_one_apt_would_choose(repositories, priorities, pin
     assert candidate(["a 2"], *repositories, priorities=priorities, pins=pins) == expected
 
 
-def test_a_package_all_of_whose_versions_are_pinned_away_has_no_candidate():
+@pytest.mark.parametrize("never", [0, -1])
+def test_a_package_all_of_whose_versions_are_pinned_away_has_no_candidate(never):
     """Not even the installed one."""
-    assert candidate(["a 2"], (MAIN, ["a 2", "a 3"]), pins=[("2", -1), ("3", -1)], priorities=[500]) is None
+    assert candidate(["a 2"], (MAIN, ["a 2", "a 3"]), pins=[("2", never), ("3", never)], priorities=[500]) is None
 
 
 def test_what_is_offered_but_not_installed_has_a_candidate_too():
     """Nothing holds it back."""
     assert candidate(["b 1"], (MAIN, ["a 1", "a 2"]), priorities=[500]) == "2"
+
+
+def test_patches_are_made_once_for_each_view():
+    """Judging, planning and explaining look at the same ones."""
+    seen = view(["a 1"], (MAIN, ["a 2"]))
+
+    assert seen.patches() is seen.patches()
 
 
 def test_a_view_knows_what_is_installed_and_offered():

@@ -81,7 +81,8 @@ def patches_slowly(view: View) -> list[Patch]:
     found = []
     for name, arch, version in sorted(places):
         rows = places[name, arch, version]
-        rows = sorted(row for row in rows if secure(row[0])) + sorted(row for row in rows if not secure(row[0]))
+        safe = [row for row in rows if kind(view.facts.operating_system.value) == "apt" and secure(row[0])]
+        rows = sorted(safe) + sorted(row for row in rows if row not in safe)
         ids = {one for _, offer in rows for one in offer.notices}
         patch = Patch(
             family,
@@ -89,7 +90,7 @@ def patches_slowly(view: View) -> list[Patch]:
             arch,
             version,
             product=view.facts.product,
-            security=kind(view.facts.operating_system.value) == "apt" and secure(rows[0][0]),
+            security=len(safe) > 0,
             section=([offer.section for _, offer in rows if offer.section] + [""])[0],
             priority=([offer.priority for _, offer in rows if offer.priority] + [""])[0],
             repositories=tuple(sorted({origin.codename or origin.suite or origin.label for origin, _ in rows})),

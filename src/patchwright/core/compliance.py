@@ -178,8 +178,10 @@ class _Bench:
 
     def item(self, packages: Sequence[Package], decided: Sequence[Tuple[Patch, Decision]]) -> Item:
         """The item of one `name.arch`; *packages* are its installed versions, *decided* what repositories offer."""
-        package = max(packages, key=lambda package: self.order(package.version))
-        wanted, met = self.target(package, decided), self.met(package, decided)
+        package = packages[0]
+        if len(packages) > 1:
+            package = max(packages, key=lambda package: self.order(package.version))
+        wanted, met = self.around(package, decided)
         if wanted is not None:
             # An approved update counts for more than a rejected installed version: it is what leads away from it.
             return self.outstanding(package, *wanted)
@@ -196,29 +198,26 @@ class _Bench:
         reason = "installed since the node was started" if pending else met[1].reasons[0].text
         return self.row(package, state, *met, reason=reason)
 
-    def target(self, package: Package, decided: Sequence[Tuple[Patch, Decision]]) -> Optional[Tuple[Patch, Decision]]:
+    def around(
+        self, package: Package, decided: Sequence[Tuple[Patch, Decision]]
+    ) -> Tuple[Optional[Tuple[Patch, Decision]], Optional[Tuple[Patch, Decision]]]:
         """
-        The approved update that the node lacks, or None.
+        The approved update that the node lacks, and the newest approved patch at or below the installed version; or None.
 
-        apt: its candidate, and no other version (spec §2.5). rpm: the newest approved version above the installed one.
+        Lacking, on apt: the candidate and no other version (spec §2.5); on rpm: the newest approved version above.
         """
-        newer = [
-            (patch, decision)
-            for patch, decision in decided
-            if decision.approved and self.order(patch.version) > self.order(package.version)
-        ]
+        approved = [pair for pair in decided if pair[1].approved]
+        if not approved:
+            return None, None
+        installed = self.order(package.version)
+        older = [pair for pair in approved if self.order(pair[0].version) <= installed]
+        newer = [pair for pair in approved if self.order(pair[0].version) > installed]
         if self.family is Family.APT:
             newer = [pair for pair in newer if pair[0].version == self.candidates.get(package.key)]
-        return max(newer, key=lambda pair: self.order(pair[0].version), default=None)
+        return self.newest(newer), self.newest(older)
 
-    def met(self, package: Package, decided: Sequence[Tuple[Patch, Decision]]) -> Optional[Tuple[Patch, Decision]]:
-        """The newest approved patch at or below the installed version, or None."""
-        older = [
-            (patch, decision)
-            for patch, decision in decided
-            if decision.approved and self.order(patch.version) <= self.order(package.version)
-        ]
-        return max(older, key=lambda pair: self.order(pair[0].version), default=None)
+    def newest(self, pairs: Sequence[Tuple[Patch, Decision]]) -> Optional[Tuple[Patch, Decision]]:
+        return max(pairs, key=lambda pair: self.order(pair[0].version), default=None)
 
     def rejection(self, newest: Package, packages: Sequence[Package]) -> Optional[Tuple[Package, str]]:
         """The installed version that the rejected list names, with the entry: any where it blocks, else the newest."""

@@ -8,6 +8,7 @@ What a node reports about itself (design D2): digests of what it shares with oth
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Dict, List, Mapping, Tuple
 
 from patchwright.core.advisory import Notice
@@ -117,7 +118,11 @@ class View:
     notices: Mapping[str, Notice] = field(default_factory=dict)
 
     def patches(self) -> Tuple[Patch, ...]:
-        """Every patch the node's repositories offer for what it has installed."""
+        """Every patch the node's repositories offer for what it has installed; made once for each view."""
+        return self._patches
+
+    @cached_property
+    def _patches(self) -> Tuple[Patch, ...]:
         return patches(self.facts.operating_system.family, self.facts.product, self.slices, self.notices)
 
     def candidates(self) -> Dict[str, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Dict, Iterable, List, Mapping, Optional, Tuple
 
 from patchwright.core.advisory import Notice, severity_rank
-from patchwright.core.package import Manager, Offer, OffersSlice
+from patchwright.core.package import Manager, Offer, OffersSlice, Origin
 from patchwright.core.system import Family
 
 SECURITY = "Security"  # the classification of a patch that comes from an apt security archive (spec §2.5)
@@ -102,33 +102,43 @@ def patches(
         slices: One a repository. The same version in several of them is one patch.
         notices: By id. An id that is missing here is treated as if no notice named the package.
     """
-    offers: Dict[Tuple[str, str, str], List[Tuple[Offer, OffersSlice]]] = {}
+    offers: Dict[Tuple[str, ...], List[_Offered]] = {}
     for part in slices:
+        origin = part.origin
+        repository = origin.codename or origin.suite or origin.label
+        ordinary = not (part.manager is Manager.APT and origin.is_security)
         for offer in part.offers:
-            offers.setdefault((offer.name, offer.arch, offer.version), []).append((offer, part))
+            offers.setdefault(offer[:3], []).append((ordinary, origin, offer, repository))
     return tuple(_merge(family, product, found, notices) for _, found in sorted(offers.items()))
 
 
-def _merge(
-    family: Family, product: str, found: List[Tuple[Offer, OffersSlice]], notices: Mapping[str, Notice]
-) -> Patch:
+_Offered = Tuple[bool, Origin, Offer, str]  # not from a security archive, where from, what, the repository's short name
+
+
+def _merge(family: Family, product: str, found: List[_Offered], notices: Mapping[str, Notice]) -> Patch:
     # Where repositories disagree on section or priority, the security archive's word counts, then the first in order.
-    found = sorted(found, key=lambda pair: (not pair[1].origin.is_security, pair[1].origin, pair[0]))
-    offers = [offer for offer, _ in found]
-    ids = sorted({notice for offer in offers for notice in offer.notices})
-    security = any(part.manager is Manager.APT and part.origin.is_security for _, part in found)
+    if len(found) > 1:
+        found.sort()
+    ordinary, _, offer, repository = found[0]
+    section, priority, build_time, ids = offer.section, offer.priority, offer.build_time, offer.notices
+    repositories: Tuple[str, ...] = (repository,)
+    if len(found) > 1:
+        others = [row[2] for row in found]
+        section = next((other.section for other in others if other.section), "")
+        priority = next((other.priority for other in others if other.priority), "")
+        build_time = max(other.build_time for other in others)
+        ids = tuple(sorted({name for other in others for name in other.notices}))
+        repositories = tuple(sorted({row[3] for row in found}))
     return Patch(
         family=family,
-        name=offers[0].name,
-        arch=offers[0].arch,
-        version=offers[0].version,
+        name=offer.name,
+        arch=offer.arch,
+        version=offer.version,
         product=product,
-        security=security,
-        section=next((offer.section for offer in offers if offer.section), ""),
-        priority=next((offer.priority for offer in offers if offer.priority), ""),
-        repositories=tuple(
-            sorted({part.origin.codename or part.origin.suite or part.origin.label for _, part in found})
-        ),
-        build_time=max(offer.build_time for offer in offers),
-        notices=tuple(notices[name] for name in ids if name in notices),
+        security=not ordinary,
+        section=section,
+        priority=priority,
+        repositories=repositories,
+        build_time=build_time,
+        notices=tuple([notices[name] for name in ids if name in notices]) if ids else (),
     )
