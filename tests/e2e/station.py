@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A server as a process of its own, a client that is boto3, and nodes of the farm that run the agent.
+
+    station = Station(tmp_path); station.start()
+    station.enrol(node, tags={"Patch Group": "web"})        # the agent runs as a unit of the node
+    done = station.patch(node, "Scan")                      # SendCommand, waits for the end
+    station.states(node)                                    # {"foo.all": "Missing", …} of DescribeInstancePatches
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+
+import patchwright
+from farm import Farm, Node
+from patchwright.server.gateway.zipapp import build
+
+from .interposer import Interposer
+
+T = TypeVar("T")
+
+AGENT = "/opt/patchwright-agent.pyz"
+STATE_DIR = "/var/lib/patchwright-agent"
+FINAL = {"Success", "Failed", "TimedOut", "Cancelled"}
+KEY_ID, SECRET = "AKIATESTTESTTESTTEST", "made-up-secret-of-the-end-to-end-tests-00"
+
+
+def until(condition: Callable[[], T], *, what: str, timeout: float = 60, every: float = 0.05) -> T:
+    """The first true value of *condition*; AssertionError naming *what* after *timeout* seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(every)
+
+
+@dataclass
+class Station:
+    """One server with its data directory, behind an interposer that the nodes' requests pass through."""
+
+    directory: Path
+    farm: Farm
+    database: str = ""
+    ids: dict[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.port = _free_port()
+        self.interposer = Interposer(self.port)
+        self.lan = self.farm.expose(self.interposer.port)
+
+    @property
+    def url(self) -> str:
+        """Where the host's clients reach the API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the server, or start it again on the same port and data."""
+        words = [sys.executable, "-m", "patchwright", "server"]
+        words += ["--data-dir", str(self.directory / "data"), "--listen", f"127.0.0.1:{self.port}"]
+        words += ["--database", self.database] if self.database else []
+        environment = {
+            **os.environ,
+            "PATCHWRIGHT_ROOT_ACCESS_KEY_ID": KEY_ID,
+            "PATCHWRIGHT_ROOT_SECRET_ACCESS_KEY": SECRET,
+            "PYTHONPATH": str(Path(patchwright.__file__).parents[1]),
+        }
+        with (self.directory / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(words, stdout=log, stderr=log, env=environment)
+        until(self._ready, what="the server is ready")
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End the server with a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def close(self) -> None:
+        """End what runs."""
+        self.stop(signal.SIGKILL)
+        self.interposer.close()
+
+    def log(self) -> list[dict[str, Any]]:
+        """The server's log lines."""
+        lines = (self.directory / "server.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def client(self, **kwargs: Any) -> Any:
+        """An ssm client of boto3 with nothing but the endpoint changed."""
+        return boto3.client(
+            "ssm",
+            endpoint_url=self.url,
+            region_name=kwargs.pop("region_name", "us-east-1"),
+            aws_access_key_id=KEY_ID,
+            aws_secret_access_key=SECRET,
+            config=Config(retries={"max_attempts": 0}),
+            **kwargs,
+        )
+
+    def enrol(
+        self, node: Node, *, tags: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None
+    ) -> str:
+        """Make *node* a managed node through an activation, start the agent as its unit; returns its id."""
+        activation = self.client().create_activation(
+            IamRole="node", Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+        )
+        archive = self.directory / "agent.pyz"
+        if not archive.exists():
+            archive.write_bytes(build(Path(patchwright.__file__).parent))
+        node.push(archive, AGENT)
+        if settings:
+            node.write(f"{STATE_DIR}/agent.json", json.dumps(dict(settings)))
+        enrol = ["/usr/bin/python3", "-I", AGENT, "enroll", "--server", f"http://{self.lan}", "--insecure-http"]
+        enrol += ["--activation-id", activation["ActivationId"], "--activation-code", activation["ActivationCode"]]
+        node.run(enrol)
+        identity = json.loads(node.read(f"{STATE_DIR}/identity.json"))
+        self.ids[node.name] = str(_find(identity, "mi-"))
+        node.unit(
+            "agent", f"/usr/bin/python3 -I {AGENT} run", restart="always", lines="RestartSec=1\nKillMode=process\n"
+        )
+        return self.ids[node.name]
+
+    def send(self, node: Node, operation: str, *, reboot: str = "NoReboot", **more: Any) -> str:
+        """Send AWS-RunPatchBaseline; returns the command's id."""
+        parameters: dict[str, Sequence[str]] = {"Operation": [operation], "RebootOption": [reboot]}
+        parameters.update(more.pop("parameters", {}))
+        command = self.client().send_command(
+            DocumentName="AWS-RunPatchBaseline", InstanceIds=[self.ids[node.name]], Parameters=parameters, **more
+        )
+        return str(command["Command"]["CommandId"])
+
+    def result(self, node: Node, command_id: str) -> dict[str, Any]:
+        """GetCommandInvocation as it is now."""
+        answer: dict[str, Any] = self.client().get_command_invocation(
+            CommandId=command_id, InstanceId=self.ids[node.name]
+        )
+        return answer
+
+    def wait(self, node: Node, command_id: str, *, timeout: float = 120) -> dict[str, Any]:
+        """The invocation once it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            answer = self.result(node, command_id)
+            return answer if answer["Status"] in FINAL else None
+
+        return until(ended, what=f"command {command_id} on {node.name} ends", timeout=timeout) or {}
+
+    def patch(self, node: Node, operation: str, *, reboot: str = "NoReboot", **more: Any) -> dict[str, Any]:
+        """Send AWS-RunPatchBaseline and wait for its end."""
+        return self.wait(node, self.send(node, operation, reboot=reboot, **more))
+
+    def patches(self, node: Node) -> dict[str, dict[str, Any]]:
+        """DescribeInstancePatches by KBId."""
+        pages = self.client().get_paginator("describe_instance_patches").paginate(InstanceId=self.ids[node.name])
+        return {patch["KBId"]: patch for page in pages for patch in page["Patches"]}
+
+    def states(self, node: Node, *names: str) -> dict[str, str]:
+        """The states of the last operation by KBId; of *names* only, if any are given."""
+        rows = self.patches(node)
+        return {key: row["State"] for key, row in rows.items() if not names or key in names}
+
+    def with_state(self, node: Node, *states: str) -> dict[str, str]:
+        """Titles by KBId of what the last operation reports in one of *states*."""
+        return {key: row["Title"] for key, row in self.patches(node).items() if row["State"] in states}
+
+    def summary(self, node: Node) -> dict[str, Any]:
+        """DescribeInstancePatchStates of one node."""
+        answer = self.client().describe_instance_patch_states(InstanceIds=[self.ids[node.name]])
+        found: list[dict[str, Any]] = answer["InstancePatchStates"]
+        return found[0] if found else {}
+
+    def verdict(self, node: Node) -> dict[str, Any]:
+        """The live verdict, as `patchwright node show --json` prints it."""
+        environment = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "PYTHONPATH": str(Path(patchwright.__file__).parents[1]),
+        }
+        words = [sys.executable, "-m", "patchwright", "--endpoint-url", self.url]
+        words += ["node", "show", self.ids[node.name], "--json"]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError((self.directory / "server.log").read_text()[-2000:])
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+def _find(data: Mapping[str, Any], prefix: str) -> str:
+    return next(value for value in data.values() if isinstance(value, str) and value.startswith(prefix))
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
