@@ -83,8 +83,6 @@ class Interposer:
                     self.end_headers()
                     self.wfile.write(content)
 
-            do_GET = do_POST
-
             def _pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:
                 connection = http.client.HTTPConnection("127.0.0.1", interposer._upstream, timeout=60)
                 try:
