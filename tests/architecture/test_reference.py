@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference pages name what the code serves, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from patchwright.server.config import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("aws/table.py", "gateway/__init__.py")
+PAGE = ROOT / "docs" / "reference" / "operations.md"
+
+
+def served() -> set[str]:
+    """The targets in the tables of both edges."""
+    texts = [(ROOT / "src/patchwright/server" / name).read_text() for name in TABLES]
+    return {target for text in texts for target in re.findall(r'"(\w+\.\w+)": ', text)}
+
+
+def documented(text: str) -> set[str]:
+    """The operations that the page has a row for, as targets."""
+    sections = {title: body for title, body in re.findall(r"^## (.*?)$(.*?)(?=^## |\Z)", text, re.M | re.S)}
+    found = set(re.findall(r"`(\w+\.\w+)`", sections["For agents"]))
+    for title, body in sections.items():
+        prefix = re.search(r"\(`(\w+)`", title)
+        if prefix:
+            found |= {f"{prefix[1]}.{name}" for name in re.findall(r"^\| ([A-Z]\w+) \|", body, re.M)}
+    return found
+
+
+def test_every_operation_is_documented_and_no_other():
+    """docs/reference/operations.md has a row for each target that the edges serve."""
+    assert documented(PAGE.read_text()) == served()
+
+
+def test_a_missing_operation_would_be_found():
+    """The page without one of its rows does not pass."""
+    text = PAGE.read_text().replace("| GetVerdict |", "| |")
+    assert served() - documented(text) == {"Patchwright.GetVerdict"}
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_documented(setting):
+    """docs/reference/settings.md has a row for each setting of the server, with its variable, flag and default."""
+    rows = (ROOT / "docs" / "reference" / "settings.md").read_text().splitlines()
+    flag = f"`{setting.flag}`" if setting.flag else ""
+    default = f"`{setting.default}`" if setting.default else ""
+    assert f"| `{setting.variable}` | {flag} | {default} | {setting.help} |" in rows
