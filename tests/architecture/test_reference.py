@@ -23,7 +23,7 @@ def served() -> set[str]:
 
 def documented(text: str) -> set[str]:
     """The operations that the page has a row for, as targets."""
-    sections = {title: body for title, body in re.findall(r"^## (.*?)$(.*?)(?=^## |\Z)", text, re.M | re.S)}
+    sections = dict(re.findall(r"^## (.*?)$(.*?)(?=^## |\Z)", text, re.M | re.S))
     found = set(re.findall(r"`(\w+\.\w+)`", sections["For agents"]))
     for title, body in sections.items():
         prefix = re.search(r"\(`(\w+)`", title)
