@@ -10,6 +10,7 @@ from patchwright.agent.shell import Shell
 
 BOOT_ID_FILE_VARIABLE = "PATCHWRIGHT_BOOT_ID_FILE"  # a container shares its host's boot id: one may be given in a file
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+SYSTEMD = Path("/run/systemd/system")
 REQUEST_TIMEOUT_SECONDS = 60.0
 
 
@@ -25,7 +26,7 @@ def request(shell: Shell) -> None:
 
     Raises CommandError where the system refuses (a shutdown inhibitor) or has nobody to ask.
     """
-    if Path("/run/systemd/system").is_dir():
+    if SYSTEMD.is_dir():
         shell.run(["systemctl", "reboot"], timeout=REQUEST_TIMEOUT_SECONDS)
     else:
         shell.run(["shutdown", "-r", "now"], timeout=REQUEST_TIMEOUT_SECONDS)

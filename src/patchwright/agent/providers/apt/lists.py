@@ -89,7 +89,7 @@ def _stanzas(chunks: Iterable[bytes], names: Collection[bytes]) -> Iterator[byte
             # Every archive tool known writes Package first. Where one does not, cut at every empty line instead.
             cut = _CUT if chunk.lstrip(b"\n").startswith(_CUT[2:]) else b"\n\n"
             rest = b"\n\n"
-        parts = (rest + chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else rest + chunk).split(cut)
+        parts = (rest + chunk).split(cut)
         rest = cut + parts.pop()
         if len(rest) > STANZA_LIMIT_BYTES:
             rest = cut  # no stanza of a package is that long: what follows is not an index

@@ -24,10 +24,12 @@ _NAMED = (
     re.compile(r"Unable to locate package (\S+)"),
     re.compile(r"Package '?([^\s']+)'? (?:has no installation candidate|is not available)"),
 )
-_LOCK = re.compile(r"(?:Could not get lock|Unable to acquire the dpkg frontend lock) \(?([^\s()]+?)\)?\.?(?=[\s,]|$)")
+# apt also says "Could not get lock" while it waits for one that it gets in the end: only an error counts.
+_LOCK = re.compile(r"^E: (?:Could not get lock|Unable to acquire the dpkg frontend lock) \(?([^\s(),]+)", re.MULTILINE)
 _LOCK_HOLDER = re.compile(r"held by process (\d+)(?: \(([^)]*)\))?")
 _DPKG_LOCK = re.compile(
-    r"^dpkg: error: dpkg (?:frontend lock|status database) (?:was|is) locked by another process(.*)"
+    r"^dpkg: error: dpkg (?:frontend lock|status database) (?:was|is) locked by .*?process(?: with pid (\d+))?",
+    re.MULTILINE,
 )
 _DPKG_ERROR = re.compile(
     r"^dpkg: error processing (?:package (\S+)|archive (\S+)) \(--[\w-]+\):\r?\n((?: .*(?:\r?\n|$))+)", re.MULTILINE
@@ -39,6 +41,8 @@ _DPKG_DEPENDS = re.compile(
 _FETCH = re.compile(r"^[EW]: Failed to fetch (\S+)\s+(.*)$", re.MULTILINE)
 _REPOSITORY = re.compile(r"^(\S+?://\S+?)/?(?:/dists/(\S+?))?/(?:In)?Release(?:\.gpg)?$")
 _INDEX = re.compile(r"^(\S+?://\S+?)/dists/(.+?)/(?:[^/]+/(?:binary-|source|i18n|dep11|cnf|Contents).*|by-hash/.*)$")
+# What apt adds to a failure that something else explains.
+_NOISE = ("Sub-process ", "Can not write log ", "The following information from --solver")
 _SUMMARIES = ("Some index files failed to download", "Unable to fetch some archives", "The list of sources could")
 
 
@@ -136,7 +140,7 @@ def why_not(stdout: str, stderr: str, name: str) -> str:
 def errors(text: str) -> str:
     """The error lines of apt and dpkg in *text*, in one line; empty where there are none."""
     lines = [line[3:].strip() for line in text.splitlines() if line.startswith("E: ")]
-    lines = [line for line in lines if not line.startswith("Sub-process ")] or lines
+    lines = [line for line in lines if not line.startswith(_NOISE)] or lines
     if not lines:
         lines = [line.strip() for line in text.splitlines() if line.startswith(("dpkg: error", "dpkg: unrecoverable"))]
     return cut("; ".join(dict.fromkeys(lines)))
@@ -153,13 +157,9 @@ def lock_holder(text: str) -> Optional[Holder]:
     if found:
         holder = _LOCK_HOLDER.search(text)
         pid, command = (int(holder.group(1)), holder.group(2) or "") if holder else (0, "")
-        return Holder(found.group(1), pid, command)
-    for line in text.splitlines():
-        dpkg = _DPKG_LOCK.match(line)
-        if dpkg:
-            pid_text = re.search(r"pid (\d+)", dpkg.group(1))
-            return Holder("/var/lib/dpkg/lock", int(pid_text.group(1)) if pid_text else 0, "")
-    return None
+        return Holder(found.group(1).rstrip("."), pid, command)
+    dpkg = _DPKG_LOCK.search(text)
+    return Holder("/var/lib/dpkg/lock-frontend", int(dpkg.group(1) or 0), "") if dpkg else None
 
 
 def package_failures(text: str) -> Dict[str, str]:
