@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Signing requests with AWS Signature Version 4, as the API and the agents' messages need it: a POST to `/` without a query.
+
+Pure: the moment is an argument. The server's side of it is `server.wire.sigv4`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Mapping, NamedTuple
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class Signer(NamedTuple):
+    """Whose signature, and for which region. The secret is not in the representation."""
+
+    key_id: str
+    secret: str
+    region: str
+
+    def __repr__(self) -> str:
+        return f"Signer({self.key_id})"
+
+    def authorization(self, headers: Mapping[str, str], body: bytes, *, service: str, moment: str) -> str:
+        """
+        The Authorization header of a POST of *body* to `/`.
+
+        Args:
+            headers: Every header to sign, `Host` and `X-Amz-Date` among them; what is not here is not protected.
+            body: As it is sent, compressed where it is sent compressed.
+            service: The service's signing name, such as `ssm`.
+            moment: `YYYYMMDDTHHMMSSZ`, equal to `X-Amz-Date`.
+        """
+        lowered = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
+        names = ";".join(name for name, _ in lowered)
+        lines = ["POST", "/", "", *(f"{name}:{value}" for name, value in lowered), "", names]
+        canonical = "\n".join([*lines, hashlib.sha256(body).hexdigest()])
+        parts = (moment[:8], self.region, service, "aws4_request")
+        scope = "/".join(parts)
+        text = f"{ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        key = ("AWS4" + self.secret).encode()
+        for part in parts:
+            key = _keyed(key, part)
+        signature = _keyed(key, text).hex()
+        return f"{ALGORITHM} Credential={self.key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
+
+
+def _keyed(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
