@@ -25,7 +25,24 @@ JUNK = st.one_of(
     st.just([None]),
     st.just({"a": 1}),
 )
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
 DEEPEST = 5  # levels of structure; below, optional members stay away
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """An object of so many levels, lists and objects in turn."""
+    value: Any = {} if levels % 2 else []
+    for level in range(levels - 1, 0, -1):
+        value = {"in": value} if level % 2 else [value]
+    return value
 
 
 def valid(shapes: Shapes, name: str, depth: int = 0) -> st.SearchStrategy[Any]:
@@ -37,6 +54,8 @@ def valid(shapes: Shapes, name: str, depth: int = 0) -> st.SearchStrategy[Any]:
     shape = shapes[name]
     kind = shape["type"]
     low, high = shape.get("min"), shape.get("max")
+    if shape.get("document"):
+        return st.dictionaries(TEXT, JSON, max_size=3)
     if kind == "structure":
         return _structure(shapes, shape, depth)
     if kind == "list":
@@ -61,6 +80,10 @@ def near(shapes: Shapes, name: str, depth: int = 0) -> st.SearchStrategy[Any]:
     """JSON values that look like shape *name*: mostly right, wrong here and there."""
     shape = shapes[name]
     kind = shape["type"]
+    if shape.get("document"):
+        return st.one_of(
+            st.dictionaries(TEXT, JSON, max_size=3), st.sampled_from([nested(n) for n in (15, 16, 17)]), JUNK
+        )
     if kind == "structure":
         members = shape["members"] if depth <= DEEPEST else {}
         inside = st.fixed_dictionaries(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -112,10 +113,16 @@ def test_a_bomb_is_refused_without_exploding():
     bomb = b"".join(press.compress(bytes(1 << 20)) for _ in range(1024)) + press.flush()
     assert len(bomb) < 1_100_000
 
-    with pytest.raises(ApiError) as refused:
-        inflate(bomb, limit=10_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ApiError) as refused:
+            inflate(bomb, limit=10_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
 
     assert refused.value.status == 413
+    assert most < 2_000_000
 
 
 @pytest.mark.parametrize(

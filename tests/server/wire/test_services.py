@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 from patchwright.server.wire import AUDIENCE, WireMismatch, load_models
@@ -115,6 +116,6 @@ def test_a_model_in_somebody_s_home_changes_nothing(tmp_path, monkeypatch):
     home = tmp_path / ".aws" / "models" / "ssm" / "2014-11-06"
     home.mkdir(parents=True)
     (home / "service-2.json").write_text('{"metadata": {}, "operations": {}, "shapes": {}}')
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(Loader, "CUSTOMER_DATA_PATH", str(tmp_path / ".aws" / "models"))
 
     assert "SendCommand" in read_model(SOURCES["AmazonSSM"])["operations"]

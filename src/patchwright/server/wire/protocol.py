@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from .errors import WireMismatch, serialization, validation
 from .patterns import python_pattern
-from .validation import INTEGERS, MOMENTS, find_violations, require_conformity
+from .validation import DOCUMENT_DEPTH, INTEGERS, MOMENTS, find_violations, require_conformity
 
 Write = Callable[[Any], Any]
 # Bytes. The walk is slow; a larger body is refused with the first thing that is wrong with it, in msgspec's words.
@@ -71,7 +71,7 @@ class Shapes:
         if name not in self._types:
             shape = self._shapes[name]
             if shape.get("document"):
-                self._types[name] = dict[str, Any]  # any JSON object: a room reads it
+                self._types[name] = document_type()
             elif shape["type"] == "structure":
                 self._structure_type(name, shape)
             else:
@@ -87,7 +87,7 @@ class Shapes:
             if "locationName" in reference or "timestampFormat" in reference:
                 raise WireMismatch(f"{name}.{member} carries a trait that is not supported on input")
             hint = self.type_of(reference["shape"])
-            # An explicit null means absent; `without_nulls` takes it out.
+            # An explicit null means absent; `drop_nulls` takes it out.
             hints[member] = hint if member in required else hint | None
         made.__annotations__ = hints
         made.__required_keys__ = required
@@ -117,6 +117,21 @@ class Shapes:
             return Annotated[list[self.type_of(shape["member"]["shape"])], Meta(**_lengths(shape))]  # type: ignore[misc]
         key, value = self.type_of(shape["key"]["shape"]), self.type_of(shape["value"]["shape"])
         return Annotated[dict[key, value], Meta(**_lengths(shape))]  # type: ignore[valid-type]
+
+    def drop_nulls(self, name: str, request: dict[str, Any]) -> None:
+        """Take members of structures whose value is None out of *request*, in place. Documents keep theirs."""
+        pending: list[tuple[str, Any]] = [(name, request)]
+        while pending:
+            current, value = pending.pop()
+            shape = self._shapes[current]
+            if shape["type"] == "structure" and not shape.get("document"):
+                for member in [member for member, one in value.items() if one is None]:
+                    del value[member]
+                pending += [(shape["members"][member]["shape"], one) for member, one in value.items()]
+            elif shape["type"] == "list":
+                pending += [(shape["member"]["shape"], one) for one in value]
+            elif shape["type"] == "map":
+                pending += [(shape["value"]["shape"], one) for one in value.values()]
 
     # -- writing
 
@@ -203,7 +218,9 @@ class Operation:
         # Databases refuse U+0000 in text, and msgspec cannot count the members of a union.
         if self._has_union or b"\\u0000" in body:
             self._refuse(body)
-        return without_nulls(request) if b"null" in body else request
+        if b"null" in body and self._input is not None:
+            self._shapes.drop_nulls(self._input, request)
+        return request
 
     def _refuse(self, body: bytes) -> None:
         """Raise what *body* violates, all of it. Returns when it violates nothing."""
@@ -227,18 +244,18 @@ class Operation:
         return msgspec.json.encode(self._write(output))
 
 
-def without_nulls(request: dict[str, Any]) -> dict[str, Any]:
-    """*request*, changed in place: members whose value is None are gone, at every depth."""
-    pending: list[Any] = [request]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            for key in [key for key, one in value.items() if one is None]:
-                del value[key]
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            pending.extend(value)
-    return request
+@lru_cache(maxsize=1)
+def document_type() -> Any:
+    """
+    The type of documents: JSON objects whose inside no model describes.
+
+    Nested at most `DOCUMENT_DEPTH` levels, so that nobody who walks one runs out of stack; integers fit a database.
+    """
+    scalar = Annotated[int, Meta(ge=INTEGERS["long"][0], le=INTEGERS["long"][1])] | float | str | bool | None
+    inner: Any = scalar
+    for _ in range(DOCUMENT_DEPTH - 1):
+        inner = scalar | list[inner] | dict[str, inner]
+    return dict[str, inner]
 
 
 def _lengths(shape: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from .patterns import python_pattern
 INTEGERS: Mapping[str, tuple[int, int]] = {"integer": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 MOMENTS = (-62135596800.0, 253402300799.0)  # epoch seconds of the years 1 to 9999, all that datetime can hold
 
+DOCUMENT_DEPTH = 16  # levels of objects and lists in a shape marked `document`, itself included
 _CONTAINERS = frozenset({"structure", "list", "map"})
 REPORTED = 100  # violations told at once; the count told is the true one
 _SHOWN = 200  # characters of a refused value that are repeated
@@ -79,8 +80,8 @@ class _Walk:
         for constraint in _constraints(shape, value):
             self.report(name, value, path, constraint)
         if shape.get("document"):
-            if _has_nul(value):
-                self.report(name, "", path, "Member must not contain U+0000")
+            for constraint in _document_faults(value):
+                self.report(name, "", path, constraint)
         elif kind == "structure":
             self.structure(name, value, path)
         elif kind == "list":
@@ -135,18 +136,23 @@ class _Walk:
             self.found.append(f"Value null at '{path}' failed to satisfy constraint: Member must not be null")
 
 
-def _has_nul(document: Any) -> bool:
-    """Whether a string anywhere in *document* (decoded JSON) has U+0000, which databases refuse."""
-    pending = [document]
+def _document_faults(document: dict[str, Any]) -> list[str]:
+    """What no *document* may have inside, whatever it means."""
+    faults = set()
+    pending: list[tuple[int, Any]] = [(1, document)]
     while pending:
-        value = pending.pop()
-        if isinstance(value, str) and "\0" in value:
-            return True
-        if isinstance(value, dict):
-            pending.extend([*value.keys(), *value.values()])
-        elif isinstance(value, list):
-            pending.extend(value)
-    return False
+        depth, value = pending.pop()
+        if isinstance(value, dict | list):
+            if depth > DOCUMENT_DEPTH:
+                faults.add(f"Member must not be nested more than {DOCUMENT_DEPTH} levels deep")
+                continue
+            inside = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+            pending.extend((depth + 1, one) for one in inside)
+        elif isinstance(value, str) and "\0" in value:
+            faults.add("Member must not contain the character U+0000")
+        elif isinstance(value, int) and not INTEGERS["long"][0] <= value <= INTEGERS["long"][1]:
+            faults.add("Member must not contain integers of more than 64 bits")
+    return sorted(faults)
 
 
 def _obligation(inner: Mapping[str, Any], broken: list[str]) -> str:
