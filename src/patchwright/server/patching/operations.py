@@ -15,7 +15,9 @@ from dataclasses import replace
 
 from patchwright.core.compliance import Judgement, PatchState, judge
 from patchwright.core.compliance import Operation as Kind
+from patchwright.core.errors import MalformedFacts
 from patchwright.core.facts import NodeFacts, View
+from patchwright.core.package import Manager
 from patchwright.core.plan import Intent, Plan, Resolution, intend, settle
 from patchwright.core.protocol import (
     MAX_REPLANS,
@@ -29,7 +31,7 @@ from patchwright.core.protocol import (
     intent_from_json,
     intent_to_json,
 )
-from patchwright.core.system import OperatingSystem
+from patchwright.core.system import Family, OperatingSystem
 from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_uuid
@@ -181,6 +183,7 @@ def _put_facts(scope: Scope, instance_id: str, message: FactsMessage, *, now: fl
     facts_id = _facts_id(instance_id, message.facts)
     yield from nodes.record(scope, instance_id, message.facts, facts_id=facts_id, now=now)
     observed = yield from nodes.load(scope, facts_id)
+    _check_managers(observed.view)
     snapshot = yield from _snapshot(operation)
     if message.phase is Phase.AFTER:
         return (yield from _after(operation, snapshot, observed, message, now=now))
@@ -351,6 +354,14 @@ def _snapshot(operation: Operation) -> UnitOfWork[Snapshot]:
         msg = f"The snapshot {operation.snapshot_id} of the operation is gone."
         raise OperationRefused(msg)
     return snapshot
+
+
+def _check_managers(view: View) -> None:
+    """Raise MalformedFacts unless facts, set, slices and operating system are of one package manager."""
+    managers = {view.facts.manager, view.packages.manager, *(part.manager for part in view.slices)}
+    if len(managers) > 1 or (view.facts.manager is Manager.APT) != (view.facts.operating_system.family is Family.APT):
+        msg = "The facts mix package managers, or are of one that the operating system does not have."
+        raise MalformedFacts(msg)
 
 
 def _system(name: str) -> OperatingSystem:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from patchwright.core.compliance import Doubt, Item, Judgement, PatchState, Standing, doubts, judge, standing
 from patchwright.core.compliance import Operation as Kind
-from patchwright.core.facts import NodeFacts
+from patchwright.core.facts import NodeFacts, View
+from patchwright.core.protocol import intent_from_json
 from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, UnitOfWork, today
@@ -121,7 +122,7 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
     facts = observed.view.facts
     baseline = yield from baselines.effective(scope, group, facts.operating_system)
     rules = baseline.definition.baseline
-    failures = last.operation.failures if last and last.operation.kind is Kind.INSTALL else {}
+    failures = _standing_failures(last.operation, observed.view) if last else {}
     past = yield from history(scope, instance_id, facts.boot_id, failures)
     judgement = judge(rules, observed.view, decider(rules, today(now)), history=past)
     age = max(now - observed.recorded_at, 0.0)
@@ -137,3 +138,18 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
         age_seconds=age,
         last=last,
     )
+
+
+def _standing_failures(operation: Operation, view: View) -> dict[str, str]:
+    """What the last Install could not install and the node still lacks in that very version: a newer one was not tried."""
+    if operation.kind is not Kind.INSTALL or not operation.intent:
+        return {}
+    offered = {(patch.key, patch.version) for patch in view.patches()}
+    newest = view.candidates()
+    return {
+        item.key: operation.failures[item.key]
+        for item in intent_from_json(operation.intent).wanted
+        if item.key in operation.failures
+        and (item.key, item.version) in offered
+        and newest.get(item.key, item.version) == item.version
+    }
