@@ -58,6 +58,7 @@ class Stage:
 
     def __init__(self, directory: Path, simulator: Simulator, zygote: Zygote | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        self.python = sys.executable
         self.directory = directory
         self.state_dir = directory / "state"
         self.simulator = simulator
@@ -142,7 +143,7 @@ class Stage:
     def _start(self, argv: list[str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-I", str(NODE), *argv],
+                [self.python, "-I", str(NODE), *argv],
                 env={**os.environ, **self.environment},
                 stdout=log,
                 stderr=log,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from email.utils import formatdate
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -170,6 +171,12 @@ def test_pauses_are_spread():
 
     assert min(found) < 2.0
     assert 8.0 < max(found) <= 10.0
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_every_second_is_read_back(moment):
+    """Whatever a server's clock may say for a century, the date it sends is read to the second."""
+    assert parse_http_date(formatdate(moment, usegmt=True)) == moment
 
 
 @pytest.mark.parametrize(
