@@ -6,6 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from patchwright.agent.providers.apt import lists, policy, transcript
 from patchwright.agent.providers.apt.transcript import Simulated
@@ -236,3 +238,22 @@ def test_numbered_archives_and_architectures_are_understood():
         "libfoo": "trying to overwrite '/usr/lib/x', which is also in package bar 1.0",
         "libbar:arm64": "package libbar:arm64 is not ready for configuration",
     }
+
+
+@given(
+    st.lists(st.sampled_from([line for path in sorted(RECORDED.glob("*.std*")) for line in path.open()]), max_size=40)
+)
+def test_no_mixture_of_lines_stops_the_reading(lines):
+    """Whatever order real lines come in, every reader answers, and every reason is a bounded line without controls."""
+    text = "".join(lines)
+    lists.targets(text)
+    policy.policy(text)
+    policy.versions(text)
+    transcript.simulation(text)
+    transcript.lock_holder(text)
+    problems = transcript.repository_problems(text, text, 100)
+    reasons = [transcript.why_not(text, text, "needy"), *(problem.message for problem in problems)]
+    reasons += [*transcript.package_failures(text).values(), *transcript.fetch_failures(text).values()]
+
+    assert problems
+    assert all(0 < len(reason) <= 1000 and reason.isprintable() for reason in reasons)
