@@ -66,9 +66,9 @@ def test_no_pattern_takes_long_on_a_hostile_value():
         size = min(shape.get("max", 200_000), 200_000)
         for seed in ("a", "1", " ", "-", "a-", "a/", "s3://a/", "\n", "arn:aws:", ".", "0", "20:"):
             hostile = (seed * size)[: max(size - 1, 0)] + "\0"
-            started = time.perf_counter()
+            started = time.process_time()
             compiled.search(hostile)
-            if time.perf_counter() - started > 1.0:
+            if time.process_time() - started > 1.0:
                 slow.append((shape["pattern"], seed))
 
     assert slow == []
