@@ -5,6 +5,8 @@ What stands between nodes and the server: passes every request on, and lets a te
     @station.interposer.before("PutResolution")
     def meddle(body): …                      # runs before the request reaches the server
     station.interposer.drop_answer("SendReply", times=1)   # the server has it, the node does not learn so
+    station.interposer.lose_first_answers("PutFacts", …)   # of every request, once
+    station.interposer.redeliver()                         # the last messages are delivered once more
 """
 
 from __future__ import annotations
@@ -12,24 +14,39 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Hook = Callable[[dict[str, Any]], None]
+Answer = tuple[int, list[tuple[str, str]], bytes]
 _HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
 class Interposer:
-    """A reverse proxy on loopback. Headers, Host among them, stay as they were signed."""
+    """
+    A reverse proxy on loopback. Headers, Host among them, stay as they were signed.
+
+    Attributes:
+        seen: How often each operation was asked for, by name.
+        record: What nodes sent, oldest first: operation and body ({} where it is compressed).
+    """
 
     def __init__(self, port: int) -> None:
         self._upstream = port
         self._hooks: dict[str, list[Hook]] = {}
         self._drops: Counter[str] = Counter()
         self._doubles: Counter[str] = Counter()
+        self._lossy: set[str] = set()
+        self._lost: set[bytes] = set()
+        self._delivered: Answer | None = None
+        self._again: Counter[str] = Counter()
+        self._polls: set[http.client.HTTPConnection] = set()
+        self._lock = threading.Lock()
+        self.record: list[tuple[str, dict[str, Any]]] = []
         self.seen: Counter[str] = Counter()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -53,6 +70,22 @@ class Interposer:
         """Pass the next *times* requests of *operation* on twice."""
         self._doubles[operation] += times
 
+    def lose_first_answers(self, *operations: str) -> None:
+        """Cut the connection instead of answering whenever one of *operations* comes with a body not seen before."""
+        self._lossy.update(operations)
+
+    def redeliver(self) -> None:
+        """Answer the next poll with the last messages that were delivered, whoever has acknowledged them; at once."""
+        with self._lock:
+            self._again["GetMessages"] += 1
+            for connection in self._polls:  # a poll under way would last until the server has something
+                with contextlib.suppress(OSError, AttributeError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def sent(self, operation: str) -> list[dict[str, Any]]:
+        """The bodies nodes sent of *operation*, oldest first."""
+        return [body for name, body in self.record if name == operation]
+
     def close(self) -> None:
         """Stop answering."""
         self._server.shutdown()
@@ -65,16 +98,11 @@ class Interposer:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-                interposer.seen[operation] += 1
-                for hook in interposer._hooks.get(operation, []):
-                    hook(_decoded(body))
-                answers = [self._pass_on(body)]
-                if interposer._take(interposer._doubles, operation):
-                    answers.append(self._pass_on(body))
-                if interposer._take(interposer._drops, operation) or answers[-1] is None:
+                answer = interposer._exchange(operation, body, lambda: self._pass_on(operation, body))
+                if answer is None:
                     self.close_connection = True
                     return
-                status, headers, content = answers[-1]
+                status, headers, content = answer
                 with contextlib.suppress(OSError):
                     self.send_response_only(status)
                     for name, value in headers:
@@ -83,18 +111,20 @@ class Interposer:
                     self.end_headers()
                     self.wfile.write(content)
 
-            def _pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def _pass_on(self, operation: str, body: bytes) -> Answer | None:
                 connection = http.client.HTTPConnection("127.0.0.1", interposer._upstream, timeout=60)
                 try:
                     connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                     for name, value in self.headers.items():
                         connection.putheader(name, value)
                     connection.endheaders(body)
-                    answer = connection.getresponse()
-                    return answer.status, answer.getheaders(), answer.read()
-                except OSError:
-                    return None
-                except http.client.HTTPException:
+                    with interposer._polling(connection if operation == "GetMessages" else None):
+                        answer = connection.getresponse()
+                        return answer.status, answer.getheaders(), answer.read()
+                except (OSError, http.client.HTTPException):
                     return None
                 finally:
                     connection.close()
@@ -103,6 +133,43 @@ class Interposer:
                 """Nothing: the server's own log tells."""
 
         return Handler
+
+    def _exchange(self, operation: str, body: bytes, pass_on: Callable[[], Answer | None]) -> Answer | None:
+        """What the node is answered; None cuts the connection."""
+        content = _decoded(body)
+        self.seen[operation] += 1
+        self.record.append((operation, content))
+        if operation == "GetMessages" and self._delivered is not None and self._take(self._again, operation):
+            return self._delivered
+        for hook in self._hooks.get(operation, []):
+            hook(content)
+        answer = pass_on()
+        if self._take(self._doubles, operation):
+            answer = pass_on()
+        if operation == "GetMessages" and answer is not None and _decoded(answer[2]).get("Messages"):
+            self._delivered = answer
+        if self._take(self._drops, operation) or self._is_lost(operation, body):
+            return None
+        return answer
+
+    def _is_lost(self, operation: str, body: bytes) -> bool:
+        if operation not in self._lossy or body in self._lost:
+            return False
+        self._lost.add(body)
+        return True
+
+    @contextlib.contextmanager
+    def _polling(self, connection: http.client.HTTPConnection | None) -> Iterator[None]:
+        if connection is None:
+            yield
+            return
+        with self._lock:
+            self._polls.add(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._polls.discard(connection)
 
     @staticmethod
     def _take(counter: Counter[str], operation: str) -> bool:

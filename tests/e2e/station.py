@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -24,11 +25,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 import patchwright
 from farm import Farm, Node
 from patchwright.server.gateway.zipapp import build
+from patchwright.server.wire import Certificate
 
 from .interposer import Interposer
 
@@ -37,6 +42,7 @@ T = TypeVar("T")
 AGENT = "/opt/patchwright-agent.pyz"
 STATE_DIR = "/var/lib/patchwright-agent"
 FINAL = {"Success", "Failed", "TimedOut", "Cancelled"}
+QUICK = {"backoff_cap_seconds": 0.3}  # a test has no time for patience
 KEY_ID, SECRET = "AKIATESTTESTTESTTEST", "made-up-secret-of-the-end-to-end-tests-00"
 
 
@@ -52,6 +58,16 @@ def until(condition: Callable[[], T], *, what: str, timeout: float = 60, every: 
         time.sleep(every)
 
 
+def there(node: Node, path: str) -> bool:
+    """Whether a path exists in the booted node."""
+    return node.run(["test", "-e", path], check=False).code == 0
+
+
+def lines(node: Node, path: str) -> list[str]:
+    """The lines of a file of the booted node; none where there is no such file."""
+    return node.run(["cat", path], check=False).stdout.splitlines()
+
+
 @dataclass
 class Station:
     """One server with its data directory, behind an interposer that the nodes' requests pass through."""
@@ -59,24 +75,28 @@ class Station:
     directory: Path
     farm: Farm
     database: str = ""
+    certificate: Certificate | None = None
     ids: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
         self.port = _free_port()
         self.interposer = Interposer(self.port)
-        self.lan = self.farm.expose(self.interposer.port)
+        # What stands between cannot read TLS: such a server is reached directly.
+        self.lan = self.farm.expose(self.port if self.certificate else self.interposer.port)
 
     @property
     def url(self) -> str:
         """Where the host's clients reach the API."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start the server, or start it again on the same port and data."""
         words = [sys.executable, "-m", "patchwright", "server"]
         words += ["--data-dir", str(self.directory / "data"), "--listen", f"127.0.0.1:{self.port}"]
         words += ["--database", self.database] if self.database else []
+        if self.certificate:
+            words += ["--tls-cert", str(self.certificate.chain), "--tls-key", str(self.certificate.key)]
         environment = {
             **os.environ,
             "PATCHWRIGHT_ROOT_ACCESS_KEY_ID": KEY_ID,
@@ -112,14 +132,24 @@ class Station:
             region_name=kwargs.pop("region_name", "us-east-1"),
             aws_access_key_id=KEY_ID,
             aws_secret_access_key=SECRET,
+            verify=str(self.certificate.chain) if self.certificate else None,
             config=Config(retries={"max_attempts": 0}),
             **kwargs,
         )
 
     def enrol(
-        self, node: Node, *, tags: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None
+        self,
+        node: Node,
+        *,
+        tags: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        trust: Sequence[str] = ("--insecure-http",),
     ) -> str:
-        """Make *node* a managed node through an activation, start the agent as its unit; returns its id."""
+        """
+        Make *node* a managed node through an activation, start the agent as its unit; returns its id.
+
+        *settings* of the agent are added to `QUICK`; *trust* are the words that say which server it may believe.
+        """
         activation = self.client().create_activation(
             IamRole="node", Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()]
         )
@@ -127,15 +157,15 @@ class Station:
         if not archive.exists():
             archive.write_bytes(build(Path(patchwright.__file__).parent))
         node.push(archive, AGENT)
-        if settings:
-            node.write(f"{STATE_DIR}/agent.json", json.dumps(dict(settings)))
-        enrol = ["/usr/bin/python3", "-I", AGENT, "enroll", "--server", f"http://{self.lan}", "--insecure-http"]
+        node.write(f"{STATE_DIR}/agent.json", json.dumps({**QUICK, **(settings or {})}))
+        scheme = "https" if self.certificate else "http"
+        enrol = ["/usr/bin/python3", "-I", AGENT, "enroll", "--server", f"{scheme}://{self.lan}", *trust]
         enrol += ["--activation-id", activation["ActivationId"], "--activation-code", activation["ActivationCode"]]
         node.run(enrol)
         identity = json.loads(node.read(f"{STATE_DIR}/identity.json"))
         self.ids[node.name] = str(_find(identity, "mi-"))
         node.unit(
-            "agent", f"/usr/bin/python3 -I {AGENT} run", restart="always", lines="RestartSec=1\nKillMode=process\n"
+            "agent", f"/usr/bin/python3 -I {AGENT} run", restart="always", lines="RestartSec=100ms\nKillMode=process\n"
         )
         return self.ids[node.name]
 
@@ -203,12 +233,33 @@ class Station:
         document: dict[str, Any] = json.loads(done.stdout)
         return document
 
+    def live(self, node: Node) -> dict[str, Any]:
+        """The live verdict as the API tells it, `Patches` by KBId: quicker than `verdict`, which starts the command."""
+        body = json.dumps({"InstanceId": self.ids[node.name]}).encode()
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Patchwright.GetVerdict"}
+        request = AWSRequest("POST", f"{self.url}/", headers=headers, data=body)
+        SigV4Auth(Credentials(KEY_ID, SECRET), "patchwright", "us-east-1").add_auth(request)
+        signed = urllib.request.Request(f"{self.url}/", body, dict(request.headers.items()))
+        with urllib.request.urlopen(signed, timeout=30, context=self._trust()) as answer:
+            document = json.loads(json.load(answer)["Document"])
+        live: dict[str, Any] = document["LiveVerdict"]
+        return {**live, "Patches": {patch["KBId"]: patch for patch in live["Patches"]}}
+
+    def final_replies(self, command_id: str) -> list[dict[str, Any]]:
+        """The payloads of the replies that ended a command, as often as nodes sent them."""
+        sent = [body for body in self.interposer.sent("SendReply") if command_id in body["MessageId"]]
+        payloads = [json.loads(body["Payload"]) for body in sent]
+        return [payload for payload in payloads if payload["documentStatus"] in FINAL]
+
+    def _trust(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=str(self.certificate.chain)) if self.certificate else None
+
     def _ready(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
             raise AssertionError((self.directory / "server.log").read_text()[-2000:])
         try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5, context=self._trust()) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
