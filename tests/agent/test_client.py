@@ -20,6 +20,8 @@ from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings
 from patchwright.agent.transport import Server
 from patchwright.core import protocol
+from patchwright.server.wire.errors import ApiError
+from patchwright.server.wire.sigv4 import Credential, Verifier, fold_headers
 
 
 class SetClock(Clock):
@@ -193,3 +195,28 @@ def test_every_second_is_read_back(moment):
 def test_http_dates_are_read(text, moment):
     """The form that every server sends, and nothing else."""
     assert parse_http_date(text) == moment
+
+
+async def test_our_server_believes_our_signature():
+    """What the agent signs, compressed or not, the server's own verifier accepts, and nothing changed on the way."""
+    now, body = 1795148513.0, b'{"a":1}'
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    headers = {
+        "Host": "patch.example:8473",
+        "Content-Type": client_module.CONTENT_TYPE,
+        "X-Amz-Target": "Patchwright.PutBodies",
+        "Content-Encoding": "gzip",
+        "X-Amz-Date": moment,
+    }
+    signer = Signer("mi-1", "secret", REGION)
+    headers["Authorization"] = signer.authorization(headers, body, service="patchwright", moment=moment)
+    raw = fold_headers((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+    async def lookup(key_id):
+        return Credential(key_id, "secret", "000000000001", "arn:node", kind="node", region=REGION)
+
+    verifier = Verifier(lookup, lambda: now)
+    claim = await verifier.claim(raw, service="patchwright")
+    verifier.verify(claim, raw, body)
+    with pytest.raises(ApiError):
+        verifier.verify(claim, raw, body + b" ")

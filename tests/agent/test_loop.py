@@ -313,3 +313,15 @@ def test_on_a_full_disk_nothing_new_is_accepted(tmp_path, simulator):
     assert len(simulator.queue) == 1
     assert simulator.count("GetMessages") == 0
     assert simulator.count("UpdateInstanceInformation") == 1
+
+
+def test_a_disk_that_stays_full_does_not_hold_the_agent_for_ever(tmp_path, simulator):
+    """Where not even the reserve helps, `run --once` ends and says where to look; the command stays journalled."""
+    stage = Stage(tmp_path / "node", simulator)
+    stage.settings(reserve_kib=0)
+    stage.send("Install", reboot="NoReboot")
+    stage.set(fills_disk=str(stage.state_dir))
+
+    assert stage.once_on_small_disk(kib=512) == 1
+    assert "worker.log says why" in stage.log.read_text()
+    assert simulator.replies[-1][2]["documentStatus"] == "InProgress"

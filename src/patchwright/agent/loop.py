@@ -37,6 +37,11 @@ QUICK_SECONDS = 1.0  # an empty answer that came sooner was not held by the serv
 QUICK_PAUSE_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 3600.0
 WORKER_LOOK_SECONDS = 0.05
+MANY_FAILURES = 10
+
+
+class WorkNotDone(PatchwrightError):
+    """The worker process ends again and again and leaves work behind; its log says why."""
 
 
 class Workers:
@@ -57,6 +62,11 @@ class Workers:
         """Whether a worker is at work, whoever started it."""
         own = self._shell is not None and self._process is not None and self._shell.is_alive(self._process)
         return own or Lock(self._disk.root / WORKER_LOCK).held()
+
+    @property
+    def keeps_failing(self) -> bool:
+        """Whether every one of many workers has ended with work left."""
+        return self._failures > MANY_FAILURES and not self.running()
 
     def ensure(self, environment: Mapping[str, str]) -> None:
         """Start a worker if there is work for one."""
@@ -132,9 +142,15 @@ class Loop:
         return None
 
     def run_once(self) -> None:
-        """Take in what waits at the server, run it, report it, and return. Raises ServerUnavailable, Refused, DiskFull."""
+        """
+        Take in what waits at the server, run it, report it, and return.
+
+        Raises ServerUnavailable, Refused, DiskFull, WorkNotDone.
+        """
         self.turn()
         while self._journal.has_work() or self._workers.running():
+            if self._workers.keeps_failing:
+                raise WorkNotDone(f"commands are left undone; {self._disk.root / WORKER_LOG} says why")
             self._workers.ensure(self._environment)
             self._clock.sleep(WORKER_LOOK_SECONDS)
         self._outbox.drain(self._client)
