@@ -130,3 +130,46 @@ def test_a_service_with_a_replaced_program_is_stale_until_it_restarts(debrepo: D
     )
     assert after["product"] == "Debian12"
     assert after["boot_id"] == node.boot_id()
+
+
+WHOLE = """
+import os, time
+from patchwright.core.facts import View
+from patchwright.core.package import Manager
+from patchwright.core.plan import Intent, Wanted, drift, settle
+provider.refresh()
+begin = time.process_time() + sum(os.times()[2:4])
+reading = provider.read()
+cost = time.process_time() + sum(os.times()[2:4]) - begin
+taken = facts.take(provider, refresh=False, clock=Clock()).facts
+view = View(taken, reading.packages, tuple(part for part, _ in reading.slices))
+secure = {(o.key, o.version) for part, _ in reading.slices if part.origin.is_security for o in part.offers}
+found = view.candidates()
+wanted = tuple(
+    Wanted(p.name, p.arch, p.version, found[p.key])
+    for p in reading.packages.packages
+    if found[p.key] != p.version and (p.key, found[p.key]) in secure
+)
+intent = Intent(wanted)
+plan = settle(intent, provider.resolve(intent), manager=Manager.APT, snapshot_id="s")
+moved = drift(plan, {p.key: p.version for p in reading.packages.packages}, provider.candidates([a.key for a in plan.actions]))
+outcome = provider.install(plan, lambda line: None)
+print(json.dumps({"wanted": len(wanted), "unresolved": plan.unresolved, "drift": len(moved), "failures": outcome.failures,
+                  "cost": cost, "actions": len(plan.actions)}))
+"""
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["deb11-real", "deb12-real", "deb13-real"])
+def test_every_genuine_security_update_is_installed(new_node: Callable[..., Node], kind: str):
+    """What Debian's own security archive has outstanding for a release is planned without drift and installed whole."""
+    node = new_node(kind)
+    carry(node)
+    told = json.loads(node.run(python(WHOLE), timeout=280).stdout.splitlines()[-1])
+    left = [line for line in node.run(["apt-get", "-s", "dist-upgrade"]).lines if line.startswith("Inst")]
+
+    assert told["wanted"] > 0
+    assert (told["unresolved"], told["drift"], told["failures"]) == ([], 0, {})
+    assert [line for line in left if "ecurity" in line] == []
+    print(told)
