@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+How answers look: plain lines for files and pipes, Rich on a terminal (and imported only there), JSON for programs.
+
+What nodes report is foreign text: control characters do not reach the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple, Protocol, TextIO
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_GOOD = {"COMPLIANT", "Installed", "Online", "Success", "APPROVED"}
+_BAD = {"NON_COMPLIANT", "Missing", "Failed", "TimedOut", "Cancelled", "InstalledRejected"}
+_DOUBTFUL = {"UNKNOWN", "InstalledPendingReboot", "ConnectionLost", "InProgress", "Cancelling", "PENDING"}
+
+
+class Watched(NamedTuple):
+    """One node of a command that runs."""
+
+    instance_id: str
+    name: str
+    status: str
+
+
+class Progress(Protocol):
+    """Shows how far a command has come."""
+
+    def show(self, rows: Sequence[Watched]) -> None:
+        """Show the present state of every node."""
+        ...
+
+
+class Screen(Protocol):
+    """Where answers go."""
+
+    def heading(self, text: str) -> None:
+        """A title; an empty line stands before it, unless it comes first."""
+        ...
+
+    def line(self, text: str = "") -> None:
+        """A line of text."""
+        ...
+
+    def fact(self, name: str, value: str) -> None:
+        """A named value; the words of a standing or a state stand out."""
+        ...
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows below the names of their columns."""
+        ...
+
+    def progress(self) -> AbstractContextManager[Progress]:
+        """What shows a running command."""
+        ...
+
+
+def screen() -> Screen:
+    """Rich on a terminal, plain lines elsewhere."""
+    if sys.stdout.isatty():
+        from patchwright.cli.terminal import Terminal
+
+        return Terminal()
+    return Plain(sys.stdout)
+
+
+class Plain:
+    """See `Screen`. Columns are padded to their widest cell, the last one is not."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._begun = False
+
+    def heading(self, text: str) -> None:
+        """See `Screen`."""
+        if self._begun:
+            self.line()
+        self.line(text)
+
+    def line(self, text: str = "") -> None:
+        """See `Screen`."""
+        self._begun = True
+        print(printable(text).rstrip(), file=self._stream, flush=True)
+
+    def fact(self, name: str, value: str) -> None:
+        """See `Screen`."""
+        self.line(f"  {name:<12} {value}")
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """See `Screen`."""
+        cells = [[one_line(cell) for cell in row] for row in (columns, *rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            self.line("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """See `Screen`: one line for each change."""
+        yield _Changes(self)
+
+
+class _Changes:
+    def __init__(self, plain: Plain) -> None:
+        self._plain = plain
+        self._seen: dict[str, str] = {}
+
+    def show(self, rows: Sequence[Watched]) -> None:
+        for row in rows:
+            if self._seen.get(row.instance_id) != row.status:
+                self._seen[row.instance_id] = row.status
+                self._plain.line(f"{label(row.instance_id, row.name)}: {row.status}")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2))
+
+
+def printable(text: str) -> str:
+    """*text* without the characters that would steer a terminal."""
+    return _CONTROL.sub("", text)
+
+
+def one_line(text: str) -> str:
+    """*text* as it fits into a cell."""
+    return printable(" ".join(text.split()))
+
+
+def tone(text: str) -> str:
+    """`good`, `bad`, `doubtful`, or nothing: what the first word of *text* is a word for."""
+    word = text.partition(" ")[0].rstrip(":,;")
+    return "good" if word in _GOOD else "bad" if word in _BAD else "doubtful" if word in _DOUBTFUL else ""
+
+
+def label(instance_id: str, name: str) -> str:
+    """A node as people recognise it."""
+    return f"{instance_id} ({name})" if name else instance_id
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit: `3 h`."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(int(seconds), 0)} s"
+
+
+def moment(epoch_seconds: float) -> str:
+    """`2026-11-20 04:21 UTC`."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(epoch_seconds))
+
+
+def since(epoch_seconds: float | None, now: float) -> str:
+    """How long ago, and when: `3 h ago (2026-11-20 04:21 UTC)`; `never` for nothing."""
+    if not epoch_seconds:
+        return "never"
+    return f"{span(now - epoch_seconds)} ago ({moment(epoch_seconds)})"
+
+
+def rule_text(
+    filters: Sequence[tuple[str, Sequence[str]]],
+    *,
+    days: int | None,
+    until: str | None,
+    non_security: bool,
+    level: str,
+) -> str:
+    """What an approval rule does, as a sentence without its subject."""
+    when = f"that were released up to {until}" if until else f"{days} days after their release" if days else "at once"
+    parts = [f"approves {'all' if non_security else 'security'} updates {when}"]
+    parts += filter_texts(filters)
+    parts += [f"level {level}"] if level != "UNSPECIFIED" else []
+    return "; ".join(parts)
+
+
+def filter_texts(filters: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """`PRIORITY is Required or Important`, one for each filter that leaves something out."""
+    return [f"{key} is {' or '.join(values)}" for key, values in filters if "*" not in values]

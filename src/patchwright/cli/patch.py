@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`patchwright patch`: run AWS-RunPatchBaseline on nodes, and watch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from patchwright.cli.client import Client
+from patchwright.cli.clock import Clock
+from patchwright.cli.errors import Refused, Unreachable
+from patchwright.cli.nodes import find_nodes, name_of
+from patchwright.cli.output import Plain, Progress, Screen, Watched, label, print_json, screen, since
+from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
+from patchwright.core.invocation import Detail
+
+DOCUMENT = "AWS-RunPatchBaseline"
+NODES_LIMIT = 50  # of one command (spec §1.5)
+PAUSE_SECONDS = 1.0
+SILENCE_SECONDS = 300.0  # how long a server that does not answer is asked again while watching
+
+
+@click.command("patch")
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@click.option(
+    "--operation",
+    required=True,
+    type=click.Choice(["Scan", "Install"], case_sensitive=False),
+    help="Scan reports what is missing; Install installs what the baseline approves.",
+)
+@click.option(
+    "--reboot-option",
+    type=click.Choice(["RebootIfNeeded", "NoReboot"], case_sensitive=False),
+    help="Whether Install may restart the node. Default: RebootIfNeeded.",
+)
+@click.option("--snapshot-id", metavar="UUID", help="Commands with one id use the same rules as of the same day.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(30, 2_592_000),
+    metavar="SECONDS",
+    help="A node that has not begun by then does not begin any more. Default: 3600.",
+)
+@click.option("--no-wait", is_flag=True, help="Print the command's id and leave.")
+@json_option
+@connected
+@click.pass_obj
+def patch(
+    setup: Setup, client: Client, /, *, nodes: tuple[str, ...], no_wait: bool, as_json: bool, **asked: Any
+) -> int:
+    """
+    Scan nodes for missing patches, or install them, as their patch baselines say.
+
+    NODE is an id, or a name that only one node has; up to 50 of them. The exit code is 0 if every node ended in Success,
+    else 1. Ctrl-C ends the watching and not the command.
+    """
+    found = find_nodes(client, nodes)
+    if len(found) > NODES_LIMIT:
+        msg = f"one command takes up to {NODES_LIMIT} nodes, not {len(found)}"
+        raise click.UsageError(msg)
+    command = client.call("SendCommand", _request(list(found), asked))["Command"]
+    names = {instance_id: name_of(node) for instance_id, node in found.items()}
+    if no_wait:
+        print_json({"Command": command}) if as_json else print(command["CommandId"])
+        return DONE
+    shown = Plain(sys.stderr) if as_json else screen()
+    shown.line(f"Command {command['CommandId']}: {asked['operation']} on {len(found)} node{'s' * (len(found) != 1)}")
+    _warn_of_silent(shown, found, setup.clock)
+    try:
+        with shown.progress() as progress:
+            ended = watch(client, command["CommandId"], names, clock=setup.clock, progress=progress)
+    except KeyboardInterrupt:
+        _say_that_it_goes_on(command["CommandId"], "Stopped watching")
+        return REFUSED
+    except Unreachable as error:
+        _say_that_it_goes_on(command["CommandId"], str(error))
+        return REFUSED
+    results = [_result(client, one) for one in ended]
+    if as_json:
+        print_json({"Command": command, "Invocations": results})
+    else:
+        _show_results(shown, results, names)
+    return DONE if all(result["Status"] == Detail.SUCCESS.value for result in results) else REFUSED
+
+
+def watch(
+    client: Client, command_id: str, names: Mapping[str, str], *, clock: Clock, progress: Progress
+) -> list[dict[str, Any]]:
+    """
+    Wait until *command_id* has ended on every node of *names*; answers its invocations, in that order.
+
+    A server that is restarted meanwhile is asked again. Raises Unreachable when it stays away, Refused.
+    """
+    heard = clock.monotonic()
+    while True:
+        try:
+            found = {
+                one["InstanceId"]: one
+                for one in client.pages("ListCommandInvocations", {"CommandId": command_id}, "CommandInvocations")
+            }
+            heard = clock.monotonic()
+        except Unreachable:
+            if clock.monotonic() - heard > SILENCE_SECONDS:
+                raise
+            clock.sleep(PAUSE_SECONDS)
+            continue
+        progress.show([Watched(key, name, found[key]["StatusDetails"]) for key, name in names.items() if key in found])
+        if all(key in found and _final(found[key]) for key in names):
+            return [found[key] for key in names]
+        clock.sleep(PAUSE_SECONDS)
+
+
+def _request(ids: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = {
+        "Operation": asked["operation"],
+        "RebootOption": asked["reboot_option"],
+        "SnapshotId": asked["snapshot_id"],
+    }
+    request: dict[str, Any] = {
+        "DocumentName": DOCUMENT,
+        "InstanceIds": list(ids),
+        "Parameters": {name: [value] for name, value in parameters.items() if value},
+    }
+    if asked["timeout"] is not None:
+        request["TimeoutSeconds"] = asked["timeout"]
+    return request
+
+
+def _final(invocation: Mapping[str, Any]) -> bool:
+    try:
+        return Detail(invocation["StatusDetails"]).final
+    except ValueError:  # a status of a newer server: its short form says whether anything follows
+        return invocation["Status"] not in {"Pending", "InProgress", "Delayed", "Cancelling"}
+
+
+def _warn_of_silent(shown: Screen, found: Mapping[str, Mapping[str, Any]], clock: Clock) -> None:
+    for instance_id, node in found.items():
+        if node.get("PingStatus") == "ConnectionLost":
+            heard = since(node["LastPingDateTime"], clock.now())
+            shown.line(
+                f"{label(instance_id, name_of(node))} was last heard {heard}: the command waits until it comes back"
+            )
+
+
+def _say_that_it_goes_on(command_id: str, why: str) -> None:
+    print(
+        f"{why}. The command {command_id} goes on at the nodes; `patchwright node show NODE` shows what came of it.",
+        file=sys.stderr,
+    )
+
+
+def _result(client: Client, invocation: Mapping[str, Any]) -> dict[str, Any]:
+    """The invocation with its output; what the listing said of it where the output cannot be had."""
+    asked = {"CommandId": invocation["CommandId"], "InstanceId": invocation["InstanceId"]}
+    try:
+        return client.call("GetCommandInvocation", asked)
+    except Refused:
+        return {**invocation, "StandardOutputContent": "", "StandardErrorContent": invocation.get("TraceOutput", "")}
+
+
+def _show_results(shown: Screen, results: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
+    for result in results:
+        elapsed = str(result.get("ExecutionElapsedTime", "")).removeprefix("PT").lower()
+        status = f"{result['StatusDetails']}{f' after {elapsed}' if elapsed else ''}"
+        shown.heading(f"{label(result['InstanceId'], names[result['InstanceId']])}: {status}")
+        for member in ("StandardOutputContent", "StandardErrorContent"):
+            for line in str(result.get(member) or "").splitlines():
+                shown.line(f"  {line}")

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words of `patchwright`, and what an error becomes: an exit code and a sentence on standard error."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from patchwright import __version__
+from patchwright.cli.clock import Clock
+from patchwright.core.errors import PatchwrightError
+
+if TYPE_CHECKING:
+    from patchwright.cli import TakeView
+
+DONE, REFUSED, USAGE = 0, 1, 2
+# Words that __main__ takes itself, so that servers and nodes start without this module.
+ELSEWHERE = {"agent": "The node program: enroll, run.", "server": "Run the control plane."}
+
+
+@dataclass
+class Setup:
+    """What the commands work with."""
+
+    take_view: TakeView | None = None
+    clock: Clock = field(default_factory=Clock)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    home: Path = field(default_factory=Path.home)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are run. *lazy*: by name, (module:attribute, short help)."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order of the table."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; None where there is none of this name."""
+        if cmd_name not in self._lazy:
+            return None
+        where, _ = self._lazy[cmd_name]
+        module, _, name = where.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
+
+
+def connected(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give *command* the options of the server's address and, as its first argument, a client."""
+
+    @functools.wraps(command)
+    @click.pass_context
+    def run_connected(ctx: click.Context, /, **params: Any) -> int | None:
+        from patchwright.cli import config
+        from patchwright.cli.client import Client
+
+        setup: Setup = ctx.obj
+        before = ctx.find_root().params
+        options = {item.name: params.pop(item.name) or before.get(item.name) for item in config.SETTINGS}
+        client = Client(config.load(options, setup.environment, home=setup.home), setup.clock)
+        try:
+            return command(client, **params)
+        finally:
+            client.close()
+
+    return connection_options(run_connected)
+
+
+def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add one option for each setting of `config`."""
+    from patchwright.cli.config import SETTINGS
+
+    for item in reversed(SETTINGS):
+        text = f"{item.help} Also {', '.join(item.variables)}."
+        command = click.option(item.flag, item.name, metavar=item.metavar, help=text)(command)
+    return command
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "scan": ("patchwright.cli.scan:scan", "What this machine misses, and why. Needs no server."),
+        "node": ("patchwright.cli.program:node", "Managed nodes: list, show."),
+        "patch": ("patchwright.cli.patch:patch", "Scan nodes for missing patches, or install them."),
+        "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create."),
+        "server": ("patchwright.cli.program:server", ELSEWHERE["server"]),
+        "agent": ("patchwright.cli.program:agent", ELSEWHERE["agent"]),
+    },
+    context_settings=_HELP,
+)
+@connection_options
+@click.version_option(__version__, prog_name="patchwright")
+def patchwright(**_options: str | None) -> None:
+    """
+    Patch machines: see what they miss and why, and install it.
+
+    The options below may also stand after the command.
+    """
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "list": ("patchwright.cli.nodes:list_nodes", "Every managed node."),
+        "show": ("patchwright.cli.nodes:show_node", "One node: its live verdict, and its last operation."),
+    },
+)
+def node() -> None:
+    """Managed nodes."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "list": ("patchwright.cli.baselines:list_baselines", "Every patch baseline, own ones first."),
+        "show": ("patchwright.cli.baselines:show_baseline", "One patch baseline with its rules."),
+        "create": ("patchwright.cli.baselines:create_baseline", "Make a patch baseline."),
+    },
+)
+def baseline() -> None:
+    """Patch baselines: what is approved, and when."""
+
+
+def _elsewhere(name: str) -> click.Command:
+    @click.command(
+        name, short_help=ELSEWHERE[name], add_help_option=False, context_settings={"ignore_unknown_options": True}
+    )
+    @click.argument("words", nargs=-1, type=click.UNPROCESSED)
+    def refuse(words: tuple[str, ...]) -> None:
+        msg = f"`{name}` must be the first word: patchwright {' '.join([name, *words])}"
+        raise click.UsageError(msg)
+
+    return refuse
+
+
+server, agent = _elsewhere("server"), _elsewhere("agent")
+
+
+def run(words: Sequence[str], take_view: TakeView | None = None, *, setup: Setup | None = None) -> int:
+    """Run `patchwright WORDS`; returns the exit code. *setup* replaces clock, environment and home directory (tests)."""
+    try:
+        code = patchwright.main(
+            list(words), prog_name="patchwright", standalone_mode=False, obj=setup or Setup(take_view)
+        )
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return REFUSED
+    except BrokenPipeError:
+        # The reader has seen enough. What Python still wants to write at its end must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+    except PatchwrightError as error:
+        return _report(error)
+    return code if isinstance(code, int) else DONE
+
+
+def _report(error: PatchwrightError) -> int:
+    from patchwright.cli.errors import BadSetting, Refused
+    from patchwright.cli.output import printable
+
+    name = "" if isinstance(error, Refused) else "patchwright: "
+    print(printable(f"{name}{error}"), file=sys.stderr)
+    if isinstance(error, Refused) and error.hint:
+        print(printable(f"({error.hint})"), file=sys.stderr)
+    return USAGE if isinstance(error, BadSetting) else REFUSED
