@@ -177,6 +177,18 @@ def test_a_broken_stranger_keeps_nobody_out(debrepo: DebRepo, apt_root):
     assert node.versions()["foo.all"] == "1.0-2"
 
 
+def test_a_wreck_is_repaired_by_its_update(debrepo: DebRepo, apt_root):
+    """A package that cannot be configured in its old version is not given up: the plan's version repairs it."""
+    debrepo.release("wreck", "1.0-1", postinst="exit 3")
+    node = apt_root()
+    node.run("apt-get", "install", "-y", "wreck", ok=(100,))
+    debrepo.security("wreck", "1.0-2")
+    node.provider.refresh()
+
+    assert node.install("wreck").failures == {}
+    assert node.states()["wreck.all"] == ("1.0-2", "installed")
+
+
 def test_what_needs_a_failed_package_says_so(debrepo: DebRepo, apt_root):
     """A package whose new dependency fails to configure is unpacked and waits; its reason names the dependency."""
     for name in ("app", "libapp", "other"):

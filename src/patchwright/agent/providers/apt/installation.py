@@ -100,14 +100,21 @@ class Installation:
         return found
 
     def _finish_configurations(self) -> None:
-        """Configure what is unpacked. A package that fails here fails again later, and is explained then."""
+        """
+        Configure what is unpacked.
+
+        What fails here has failed only where it is at the plan's version: the version to come may well repair it.
+        """
         rows = self._rows()
         interrupted = is_interrupted(self._tool.layout.status)
         if not interrupted and not any(row.state in UNCONFIGURED for row in rows.values()):
             return
         self._progress("finishing the configuration of packages")
         result = self._locked(lambda: self._tool.configure(timeout=self._timeout, log=self._log))
-        self._explain(result.stdout, [action.key for action in self._actions])
+        there = [
+            action.key for action in self._actions if action.key in rows and rows[action.key].version == action.after
+        ]
+        self._explain(result.stdout, there)
 
     def _locked(self, run: Callable[[], Result]) -> Result:
         def attempt() -> Result:
