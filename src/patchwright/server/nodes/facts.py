@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 from patchwright.core.advisory import NOTICE_FORMAT, Notice
 from patchwright.core.errors import MalformedFacts
@@ -20,6 +21,8 @@ from patchwright.core.package import SET_FORMAT, SLICE_FORMAT, OffersSlice, Pack
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork, placeholders, sql, sql_each
 from patchwright.server.nodes.model import UnknownNode
+
+Body = TypeVar("Body", PackageSet, OffersSlice, Notice)
 
 _CHUNK = 500  # digests of one statement
 _PARSERS: Mapping[str, Callable[[bytes], PackageSet | OffersSlice | Notice]] = {
@@ -155,13 +158,12 @@ def load(scope: Scope, facts_id: str) -> UnitOfWork[Observed]:
     )
     facts = NodeFacts.from_json(json.loads(rows[0][0]))
     bodies = yield from _bodies(scope, facts.digests)
-    slices = [_parsed(ref.digest, bodies[ref.digest]) for ref in facts.slices]
-    notices = [_parsed(digest, bodies[digest]) for digest in facts.notices]
+    notices = [_body(bodies, digest, Notice) for digest in facts.notices]
     view = View(
         facts,
-        _package_set(facts.package_set, bodies[facts.package_set]),
-        tuple(part for part in slices if isinstance(part, OffersSlice)),
-        {notice.id: notice for notice in notices if isinstance(notice, Notice)},
+        _body(bodies, facts.package_set, PackageSet),
+        tuple(_body(bodies, ref.digest, OffersSlice) for ref in facts.slices),
+        {notice.id: notice for notice in notices},
     )
     return Observed(facts_id, view, rows[0][1])
 
@@ -185,10 +187,11 @@ def _parsed(digest: str, content: bytes) -> PackageSet | OffersSlice | Notice:
     return _PARSERS[digest.partition(":")[0]](zlib.decompress(content))
 
 
-def _package_set(digest: str, content: bytes) -> PackageSet:
-    parsed = _parsed(digest, content)
-    if not isinstance(parsed, PackageSet):
-        msg = f"{digest} is no package set"
+def _body(bodies: Mapping[str, bytes], digest: str, kind: type[Body]) -> Body:
+    """What *digest* names, which is known to be here; raises MalformedFacts where it is of another kind."""
+    parsed = _parsed(digest, bodies[digest])
+    if not isinstance(parsed, kind):
+        msg = f"{digest} is no {kind.__name__}"
         raise MalformedFacts(msg)
     return parsed
 

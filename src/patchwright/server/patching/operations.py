@@ -17,7 +17,7 @@ from patchwright.core.compliance import Judgement, PatchState, judge
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import MalformedFacts
 from patchwright.core.facts import NodeFacts, View
-from patchwright.core.package import Manager
+from patchwright.core.package import Manager, PackageState
 from patchwright.core.plan import Intent, Plan, Resolution, intend, settle
 from patchwright.core.protocol import (
     MAX_REPLANS,
@@ -187,19 +187,35 @@ def _put_facts(scope: Scope, instance_id: str, message: FactsMessage, *, now: fl
     snapshot = yield from _snapshot(operation)
     if message.phase is Phase.AFTER:
         return (yield from _after(operation, snapshot, observed, message, now=now))
-    return (yield from _before(replace(operation, before_facts=facts_id), snapshot, observed.view, message, now=now))
+    return (yield from _before(operation, snapshot, observed, message, now=now))
 
 
 def _before(
-    operation: Operation, snapshot: Snapshot, view: View, message: FactsMessage, *, now: float
+    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, message: FactsMessage, *, now: float
 ) -> UnitOfWork[Directive]:
     """The facts an operation starts from: a Scan ends here, an Install gets its intent."""
-    if view.facts.problems:
-        return (yield from _fail(operation, report.unreachable(operation, view.facts), now=now))
-    if operation.acted_boot_id:
+    if operation.after_facts is not None:
         msg = "The operation has acted already; it takes the facts it ends with."
         raise OperationRefused(msg)
-    operation = replace(operation, attempt=message.attempt, drift=message.drift)
+    if message.attempt < operation.attempt:
+        msg = f"The operation is at attempt {operation.attempt}; facts of attempt {message.attempt} come too late."
+        raise OperationRefused(msg)
+    if operation.intent and (message.attempt, observed.id) == (operation.attempt, operation.before_facts):
+        # The same again, perhaps long after: the plan that was made of these facts stands.
+        return Directive(Next.RESOLVE, intent=intent_from_json(operation.intent))
+    view = observed.view
+    if view.facts.problems:
+        return (yield from _fail(operation, report.unreachable(operation, view.facts), now=now))
+    if operation.state is OperationState.REBOOTING:
+        return (yield from _rebooting(operation, snapshot, observed, now=now))
+    operation = replace(
+        operation,
+        before_facts=observed.id,
+        attempt=message.attempt,
+        drift=message.drift,
+        intent={},
+        plan_digest="",  # whatever was planned is not what will be done
+    )
     judgement = yield from _judge(operation, snapshot, view, Kind.SCAN)
     if operation.kind is Kind.SCAN:
         return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
@@ -208,9 +224,7 @@ def _before(
         return (yield from _conclude(operation, snapshot, view, judgement, acted=False, now=now))
     if message.attempt > MAX_REPLANS:
         return (yield from _give_up(operation, snapshot, view, intent, now=now))
-    yield from store.put(
-        replace(operation, state=OperationState.INTENDED, intent=intent_to_json(intent), plan_digest="")
-    )
+    yield from store.put(replace(operation, state=OperationState.INTENDED, intent=intent_to_json(intent)))
     return Directive(Next.RESOLVE, intent=intent)
 
 
@@ -252,11 +266,7 @@ def _after(
 ) -> UnitOfWork[Directive]:
     """The facts an Install ends with, before its reboot or after it."""
     if operation.state is OperationState.REBOOTING:
-        operation = replace(operation, after_facts=observed.id)
-        judgement = yield from _judge(operation, snapshot, observed.view, Kind.INSTALL)
-        if observed.view.facts.boot_id == operation.acted_boot_id:
-            return Directive(Next.REBOOT)
-        return (yield from _finish(operation, snapshot, observed.view.facts, judgement, now=now))
+        return (yield from _rebooting(operation, snapshot, observed, now=now))
     if operation.state is not OperationState.PLANNED:
         msg = f"The operation is {operation.state.value}: it has no plan that could have been carried out."
         raise OperationRefused(msg)
@@ -271,6 +281,18 @@ def _after(
     judgement = yield from _judge(operation, snapshot, observed.view, Kind.INSTALL)
     acted = _changed(plan, observed.view)
     return (yield from _conclude(operation, snapshot, observed.view, judgement, acted=acted, now=now))
+
+
+def _rebooting(
+    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, *, now: float
+) -> UnitOfWork[Directive]:
+    """The facts of a node that was told to restart: it has done so if and only if its boot id is another (design D10)."""
+    view = observed.view
+    if view.facts.boot_id == operation.acted_boot_id:
+        return Directive(Next.REBOOT)
+    operation = replace(operation, after_facts=observed.id)
+    judgement = yield from _judge(operation, snapshot, view, Kind.INSTALL)
+    return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
 
 
 def _conclude(
@@ -333,8 +355,10 @@ def _judge(operation: Operation, snapshot: Snapshot, view: View, kind: Kind) -> 
 
 
 def _changed(plan: Plan, view: View) -> bool:
-    """Whether anything the plan names is now as the plan wants it, and was not before."""
-    installed = {(package.key, package.version) for package in view.packages.packages}
+    """Whether anything the plan names is now as the plan wants it: installed in that version, and configured."""
+    installed = {
+        (package.key, package.version) for package in view.packages.packages if PackageState(package.state).usable
+    }
     return any((action.key, action.after) in installed for action in plan.actions)
 
 
