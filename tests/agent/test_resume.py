@@ -147,6 +147,29 @@ def test_an_answer_lost_is_asked_for_again(stage, operation):
     assert stage.simulator.losing[operation] < 3
 
 
+def test_a_power_loss_after_the_reports_facts_is_the_restart(real_stage):
+    """The server wants a restart, the answer is lost with the power: the new boot is the restart, and none is asked for."""
+    stage = real_stage
+    handle = stage.simulator.handle
+
+    def losing_power(operation, caller, members):
+        answer = handle(operation, caller, members)
+        if operation == "PutFacts" and answer["Next"] == "reboot" and stage.boot_file.read_text() == "boot-1":
+            for pid in stage.processes("work"):
+                os.kill(pid, signal.SIGKILL)
+            stage.boot_file.write_text("boot-2")
+        return answer
+
+    stage.simulator.handle = losing_power
+    command = stage.send("Install")
+    stage.start()
+
+    assert stage.wait_for_final(command)["documentStatus"] == "Success"
+    assert "reboot asked" not in stage.history
+    (operation,) = stage.simulator.operations.values()
+    assert [message.facts.boot_id for message in operation.messages] == ["boot-1", "boot-1", "boot-2"]
+
+
 def test_the_server_is_away_during_the_run(real_stage):
     """The server goes away in mid-installation and comes back later: the report arrives then, once."""
     stage = real_stage

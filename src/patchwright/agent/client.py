@@ -13,16 +13,15 @@ request is signed again, once.
 from __future__ import annotations
 
 import gzip
-import hashlib
-import hmac
 import json
 import time
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Identity, Settings
 from patchwright.agent.transport import Response, Server, Transport, TransportFailed
 from patchwright.core.errors import PatchwrightError
+from patchwright.core.signing import Signer
 
 # Service and target prefix by the operations they serve; the same as core.protocol says, which is not imported here
 # because the waiting agent has to stay small. A test compares them.
@@ -94,38 +93,6 @@ class Backoff:
     def reset(self) -> None:
         """An attempt succeeded."""
         self._failures = 0
-
-
-class Signer(NamedTuple):
-    """What a node signs with. The secret is not in the representation."""
-
-    instance_id: str
-    secret: str
-    region: str
-
-    def __repr__(self) -> str:
-        return f"Signer({self.instance_id})"
-
-    def authorization(self, headers: Dict[str, str], body: bytes, *, service: str, moment: str) -> str:
-        """
-        The Authorization header (Signature Version 4) of a POST of *body* to `/`.
-
-        Args:
-            headers: Every header to sign, host and x-amz-date among them.
-            moment: `YYYYMMDDTHHMMSSZ`, equal to x-amz-date.
-        """
-        lowered = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
-        names = ";".join(name for name, _ in lowered)
-        lines = ["POST", "/", "", *(f"{name}:{value}" for name, value in lowered), "", names]
-        canonical = "\n".join([*lines, hashlib.sha256(body).hexdigest()])
-        scope = f"{moment[:8]}/{self.region}/{service}/aws4_request"
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
-        key = ("AWS4" + self.secret).encode()
-        for part in (moment[:8], self.region, service, "aws4_request"):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
-        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-        return f"AWS4-HMAC-SHA256 Credential={self.instance_id}/{scope}, SignedHeaders={names}, Signature={signature}"
 
 
 class Client:

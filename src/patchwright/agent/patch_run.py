@@ -11,6 +11,7 @@ with a result are not repeated, and an installation does what is left of its pla
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -130,7 +131,7 @@ class PatchRun:
         if directive.next is Next.RESOLVE:
             self._go("resolve", intent=self._answer["Intent"])
         else:
-            self._follow(directive)
+            self._follow(directive, facts)
 
     def _resolve(self) -> None:
         attempt = self._state["attempt"]
@@ -168,15 +169,15 @@ class PatchRun:
 
     def _after(self) -> None:
         facts, directory = self._facts(f"after-{self._state['boots']}", refresh=False)
-        self._follow(self._put_facts(Phase.AFTER, facts, directory))
+        self._follow(self._put_facts(Phase.AFTER, facts, directory), facts)
 
-    def _follow(self, directive: Directive) -> None:
-        """Go where the server sends us when there is nothing (more) to install."""
+    def _follow(self, directive: Directive, facts: NodeFacts) -> None:
+        """Go where the server sends us, having seen *facts*, when there is nothing (more) to install."""
         if directive.next is Next.DONE and directive.report is not None:
             report = directive.report
             self._go("done", report={"succeeded": report.succeeded, "text": report.text, "error": report.error})
         elif directive.next is Next.REBOOT and self._state["boots"] < MAX_REBOOTS:
-            self._go("reboot", reboot={"boot_id": reboot.boot_id(), "asked": 0})
+            self._go("reboot", reboot={"boot_id": facts.boot_id, "asked": 0})
         else:
             raise MalformedMessage(f"the server says {directive.next.value} where that cannot follow")
 
@@ -219,6 +220,8 @@ class PatchRun:
         return child.obtain(self._desk.bench, task, self._directory / name, request, limit=limit)
 
     def _facts(self, name: str, *, refresh: bool) -> Tuple[NodeFacts, Path]:
+        # Facts taken in an earlier boot are no answer in this one: the server would ask for the same restart again.
+        name = f"{name}-{hashlib.sha256(reboot.boot_id().encode()).hexdigest()[:8]}"
         request = {"refresh": refresh, "clock_offset": round(self._desk.client.clock_offset, 1)}
         result = self._task("facts", name, request)
         return NodeFacts.from_json(result["facts"]), self._directory / name
