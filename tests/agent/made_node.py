@@ -86,8 +86,12 @@ class Provider:
         if data.get("fills_disk"):
             note("reserve kept" if Path(data["fills_disk"], "reserve").exists() else "reserve given up")
         packages = PackageSet.of(Manager.APT, [Package(name, ARCH, v) for name, v in data["installed"].items()])
-        offers = [Offer(name, ARCH, v) for name, versions in data["offers"].items() for v in versions]
-        part = OffersSlice.of(Manager.APT, Origin("Debian", "Debian-Security"), offers)
+        offers = [
+            Offer(name, ARCH, v, "libs", "optional") for name, versions in data["offers"].items() for v in versions
+        ]
+        part = OffersSlice.of(
+            Manager.APT, Origin("Debian", "Debian-Security", "stable-security", "bookworm-security", "main"), offers
+        )
         return providers.Reading(packages, ((part, SliceRef(part.digest)),))
 
     def candidates(self, keys: Sequence[str]) -> Mapping[str, str]:
