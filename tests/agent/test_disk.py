@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from patchwright.agent import disk as disk_module
+from patchwright.agent.clock import Clock
 from patchwright.agent.disk import Damaged, Disk, DiskFull, Lock, read_json
 
 
@@ -151,3 +152,28 @@ def test_a_lock_is_not_inherited(tmp_path):
         lock.release()
         assert not lock.held()
         child.kill()
+
+
+def test_a_look_at_a_lock_keeps_nobody_out(tmp_path):
+    """Looking takes the lock for a moment; who wants it is patient for longer than that, and not for ever."""
+    looker, taker = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    waits = []
+
+    class Looking(Clock):
+        def sleep(self, seconds):
+            waits.append(seconds)
+            looker.release()
+
+    assert looker.take()
+    assert taker.take_from_lookers(Looking())
+    assert len(waits) == 1
+    taker.release()
+
+
+def test_a_lock_that_is_really_held_is_not_had(tmp_path):
+    """The patience ends."""
+    holder = Lock(tmp_path / "lock")
+    assert holder.take()
+
+    assert not Lock(tmp_path / "lock").take_from_lookers(Clock())
+    holder.release()

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from patchwright.agent import log
+from patchwright.agent.clock import Clock
 from patchwright.core.errors import PatchwrightError
 
 RESERVE_NAME = "reserve"
+LOOKS, LOOK_SECONDS = 20, 0.01
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -118,6 +120,14 @@ class Lock:
             raise
         self._descriptor = descriptor
         return True
+
+    def take_from_lookers(self, clock: Clock) -> bool:
+        """Take the lock, with patience for those who only look whether it is held: looking takes it for a moment."""
+        for _ in range(LOOKS):
+            if self.take():
+                return True
+            clock.sleep(LOOK_SECONDS)
+        return False
 
     def release(self) -> None:
         """Give the lock back; not holding it is as good."""

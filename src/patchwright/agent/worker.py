@@ -64,7 +64,7 @@ class Worker:
         lock = Lock(self._bench.disk.root / WORKER_LOCK)
         # Looked at again after the lock is free: an entry written while we were about to leave found the lock taken.
         while self._journal.has_work():
-            if not lock.take():
+            if not lock.take_from_lookers(self._bench.clock):
                 return 0
             try:
                 for command_id in self._journal.unfinished():
