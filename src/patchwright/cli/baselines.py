@@ -11,7 +11,7 @@ import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.errors import BadSetting
-from patchwright.cli.output import Screen, filter_texts, moment, print_json, rule_text, screen
+from patchwright.cli.output import Screen, bare_id, filter_texts, moment, print_json, rule_text, screen
 from patchwright.cli.program import connected, json_option
 from patchwright.core.baseline import ComplianceLevel, RejectedAction
 from patchwright.core.system import OperatingSystem
@@ -39,7 +39,7 @@ def list_baselines(client: Client, *, operating_system: str | None, owner: str |
     shown = screen()
     rows = [
         [
-            _bare(one["BaselineId"]),
+            bare_id(one["BaselineId"]),
             one["OperatingSystem"],
             "default" if one["DefaultBaseline"] else "",
             one["BaselineName"],
@@ -63,7 +63,7 @@ def show_baseline(client: Client, *, baseline_id: str, as_json: bool) -> None:
         print_json(found)
         return
     shown = screen()
-    shown.heading(f"{found['Name']} ({found['BaselineId']})")
+    shown.heading(f"{found['Name']} ({bare_id(found['BaselineId'])})")
     if found.get("Description"):
         shown.fact("about", found["Description"])
     shown.fact("system", found["OperatingSystem"])
@@ -187,8 +187,3 @@ def _rule_text(rule: Mapping[str, Any]) -> str:
 
 def _filters(group: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return [(item["Key"], item["Values"]) for item in group["PatchFilters"]]
-
-
-def _bare(baseline_id: str) -> str:
-    """The id people type: the end of a predefined baseline's ARN."""
-    return baseline_id.rpartition("/")[2]

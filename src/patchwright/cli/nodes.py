@@ -12,7 +12,7 @@ import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.errors import CliError
-from patchwright.cli.output import Screen, label, moment, print_json, screen, since, span
+from patchwright.cli.output import Screen, bare_id, label, moment, print_json, screen, since, span
 from patchwright.cli.program import Setup, connected, json_option
 from patchwright.core.compliance import NON_COMPLIANT, Doubt, PatchState
 
@@ -219,7 +219,9 @@ def _show_live(shown: Screen, document: Mapping[str, Any], now: float, *, every:
         shown.fact("doubt", doubt_text(code))
     if live["AgeSeconds"] is None or node is None:
         return
-    shown.fact("baseline", f"{live['BaselineName']} ({live['BaselineId']}), revision {live['BaselineRevision']}")
+    shown.fact(
+        "baseline", f"{live['BaselineName']} ({bare_id(live['BaselineId'])}), revision {live['BaselineRevision']}"
+    )
     shown.fact(
         "facts", f"{span(live['AgeSeconds'])} old; repository metadata fetched {since(live['RefreshedAt'], now)}"
     )
@@ -260,5 +262,5 @@ def _show_last(shown: Screen, last: Mapping[str, Any] | None, now: float) -> Non
         "ended", since(last["EndedAt"], now) if last["EndedAt"] else f"not yet; begun {moment(last['StartedAt'])}"
     )
     shown.fact("command", last["CommandId"])
-    shown.fact("baseline", f"{last['BaselineId']}, snapshot {last['SnapshotId']}")
+    shown.fact("baseline", f"{bare_id(last['BaselineId'])}, snapshot {last['SnapshotId']}")
     shown.fact("patches", counts_text(last["Counts"]))

@@ -144,6 +144,11 @@ def label(instance_id: str, name: str) -> str:
     return f"{instance_id} ({name})" if name else instance_id
 
 
+def bare_id(baseline_id: str) -> str:
+    """The id people type: of a predefined baseline the end of its ARN."""
+    return baseline_id.rpartition("/")[2]
+
+
 def span(seconds: float) -> str:
     """A length of time in its largest unit: `3 h`."""
     for size, unit in _UNITS:

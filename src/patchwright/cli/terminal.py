@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
+from rich.segment import Segment, Segments
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +17,8 @@ from rich.text import Text
 from patchwright.cli.output import Progress, Watched, label, one_line, printable, tone
 
 _STYLES = {"good": "green", "bad": "bold red", "doubtful": "yellow"}
+_LAST_COLUMN_WIDTH = 30  # characters that a text to be wrapped gets at least
+_GAP = 2
 _RUNNING = {"Pending", "Delayed", "InProgress", "Cancelling"}
 
 
@@ -44,8 +48,16 @@ class Terminal:
         self._print(grid)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """See `output.Screen`."""
-        self._print(_table(columns, [[_cell(cell) for cell in row] for row in rows]))
+        """See `output.Screen`: only the last column is wrapped. What is wider than the terminal, the terminal wraps."""
+        columns, *rows = [[one_line(cell) for cell in row] for row in (columns, *rows)]
+        widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+        before = sum(widths[:-1]) + _GAP * len(widths[:-1])
+        table = _table(columns, [[_cell(cell) for cell in row] for row in rows])
+        table.columns[-1].width = min(widths[-1], max(_LAST_COLUMN_WIDTH, self._console.width - before))
+        options = self._console.options.update(width=before + table.columns[-1].width)
+        self._begun = True
+        for line in self._console.render_lines(table, options, pad=False):
+            self._console.print(Segments([*line, Segment.line()]), soft_wrap=True, end="")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -79,9 +91,10 @@ class _Drawn:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Text | Spinner]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
+    for column in columns[:-1]:
+        table.add_column(column, no_wrap=True)
+    table.add_column(columns[-1])
     for row in rows:
         table.add_row(*row)
     return table
