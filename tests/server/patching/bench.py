@@ -29,9 +29,6 @@ from patchwright.server.nodes import Machine
 from server.clocks import FakeClock
 
 NOW = 1_795_147_200.0  # 2026-11-20T04:00:00Z
-SCOPE = Scope("000000000001", "us-east-1")
-ELSEWHERE = Scope("000000000001", "eu-central-1")
-STRANGER = Scope("000000000002", "us-east-1")
 RELEASE = ("foo 1.0-1", "bar 2.0-1", "plain 3.0-1")
 FIXED = ("foo 1.0-1+deb12u1", "bar 2.0-1+deb12u1")
 _tokens = itertools.count(1)
@@ -64,13 +61,19 @@ def bodies_of(view: View) -> dict[str, bytes]:
 
 @dataclass
 class Bench:
-    """The patching room over a database, with a clock that ticks once an operation."""
+    """
+    The patching room over a database, with a clock that ticks once an operation.
+
+    *elsewhere* is another region of the account, *stranger* another account in the region.
+    """
 
     database: Database
+    scope: Scope
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
-    scope: Scope = SCOPE
 
     def __post_init__(self) -> None:
+        self.elsewhere = Scope(self.scope.account, "eu-central-1")
+        self.stranger = Scope("9" + self.scope.account[1:], self.scope.region)
         self.directory = nodes.Service(self.database, self.clock)
         self.baselines = patching.Baselines(self.database, self.clock)
         self.operations = patching.Operations(self.database, self.clock)

@@ -14,7 +14,6 @@ from patchwright.server import patching
 from patchwright.server.nodes import UnknownNode
 from patchwright.server.patching import OperationRefused, UnknownOperation
 from server.patching.bench import (
-    ELSEWHERE,
     FIXED,
     HALF,
     NOW,
@@ -191,8 +190,8 @@ async def test_an_operation_belongs_to_its_node(bench):
     rightful = run.node
     strangers = [
         (bench.scope, await bench.enrol()),
-        (ELSEWHERE, await bench.enrol(scope=ELSEWHERE)),
-        (ELSEWHERE, rightful),
+        (bench.elsewhere, await bench.enrol(scope=bench.elsewhere)),
+        (bench.elsewhere, rightful),
     ]
 
     for run.scope, run.node in strangers:
@@ -214,7 +213,7 @@ async def test_nobody_begins_an_operation_for_a_node_that_is_not_there(bench):
     with pytest.raises(UnknownNode):
         await bench.begin("mi-00000000000000000")
     with pytest.raises(UnknownNode):
-        await bench.begin(node, scope=ELSEWHERE)
+        await bench.begin(node, scope=bench.elsewhere)
 
 
 async def test_reboot_if_needed_restarts_until_the_boot_id_is_another(bench):
@@ -534,3 +533,21 @@ async def test_a_run_with_alternative_repositories_is_refused_rather_than_answer
         await bench.begin(node, product="Debian11")
 
     assert (await bench.scan(node, OUTDATED)).next is Next.DONE
+
+
+async def test_what_a_killed_installation_did_bring_waits_for_a_reboot(bench):
+    """The node could only say that everything failed; its package database knows better (design D4)."""
+    run = await bench.begin(await bench.enrol(), Kind.INSTALL)
+    await run.resolve(await run.send(Phase.BEFORE, OUTDATED))
+    killed = dict.fromkeys(("foo.amd64", "bar.amd64"), "the installation was killed")
+
+    done = await run.send(Phase.AFTER, HALF, failures=killed, acted_boot_id="boot-1")
+
+    assert done.report is not None
+    assert "bar.amd64:2.0-1+deb12u1" in done.report.error
+    assert "the installation was killed" in done.report.error
+    assert await bench.states(run.node) == {
+        "bar.amd64": "Failed",
+        "foo.amd64": "InstalledPendingReboot",
+        "plain.amd64": "InstalledOther",
+    }

@@ -124,9 +124,9 @@ def _note_changes(scope: Scope, instance_id: str, before: str, after: str, now: 
     )
 
 
-def since(scope: Scope, instance_id: str) -> UnitOfWork[tuple[float, dict[str, float]]]:
+def since(scope: Scope, instance_id: str, *, until: float) -> UnitOfWork[tuple[float, dict[str, float]]]:
     """
-    When what is installed appeared: the moment of the node's first facts, and by `name.arch` when it last changed.
+    When what was installed at *until* had appeared: the moment of the node's first facts, and by `name.arch` the last change.
 
     A package that is not in the second has not changed since the first. Epoch seconds; 0 for a node without facts.
     """
@@ -138,9 +138,10 @@ def since(scope: Scope, instance_id: str) -> UnitOfWork[tuple[float, dict[str, f
     first = rows[0][0] or 0.0
     rows = yield sql(
         "SELECT package, MAX(recorded_at) FROM package_change"
-        " WHERE account = $1 AND region = $2 AND instance_id = $3 GROUP BY package",
+        " WHERE account = $1 AND region = $2 AND instance_id = $3 AND recorded_at <= $4 GROUP BY package",
         *scope,
         instance_id,
+        until,
     )
     return first, dict(rows)
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from patchwright.core.system import OperatingSystem
@@ -68,14 +68,14 @@ class Baselines:
         """The baseline with its groups. Errors: UnknownBaseline, MalformedBaselineId."""
         return await self._database.read(_get, scope, baseline_id)
 
-    async def update(self, scope: Scope, baseline_id: str, changed: Definition) -> PatchBaseline:
+    async def update(self, scope: Scope, baseline_id: str, change: Callable[[Definition], Definition]) -> PatchBaseline:
         """
-        Give a baseline another definition; the operating system stays.
+        Give a baseline the definition that *change* makes of the one it has; the operating system stays.
 
-        A changed definition is a new revision. Snapshots and operations made before keep what they saw.
-        Errors: UnknownBaseline, MalformedBaselineId, ReadOnlyBaseline.
+        *change* is pure, since it may be called again. A changed definition is a new revision. Snapshots and operations made
+        before keep what they saw. Errors: what *change* raises; UnknownBaseline, MalformedBaselineId, ReadOnlyBaseline.
         """
-        return await self._database.write(_update, scope, baseline_id, changed, now=self._clock.now())
+        return await self._database.write(_update, scope, baseline_id, change, now=self._clock.now())
 
     async def every(self, scope: Scope) -> list[PatchBaseline]:
         """The account's own baselines, oldest first, then the predefined ones; each knows whether it is a default."""
@@ -157,11 +157,16 @@ def _get(scope: Scope, baseline_id: str) -> UnitOfWork[PatchBaseline]:
     return replace(baseline, groups=groups)
 
 
-def _update(scope: Scope, baseline_id: str, changed: Definition, *, now: float) -> UnitOfWork[PatchBaseline]:
+def _update(
+    scope: Scope, baseline_id: str, change: Callable[[Definition], Definition], *, now: float
+) -> UnitOfWork[PatchBaseline]:
     stored = yield from require(scope, baseline_id)
     if stored.predefined:
+        if baseline_id != stored.id:  # the bare id is none of this account's (spec §1.19)
+            raise UnknownBaseline(baseline_id)
         msg = f"{stored.definition.name} is a predefined baseline: create one of your own and change that."
         raise ReadOnlyBaseline(msg)
+    changed = change(stored.definition)
     if changed == stored.definition:
         return replace(stored, groups=(yield from store.groups(scope, stored.id)))
     new = replace(stored, revision=stored.revision + 1, definition=changed, modified_at=now)

@@ -15,11 +15,13 @@ def history(scope: Scope, instance_id: str, boot_id: str, failures: Mapping[str,
     """
     The installs of our operations since the node was started as *boot_id*, with the *failures* to be shown.
 
-    A package that a plan named and that has the plan's version was installed by us in this boot: it waits for a reboot
-    (spec §3.1). A unit of work.
+    What a plan named and did not fail to bring was installed by us in this boot: while it has the plan's version it waits for
+    a reboot (spec §3.1). A unit of work.
     """
     installs = {}
     if boot_id:
-        for plan in (yield from store.plans_of_boot(scope, instance_id, boot_id)):
-            installs.update({action.key: Install(action.after, boot_id) for action in plan.actions})
+        for plan, failed in (yield from store.plans_of_boot(scope, instance_id, boot_id)):
+            installs.update(
+                {action.key: Install(action.after, boot_id) for action in plan.actions if action.key not in failed}
+            )
     return History(installs, dict(failures))

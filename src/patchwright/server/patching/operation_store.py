@@ -77,10 +77,10 @@ def last_no_reboot_install(scope: Scope, instance_id: str) -> UnitOfWork[float |
     return rows[0][0]  # type: ignore[no-any-return]
 
 
-def plans_of_boot(scope: Scope, instance_id: str, boot_id: str) -> UnitOfWork[list[Plan]]:
-    """The plans that were carried out on the node while it ran as *boot_id*, oldest first."""
+def plans_of_boot(scope: Scope, instance_id: str, boot_id: str) -> UnitOfWork[list[tuple[Plan, dict[str, str]]]]:
+    """The plans that were carried out on the node while it ran as *boot_id*, oldest first, each with what failed of it."""
     rows = yield sql(
-        "SELECT p.content FROM operation o JOIN plan p"
+        "SELECT p.content, o.failures FROM operation o JOIN plan p"
         " ON p.account = o.account AND p.region = o.region AND p.digest = o.plan_digest"
         " WHERE o.account = $1 AND o.region = $2 AND o.instance_id = $3 AND o.acted_boot_id = $4"
         " ORDER BY o.started_at, o.id",
@@ -88,7 +88,7 @@ def plans_of_boot(scope: Scope, instance_id: str, boot_id: str) -> UnitOfWork[li
         instance_id,
         boot_id,
     )
-    return [Plan.from_json(json.loads(row[0])) for row in rows]
+    return [(Plan.from_json(json.loads(plan)), json.loads(failures)) for plan, failures in rows]
 
 
 def put_plan(scope: Scope, plan: Plan, *, now: float) -> UnitOfWork[None]:

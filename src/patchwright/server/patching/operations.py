@@ -239,7 +239,7 @@ def _give_up(
         else f"not attempted: the node drifted from each of {MAX_REPLANS + 1} plans ({'; '.join(operation.drift)})"
         for item in intent.wanted
     }
-    operation = replace(operation, failures=failures)
+    operation = replace(operation, failures=failures, intent=intent_to_json(intent))
     judgement = yield from _judge(operation, snapshot, view, Kind.INSTALL)
     return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
 
@@ -275,11 +275,11 @@ def _after(
         operation,
         after_facts=observed.id,
         acted_boot_id=message.acted_boot_id or observed.view.facts.boot_id,
-        failures={**dict(plan.unresolved), **message.failures},
+        failures=_failures(plan, observed.view, message.failures),
     )
     yield from store.put(operation)
     judgement = yield from _judge(operation, snapshot, observed.view, Kind.INSTALL)
-    acted = _changed(plan, observed.view)
+    acted = any(action.key not in operation.failures for action in plan.actions)
     return (yield from _conclude(operation, snapshot, observed.view, judgement, acted=acted, now=now))
 
 
@@ -354,12 +354,25 @@ def _judge(operation: Operation, snapshot: Snapshot, view: View, kind: Kind) -> 
     return judge(baseline, view, decider(baseline, snapshot.day), history=past, operation=kind)
 
 
-def _changed(plan: Plan, view: View) -> bool:
-    """Whether anything the plan names is now as the plan wants it: installed in that version, and configured."""
-    installed = {
-        (package.key, package.version) for package in view.packages.packages if PackageState(package.state).usable
-    }
-    return any((action.key, action.after) in installed for action in plan.actions)
+def _failures(plan: Plan, view: View, told: Mapping[str, str]) -> dict[str, str]:
+    """
+    Why what was to be installed is not, by `name.arch`: of the plan's packages, those and only those that failed.
+
+    The package database decides, the node's word (*told*) only explains: a child that was killed may have installed some.
+    """
+    states = {(package.key, package.version): package.state for package in view.packages.packages}
+    failures = dict(plan.unresolved)
+    done = set()
+    for action in plan.actions:
+        state = states.get((action.key, action.after))
+        if state is None:
+            failures[action.key] = "the run ended without installing it"
+        elif not PackageState(state).usable:
+            failures[action.key] = f"the package database says {state}"
+        else:
+            done.add(action.key)
+    failures.update((key, reason) for key, reason in told.items() if key not in done)
+    return failures
 
 
 def _require(scope: Scope, instance_id: str, operation_id: str) -> UnitOfWork[Operation]:

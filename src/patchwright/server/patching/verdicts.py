@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from patchwright.core.compliance import Doubt, Item, Judgement, PatchState, Standing, doubts, judge, standing
+from patchwright.core.compliance import Doubt, Item, Judgement, Standing, doubts, judge, standing
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.facts import NodeFacts, View
 from patchwright.core.protocol import intent_from_json
@@ -100,13 +100,13 @@ def _rows(scope: Scope, instance_id: str) -> UnitOfWork[list[PatchRow]]:
     if operation is None:
         return []
     items = states.thaw((yield from store.find_states(scope, operation.states_digest)))
-    first, changed = yield from nodes.since(scope, instance_id)
+    first, changed = yield from nodes.since(scope, instance_id, until=operation.ended_at or 0.0)
     return [PatchRow(item, _installed_at(item, first, changed.get(item.key))) for item in items]
 
 
 def _installed_at(item: Item, first: float, changed: float | None) -> float:
-    """When the version on the node was first seen there; 0 for a patch that is Missing (spec §3.1)."""
-    if item.state is PatchState.MISSING or not item.installed:
+    """When the version that the row speaks of was first seen on the node; 0 where it is not there (spec §3.1)."""
+    if item.installed != item.version:
         return 0.0
     return first if changed is None else changed
 

@@ -51,14 +51,15 @@ class BaselineOperations:
 
     async def update_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """UpdatePatchBaseline: members that are given replace the stored ones whole; with Replace, absent ones are reset."""
-        scope = scope_of(caller)
-        stored = await self._baselines.get(scope, request["BaselineId"])
-        start = stored.definition
-        if request.get("Replace"):
-            if "Name" not in request:
-                raise validation("With Replace, Name is required.")
-            start = _blank(request["Name"], start.baseline.operating_system.value)
-        changed = await self._baselines.update(scope, request["BaselineId"], apply(start, request))
+        if request.get("Replace") and "Name" not in request:
+            raise validation("With Replace, Name is required.")
+
+        def change(stored: Definition) -> Definition:
+            if request.get("Replace"):
+                stored = _blank(request["Name"], stored.baseline.operating_system.value)
+            return apply(stored, request)
+
+        changed = await self._baselines.update(scope_of(caller), request["BaselineId"], change)
         return describe(changed)
 
     async def describe_patch_baselines(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
