@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server of the demo, this machine's agent, and patch operations through the API."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo import inside, kernel, twin
+from demo.api import FINAL, Api, ApiRefused
+from demo.tell import Teller
+
+START_SECONDS = 60.0
+SCAN_SECONDS = 600.0
+INSTALL_SECONDS = 3600.0
+DOCUMENT = "AWS-RunPatchBaseline"
+_URL = re.compile(r"https?://\S+")
+
+
+class StageFailed(Exception):  # noqa: N818 - a sentence, not a kind
+    """The server or an agent did not do its part."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One Scan or Install that has ended: the invocation as the API shows it, and how long it took from being sent."""
+
+    invocation: dict[str, Any]
+    seconds: float
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it did what was asked."""
+        return bool(self.invocation["Status"] == "Success")
+
+    @property
+    def output(self) -> str:
+        """What it said, errors last."""
+        return f"{self.invocation['StandardOutputContent']}\n{self.invocation['StandardErrorContent']}".strip()
+
+
+class Server:
+    """A server of the demo's own on a free port of 127.0.0.1. It ends with this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "server.log"
+        words = ["server", "--data-dir", str(folder / "server"), "--listen", "127.0.0.1:0"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PATCHWRIGHT_")}
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "patchwright", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=kernel.die_with_parent,
+            )
+        self.credentials = folder / "server/credentials"
+        self.api = Api(self._announced(), self.credentials)
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(OSError, ApiRefused):
+                self.api.download("/healthz")
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise StageFailed(f"the server does not answer; see {self.log}")
+            time.sleep(0.02)
+
+    def _announced(self) -> str:
+        """The URL that the server prints first."""
+        pipe = self._process.stdout
+        assert pipe is not None
+        deadline, text = time.monotonic() + START_SECONDS, ""
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while "\n" not in text:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise StageFailed(f"the server did not start within {START_SECONDS:.0f} s; see {self.log}")
+                chunk = os.read(pipe.fileno(), 4096)
+                if not chunk:
+                    tail = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                    raise StageFailed(f"the server ended at once: {tail}")
+                text += chunk.decode("utf-8", "replace")
+        match = _URL.search(text)
+        if match is None:
+            raise StageFailed(f"the server does not say where it serves: {text}")
+        return match[0]
+
+
+def activation(api: Api, name: str) -> list[str]:
+    """The words with which an agent enrols as *name*."""
+    made = api.call("CreateActivation", IamRole="unused", DefaultInstanceName=name, RegistrationLimit=1)
+    identity = ["--activation-id", made["ActivationId"], "--activation-code", made["ActivationCode"]]
+    return ["enroll", "--server", api.url, *identity]
+
+
+def enrolled(output: str) -> str:
+    """The node id in what `enroll` printed. Raises StageFailed."""
+    match = re.search(r"\bmi-[0-9a-f]{17}\b", output)
+    if match is None:
+        raise StageFailed(f"the agent could not enrol: {output.strip()[-500:]}")
+    return match[0]
+
+
+def node_python() -> str:
+    """The Python that a node would run the agent with: the system's where it will do, else the demo's own."""
+    system = shutil.which("python3", path=twin.PATH)
+    probe = [system or "", "-c", "import sys, json, ssl; sys.exit(sys.version_info < (3, 8))"]
+    if system and subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        return system
+    return sys.executable
+
+
+class ThisMachine:
+    """
+    This machine as a node, for scanning only.
+
+    As root its agent sits behind glass: it sees everything and can write nothing but apt's lists and caches, so that no
+    command, however it got there, could install anything. Without root the system forbids that anyway.
+    """
+
+    def __init__(self, folder: Path, archive: Path) -> None:
+        self._state = folder / "this-machine"
+        self._state.mkdir(mode=0o700)
+        self._archive = archive
+        self._log = folder / "this-machine.log"
+        self.node = ""
+
+    def enroll(self, api: Api) -> str:
+        """Make it a node; answers its id. Raises StageFailed."""
+        code, output = self._agent(activation(api, "this machine"))
+        if code != 0:
+            raise StageFailed(f"this machine's agent could not enrol: {output[-500:]}")
+        self.node = enrolled(output)
+        return self.node
+
+    def scan(self, api: Api) -> Operation:
+        """Scan through the API; the agent runs as long as that takes. Raises StageFailed."""
+        begun = time.monotonic()
+        command = send(api, self.node, "Scan")
+        code, output = self._agent(["run", "--once"])
+        if code != 0:
+            raise StageFailed(f"this machine's agent ended with {code}: {output[-500:]}")
+        return Operation(invocation(api, command, self.node), time.monotonic() - begun)
+
+    def _agent(self, words: list[str]) -> tuple[int, str]:
+        argv = [node_python(), str(self._archive), words[0], "--state-dir", str(self._state), *words[1:]]
+        spec = {"kind": "glass", "writable": [str(self._state)], "argv": argv, "env": twin.environment()}
+        with self._log.open("ab") as log:
+            if os.geteuid() == 0 and sys.platform == "linux":
+                process = twin.launch(spec, log.fileno())
+            else:
+                process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=twin.environment())
+            begin = log.tell()
+        try:
+            code = process.wait(SCAN_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise StageFailed(f"this machine's agent did not end within {SCAN_SECONDS:.0f} s") from None
+        output = self._log.read_bytes()[begin:].decode("utf-8", "replace")
+        if code == inside.EXIT_NOT_MADE and inside.NOT_MADE in output:
+            raise StageFailed(f"the glass was not made: {output.partition(inside.NOT_MADE)[2].strip()}")
+        return code, output
+
+
+def send(api: Api, node: str, operation: str, **parameters: str) -> str:
+    """SendCommand with AWS-RunPatchBaseline; answers the command's id."""
+    values = {"Operation": [operation], **{name: [value] for name, value in parameters.items()}}
+    sent = api.call("SendCommand", DocumentName=DOCUMENT, InstanceIds=[node], Parameters=values)
+    return str(sent["Command"]["CommandId"])
+
+
+def invocation(api: Api, command: str, node: str) -> dict[str, Any]:
+    """GetCommandInvocation."""
+    return api.call("GetCommandInvocation", CommandId=command, InstanceId=node)
+
+
+def carry_out(tell: Teller, api: Api, one: twin.Twin, node: str, log: Path, **parameters: str) -> Operation:
+    """Send an operation to the twin's agent, which waits for it, and follow it to its end."""
+    begun = time.monotonic()
+    operation = parameters.pop("Operation")
+    command = send(api, node, operation, **parameters)
+
+    def ended() -> dict[str, Any] | None:
+        one.check_alive(log)
+        try:
+            shown = invocation(api, command, node)
+        except ApiRefused:  # not delivered yet
+            return None
+        return shown if shown["Status"] in FINAL else None
+
+    seconds = SCAN_SECONDS if operation == "Scan" else INSTALL_SECONDS
+    return Operation(tell.wait(f"{operation} under way", ended, seconds=seconds), time.monotonic() - begun)
+
+
+def verdict(api: Api, node: str) -> dict[str, Any]:
+    """The live verdict on a node, with a reason for every patch."""
+    answer: dict[str, Any] = json.loads(api.call("GetVerdict", InstanceId=node)["Document"])
+    return answer
+
+
+def states(api: Api, node: str) -> dict[str, str]:
+    """The state of every patch by its id, as the last operation reported it (DescribeInstancePatches)."""
+    return {one["KBId"]: one["State"] for one in api.every("DescribeInstancePatches", "Patches", InstanceId=node)}
