@@ -246,7 +246,7 @@ class Station:
         return {**live, "Patches": {patch["KBId"]: patch for patch in live["Patches"]}}
 
     def final_replies(self, command_id: str) -> list[dict[str, Any]]:
-        """The payloads of the replies that ended a command, as often as nodes sent them."""
+        """The payloads of the replies that ended a command, as often as nodes sent them to a server that was there."""
         sent = [body for body in self.interposer.sent("SendReply") if command_id in body["MessageId"]]
         payloads = [json.loads(body["Payload"]) for body in sent]
         return [payload for payload in payloads if payload["documentStatus"] in FINAL]

@@ -151,4 +151,6 @@ def _take_lock(node):
 
 def _waits(node) -> bool:
     """Whether a task that takes facts is running in the node."""
-    return node.run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q 'child facts'"], check=False).code == 0
+    return (
+        node.run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q 'child facts'"], check=False).code == 0
+    )
