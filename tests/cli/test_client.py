@@ -81,9 +81,12 @@ def test_a_wrong_clock_is_made_up_for(server):
     clock = FakeClock(time=Clock().now() - 86_400)
     client = of(server, clock=clock)
 
-    assert [] == client.call("DescribeInstanceInformation", {"Filters": [{"Key": "InstanceIds", "Values": ["mi-0"]}]})[
-        "InstanceInformationList"
-    ]
+    assert (
+        []
+        == client.call("DescribeInstanceInformation", {"Filters": [{"Key": "InstanceIds", "Values": ["mi-0"]}]})[
+            "InstanceInformationList"
+        ]
+    )
 
 
 def test_a_refusal_has_its_code_and_says_which_key_signed(server):

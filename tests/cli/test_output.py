@@ -8,7 +8,18 @@ import io
 import pytest
 from rich.console import Console
 
-from patchwright.cli.output import Plain, Watched, filter_texts, moment, one_line, printable, rule_text, since, span, tone
+from patchwright.cli.output import (
+    Plain,
+    Watched,
+    filter_texts,
+    moment,
+    one_line,
+    printable,
+    rule_text,
+    since,
+    span,
+    tone,
+)
 from patchwright.cli.terminal import Terminal
 
 ESCAPE = "\x1b]0;owned\x07red\x1b[31m\r\u202e"
@@ -16,7 +27,9 @@ ESCAPE = "\x1b]0;owned\x07red\x1b[31m\r\u202e"
 
 def drawn(width: int, draw) -> list[str]:
     """The lines that *draw* makes on a terminal of that width."""
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False, markup=False)
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False, markup=False
+    )
     draw(Terminal(console))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -140,8 +153,9 @@ def test_a_rule_is_a_sentence():
     """What is approved, when, and where; filters that leave nothing out are not mentioned."""
     filters = [("PRODUCT", ["*"]), ("SEVERITY", ["Critical", "Important"])]
 
-    assert "approves security updates 7 days after their release; SEVERITY is Critical or Important; level HIGH" == rule_text(
-        filters, days=7, until=None, non_security=False, level="HIGH"
+    assert (
+        "approves security updates 7 days after their release; SEVERITY is Critical or Important; level HIGH"
+        == rule_text(filters, days=7, until=None, non_security=False, level="HIGH")
     )
     assert "approves all updates that were released up to 2026-01-31" == rule_text(
         [], days=None, until="2026-01-31", non_security=True, level="UNSPECIFIED"

@@ -29,7 +29,9 @@ def started(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def every_command(group: click.Group = patchwright, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
+def every_command(
+    group: click.Group = patchwright, words: tuple[str, ...] = ()
+) -> dict[tuple[str, ...], click.Command]:
     """Every command below *group*, by its words."""
     found: dict[tuple[str, ...], click.Command] = {}
     context = click.Context(group)

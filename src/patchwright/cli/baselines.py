@@ -20,7 +20,7 @@ _SYSTEMS = click.Choice([system.value for system in OperatingSystem], case_sensi
 _LEVELS = click.Choice([level.value for level in ComplianceLevel], case_sensitive=False)
 _ACTIONS = click.Choice([action.value for action in RejectedAction], case_sensitive=False)
 _FILTERS = ("classification", "severity", "priority", "section", "product")
-_OF_RULES = ("approve_after_days", "approve_until", "compliance_level", "non_security", *_FILTERS)
+_OF_RULES = ("approve_until", "compliance_level", "non_security", *_FILTERS)
 
 
 @click.command("list")
@@ -128,7 +128,7 @@ def _members(given: Mapping[str, Any], *, has_rules: bool) -> dict[str, Any]:
         "RejectedPatches": list(given["reject"]),
         "RejectedPatchesAction": given["rejected_action"],
     }
-    if any(given[name] not in (None, False, ()) for name in _OF_RULES):
+    if given["approve_after_days"] is not None or any(given[name] for name in _OF_RULES):
         members["ApprovalRules"] = {"PatchRules": [_rule(given)]}
     elif not has_rules and not members["ApprovedPatches"]:
         msg = "nothing would be approved: give --approve-after-days, --approve-until, --approve or --from-file"

@@ -3,20 +3,15 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 
 
 class Clock:
-    """The system's clock. Tests put one of their own in its place, with the same four methods."""
+    """The system's clock. Tests put one of their own in its place, with the same three methods."""
 
     def now(self) -> float:
         """Epoch seconds."""
         return time.time()  # noqa: TID251 - see the module
-
-    def today(self) -> datetime.date:
-        """The UTC day, on which baselines decide."""
-        return datetime.datetime.fromtimestamp(self.now(), datetime.UTC).date()
 
     def monotonic(self) -> float:
         """Seconds since some moment; never jumps."""
