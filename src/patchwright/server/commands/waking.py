@@ -8,34 +8,45 @@ from collections.abc import Iterable
 
 
 class Waking:
-    """One event for each node that is waiting here."""
+    """
+    One event for each node that is waiting here.
+
+    The newest poll of a node counts (design D9): the one before it belongs to a connection that the node has given up, and
+    what it took would reach nobody.
+    """
 
     def __init__(self) -> None:
-        self._parked: dict[str, set[asyncio.Event]] = {}
+        self._parked: dict[str, asyncio.Event] = {}
 
     def wake(self, instance_ids: Iterable[str]) -> None:
         """Let the polls of these nodes look again."""
         for instance_id in instance_ids:
-            for event in self._parked.get(instance_id, ()):
+            event = self._parked.get(instance_id)
+            if event is not None:
                 event.set()
 
-    async def wait(self, instance_id: str, event: asyncio.Event, *, seconds: float) -> None:
-        """Wait until *event*, which was parked for the node, is set or *seconds* have passed."""
+    async def wait(self, instance_id: str, event: asyncio.Event, *, seconds: float) -> bool:
+        """Wait until *event* is set or *seconds* have passed; whether it is still the one that counts for the node."""
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
         except TimeoutError:
-            return
+            pass
+        return self._parked.get(instance_id) is event
 
     def park(self, instance_id: str) -> asyncio.Event:
-        """An event that `wake` sets for this node, until it is left. Park first, then look: nothing is missed."""
-        event = asyncio.Event()
-        self._parked.setdefault(instance_id, set()).add(event)
+        """
+        An event that `wake` sets for this node, until it is left. Park first, then look: nothing is missed.
+
+        Whoever was parked for the node before is set, and does not count any more.
+        """
+        before = self._parked.pop(instance_id, None)
+        if before is not None:
+            before.set()
+        event = self._parked[instance_id] = asyncio.Event()
         return event
 
     def leave(self, instance_id: str, event: asyncio.Event) -> None:
         """Forget an event."""
-        parked = self._parked.get(instance_id, set())
-        parked.discard(event)
-        if not parked:
-            self._parked.pop(instance_id, None)
+        if self._parked.get(instance_id) is event:
+            del self._parked[instance_id]

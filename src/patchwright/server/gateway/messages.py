@@ -144,7 +144,8 @@ class Messages:
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
                     return []
-                await self._waking.wait(instance_id, event, seconds=min(left, LOOK_AGAIN_SECONDS))
+                if not await self._waking.wait(instance_id, event, seconds=min(left, LOOK_AGAIN_SECONDS)):
+                    return []  # a later poll of the node waits now, so nobody listens to this one
         finally:
             self._waking.leave(instance_id, event)
 
