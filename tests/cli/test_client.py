@@ -215,7 +215,7 @@ def test_an_unknown_certificate_says_which_options_help(secured):
     """Without --pin or --ca-file a certificate that signs itself is refused, and the message names both."""
     server, _ = secured
 
-    with pytest.raises(Unreachable, match="--pin .* --ca-file"):
+    with pytest.raises(Unreachable, match=r"--pin .* --ca-file"):
         of(server).call("DescribePatchBaselines", {})
 
 

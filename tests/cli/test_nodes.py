@@ -7,8 +7,8 @@ import pytest
 
 from cli.bench import FakeClock, Node, Server
 from patchwright.cli.clock import Clock
-
-SECURITY_GROUP = "made-group"
+from patchwright.cli.nodes import counts_text
+from patchwright.core.compliance import NON_COMPLIANT, PatchState
 
 
 def scan(server: Server, node: Node) -> None:
@@ -154,3 +154,11 @@ def test_another_region_is_another_world(server, words):
     result = server.run(*words, "--region", "eu-west-1")
 
     assert "InvalidInstanceId" in result.err or "No managed nodes" in result.out
+
+
+def test_what_is_wrong_is_told_first():
+    """Every state that makes a node non-compliant stands before every other."""
+    told = [part.split()[1] for part in counts_text({state.value: 1 for state in PatchState}).split(", ")]
+
+    assert {state.value for state in NON_COMPLIANT} == set(told[: len(NON_COMPLIANT)])
+    assert "nothing" == counts_text({})

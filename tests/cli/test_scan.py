@@ -15,6 +15,7 @@ import pytest
 from cli.bench import FakeClock, Result, run_here
 from core.made import BASEOS, MAIN, SECURITY, UPDATES, notice, offer, view
 from patchwright.__main__ import take_view
+from patchwright.agent import facts, providers
 from patchwright.agent.errors import LockHeld
 from patchwright.cli.offline import survey
 from patchwright.cli.program import Setup
@@ -194,6 +195,27 @@ def test_a_machine_that_cannot_be_scanned_is_exit_code_one():
     assert (1, "") == (result.code, result.out)
     assert "process 4711 (apt-get) holds" in result.err
     assert 1 == run_here(["scan"], Setup(clock=FakeClock())).code
+
+
+def test_a_lock_that_is_held_does_not_keep_the_scan_from_happening(monkeypatch):
+    """Where another process holds apt's lock, what is there is read, and the holder is named."""
+    asked: list[bool] = []
+
+    def take(_provider, *, refresh, clock):
+        asked.append(refresh)
+        if refresh:
+            raise LockHeld("/var/lib/apt/lists/lock", 4711, "apt-get", waited_seconds=30)
+        bodies = {DEBIAN.packages.digest: DEBIAN.packages.canonical()}
+        bodies.update((part.digest, part.canonical()) for part in DEBIAN.slices)
+        return facts.Taken(DEBIAN.facts, bodies)
+
+    monkeypatch.setattr(facts, "take", take)
+    monkeypatch.setattr(providers, "load", lambda *_args, **_options: None)
+
+    seen, problems = take_view(True)
+
+    assert (DEBIAN, [True, False]) == (seen, asked)
+    assert ["4711" in text for text in problems] == [True]
 
 
 def test_the_document_speaks_as_the_servers_verdict_does():

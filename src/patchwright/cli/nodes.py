@@ -14,12 +14,12 @@ from patchwright.cli.client import Client
 from patchwright.cli.errors import CliError
 from patchwright.cli.output import Screen, bare_id, label, moment, print_json, screen, since, span
 from patchwright.cli.program import Setup, connected, json_option
-from patchwright.core.compliance import NON_COMPLIANT, Doubt, PatchState
+from patchwright.core.compliance import Doubt, PatchState
 
 _ID = re.compile(r"m?i-[0-9a-f]{8}([0-9a-f]{9})?")
 _STATES_BATCH = 50  # ids of one DescribeInstancePatchStates
 _LIST_PAGE = 50
-_WRONG = tuple(state.value for state in PatchState if state in NON_COMPLIANT)
+_WRONG = ("Missing", "Failed", "InstalledPendingReboot", "InstalledRejected")  # in the order in which they are told
 _DOUBTS = {
     Doubt.NO_FACTS: "the node has reported no facts yet; scan it",
     Doubt.FACTS_STALE: "the facts are old; scan the node",
@@ -152,7 +152,7 @@ def patch_table(shown: Screen, patches: Sequence[Mapping[str, Any]], *, state: b
 
 def counts_text(counts: Mapping[str, int]) -> str:
     """The counters of the states that something is in, what is wrong first: `5 Missing, 300 Installed`."""
-    order = [*_WRONG, *(state.value for state in PatchState if state not in NON_COMPLIANT)]
+    order = [*_WRONG, *(state.value for state in PatchState if state.value not in _WRONG)]
     return ", ".join(f"{counts[name]} {name}" for name in order if counts.get(name)) or "nothing"
 
 
