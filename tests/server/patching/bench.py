@@ -22,16 +22,15 @@ from patchwright.core.compliance import Operation as Kind
 from patchwright.core.facts import View
 from patchwright.core.plan import Action, Plan, Resolution
 from patchwright.core.protocol import Begun, Directive, FactsMessage, Next, Phase, RebootOption
-from patchwright.server import nodes, patching, tags
+from patchwright.server import patching
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Database
-from patchwright.server.nodes import Machine
 from server.clocks import FakeClock
+from server.nodes.made import enrol
 
 NOW = 1_795_147_200.0  # 2026-11-20T04:00:00Z
 RELEASE = ("foo 1.0-1", "bar 2.0-1", "plain 3.0-1")
 FIXED = ("foo 1.0-1+deb12u1", "bar 2.0-1+deb12u1")
-_tokens = itertools.count(1)
 
 
 def debian(installed: Iterable[str], *, security: Iterable[str] = FIXED, **facts: Any) -> View:
@@ -74,7 +73,6 @@ class Bench:
     def __post_init__(self) -> None:
         self.elsewhere = Scope(self.scope.account, "eu-central-1")
         self.stranger = Scope("9" + self.scope.account[1:], self.scope.region)
-        self.directory = nodes.Service(self.database, self.clock)
         self.baselines = patching.Baselines(self.database, self.clock)
         self.operations = patching.Operations(self.database, self.clock)
         self.verdicts = patching.Verdicts(self.database, self.clock, stale_after=48 * 3600.0)
@@ -82,22 +80,8 @@ class Bench:
 
     async def enrol(self, *, group: str = "", scope: Scope | None = None) -> str:
         """The id of a new node, in a patch group if one is named."""
-        where = scope or self.scope
-        activation, code = await self.directory.create_activation(where, role="node")
-        identity, _ = await self.database.write(
-            nodes.enrol,
-            activation.id,
-            code,
-            f"token-{next(_tokens)}",
-            Machine(),
-            now=self.clock.now(),
-            fresh_id=nodes.fresh_node_id(),
-        )
-        if group:
-            await self.database.write(
-                tags.add, where, tags.MANAGED_INSTANCE, identity.instance_id, {"Patch Group": group}
-            )
-        return identity.instance_id
+        own_tags = {"Patch Group": group} if group else {}
+        return await enrol(self.database, self.clock, scope or self.scope, **own_tags)
 
     async def begin(
         self,

@@ -8,7 +8,7 @@ own transaction with `yield from`.
 
 from __future__ import annotations
 
-from patchwright.server.nodes.facts import Observed, latest, load, missing, put_bodies, record, since
+from patchwright.server.nodes.facts import Observed, Packed, latest, load, missing, pack, put_bodies, record, since
 from patchwright.server.nodes.model import (
     Activation,
     ActivationRefused,
@@ -27,6 +27,7 @@ __all__ = [
     "Machine",
     "Node",
     "Observed",
+    "Packed",
     "Service",
     "UnknownNode",
     "all_ids",
@@ -36,6 +37,7 @@ __all__ = [
     "latest",
     "load",
     "missing",
+    "pack",
     "page",
     "put_bodies",
     "record",

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from patchwright.core.advisory import NOTICE_FORMAT, Notice
 from patchwright.core.errors import MalformedFacts
@@ -41,6 +41,14 @@ class Observed:
     recorded_at: float
 
 
+class Packed(NamedTuple):
+    """A body that was checked: its digest, the bytes of its canonical form, and that form compressed."""
+
+    digest: str
+    size: int
+    content: bytes
+
+
 def missing(scope: Scope, digests: Sequence[str]) -> UnitOfWork[list[str]]:
     """Those of *digests* whose bodies this account and region do not have, each once, in the order given."""
     wanted = list(dict.fromkeys(digests))
@@ -56,24 +64,30 @@ def missing(scope: Scope, digests: Sequence[str]) -> UnitOfWork[list[str]]:
     return [digest for digest in wanted if digest not in present]
 
 
-def check_bodies(bodies: Mapping[str, bytes]) -> None:
-    """Raise MalformedFacts (DigestMismatch) unless every body is what its digest names and can be read."""
-    for digest, body in bodies.items():
+def pack(bodies: Mapping[str, bytes]) -> list[Packed]:
+    """
+    *bodies*, by digest, as they are stored; outside any transaction, since reading large ones takes a while.
+
+    Raises MalformedFacts (DigestMismatch) unless every body is what its digest names and can be read.
+    """
+    packed = []
+    for digest, body in sorted(bodies.items()):
         check_digest(digest, body)
         parser = _PARSERS.get(digest.partition(":")[0])
         if parser is None:
             msg = f"{digest[:80]} is no digest of a format known here"
             raise MalformedFacts(msg)
         parser(body)
+        packed.append(Packed(digest, len(body), zlib.compress(body)))
+    return packed
 
 
-def put_bodies(scope: Scope, bodies: Mapping[str, bytes], *, now: float) -> UnitOfWork[None]:
-    """Store bodies; those that are there stay. Errors as `check_bodies`, then nothing is stored."""
-    check_bodies(bodies)
+def put_bodies(scope: Scope, bodies: Sequence[Packed], *, now: float) -> UnitOfWork[None]:
+    """Store bodies; those that are there stay."""
     yield sql_each(
         "INSERT INTO body (account, region, digest, size, content, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
         " ON CONFLICT (account, region, digest) DO NOTHING",
-        [(*scope, digest, len(body), zlib.compress(body), now) for digest, body in sorted(bodies.items())],
+        [(*scope, *body, now) for body in bodies],
     )
 
 

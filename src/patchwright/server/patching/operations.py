@@ -8,6 +8,7 @@ time and of new ids comes in as arguments, since a unit of work may be run again
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -99,7 +100,8 @@ class Operations:
         if len(bodies) > BODIES_LIMIT:
             msg = f"One message carries at most {BODIES_LIMIT} bodies."
             raise OperationRefused(msg)
-        await self._database.write(_put_bodies, scope, instance_id, operation_id, bodies, now=self._clock.now())
+        packed = await asyncio.to_thread(nodes.pack, bodies)
+        await self._database.write(_put_bodies, scope, instance_id, operation_id, packed, now=self._clock.now())
 
     async def put_facts(self, scope: Scope, instance_id: str, message: FactsMessage) -> Directive:
         """Take the facts an operation starts from or ends with, and say what comes next. Errors: UnknownOperation."""
@@ -164,7 +166,7 @@ def _end(operation: Operation, *, now: float, reason: str) -> UnitOfWork[None]:
 
 
 def _put_bodies(
-    scope: Scope, instance_id: str, operation_id: str, bodies: Mapping[str, bytes], *, now: float
+    scope: Scope, instance_id: str, operation_id: str, bodies: Sequence[nodes.Packed], *, now: float
 ) -> UnitOfWork[None]:
     yield from _require(scope, instance_id, operation_id)
     yield from nodes.put_bodies(scope, bodies, now=now)
