@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from .errors import WireMismatch, serialization, validation
 from .patterns import python_pattern
-from .validation import DOCUMENT_DEPTH, INTEGERS, MOMENTS, find_violations, require_conformity
+from .validation import INTEGERS, MOMENTS, find_violations, require_conformity
 
 Write = Callable[[Any], Any]
 # Bytes. The walk is slow; a larger body is refused with the first thing that is wrong with it, in msgspec's words.
@@ -71,7 +71,7 @@ class Shapes:
         if name not in self._types:
             shape = self._shapes[name]
             if shape.get("document"):
-                self._types[name] = document_type()
+                self._types[name] = dict[str, Any]  # `Operation.parse` looks inside
             elif shape["type"] == "structure":
                 self._structure_type(name, shape)
             else:
@@ -188,8 +188,9 @@ class Operation:
         return msgspec.json.Decoder(self._shapes.type_of(self._input) if self._input else dict[str, Any])
 
     @cached_property
-    def _has_union(self) -> bool:
-        return self._input is not None and self._shapes.reaches(self._input, "union")
+    def _needs_walk(self) -> bool:
+        """Whether the input holds what msgspec cannot check: one member of a union, the inside of a document."""
+        return self._input is not None and any(self._shapes.reaches(self._input, one) for one in ("union", "document"))
 
     @cached_property
     def _write(self) -> Write | None:
@@ -215,8 +216,8 @@ class Operation:
         except (ValueError, RecursionError) as error:
             # Broken JSON, invalid UTF-8, a lone surrogate, an integer of thousands of digits, nesting without end.
             raise serialization(f"The request body could not be read: {error}"[:300]) from None
-        # Databases refuse U+0000 in text, and msgspec cannot count the members of a union.
-        if self._has_union or b"\\u0000" in body:
+        # Databases refuse U+0000 in text.
+        if self._needs_walk or b"\\u0000" in body:
             self._refuse(body)
         if b"null" in body and self._input is not None:
             self._shapes.drop_nulls(self._input, request)
@@ -242,20 +243,6 @@ class Operation:
         if self._write is None:
             return b"{}"
         return msgspec.json.encode(self._write(output))
-
-
-@lru_cache(maxsize=1)
-def document_type() -> Any:
-    """
-    The type of documents: JSON objects whose inside no model describes.
-
-    Nested at most `DOCUMENT_DEPTH` levels, so that nobody who walks one runs out of stack; integers fit a database.
-    """
-    scalar = Annotated[int, Meta(ge=INTEGERS["long"][0], le=INTEGERS["long"][1])] | float | str | bool | None
-    inner: Any = scalar
-    for _ in range(DOCUMENT_DEPTH - 1):
-        inner = scalar | list[inner] | dict[str, inner]
-    return dict[str, inner]
 
 
 def _lengths(shape: Mapping[str, Any]) -> dict[str, Any]:
