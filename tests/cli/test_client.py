@@ -169,6 +169,31 @@ def test_what_acts_is_never_sent_twice():
     assert 1 == asked.count("AmazonSSM.SendCommand")
 
 
+def test_a_server_that_is_gone_for_good_is_unreachable():
+    """A kept connection that was closed, and then nobody there: one more attempt, and a sentence."""
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        send(handler, {})
+        handler.close_connection = True
+
+    with answering(answer) as url:
+        client = at(url)
+        client.call("DescribePatchBaselines", {})
+
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        client.call("DescribePatchBaselines", {})
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch):
+    """An answer larger than the limit is refused instead of filling the memory."""
+    monkeypatch.setattr("patchwright.cli.client.ANSWER_LIMIT_BYTES", 100)
+
+    with answering(lambda handler: send(handler, {"text": "x" * 1000})) as url:
+        client = at(url)
+        with pytest.raises(Unreachable, match="more than 100 bytes"):
+            client.call("DescribePatchBaselines", {})
+
+
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
     """A server behind TLS, and its certificate, which signs itself."""

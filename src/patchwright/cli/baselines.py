@@ -11,8 +11,9 @@ import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.errors import BadSetting
-from patchwright.cli.output import Screen, bare_id, filter_texts, moment, print_json, rule_text, screen
+from patchwright.cli.output import Screen, print_json, screen
 from patchwright.cli.program import connected, json_option
+from patchwright.cli.wording import bare_id, filter_texts, moment, rule_text
 from patchwright.core.baseline import ComplianceLevel, RejectedAction
 from patchwright.core.system import OperatingSystem
 

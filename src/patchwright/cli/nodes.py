@@ -12,8 +12,9 @@ import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.errors import CliError
-from patchwright.cli.output import Screen, bare_id, label, moment, print_json, screen, since, span
+from patchwright.cli.output import Screen, print_json, screen
 from patchwright.cli.program import Setup, connected, json_option
+from patchwright.cli.wording import bare_id, label, moment, since, span
 from patchwright.core.compliance import Doubt, PatchState
 
 _ID = re.compile(r"m?i-[0-9a-f]{8}([0-9a-f]{9})?")

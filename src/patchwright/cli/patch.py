@@ -13,8 +13,9 @@ from patchwright.cli.client import Client
 from patchwright.cli.clock import Clock
 from patchwright.cli.errors import Refused, Unreachable
 from patchwright.cli.nodes import find_nodes, name_of
-from patchwright.cli.output import Plain, Progress, Screen, Watched, label, print_json, screen, since
+from patchwright.cli.output import Plain, Progress, Screen, print_json, screen
 from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
+from patchwright.cli.wording import Watched, label, since
 from patchwright.core.invocation import Detail
 
 DOCUMENT = "AWS-RunPatchBaseline"

@@ -181,7 +181,7 @@ def run(words: Sequence[str], take_view: TakeView | None = None, *, setup: Setup
 
 def _report(error: PatchwrightError) -> int:
     from patchwright.cli.errors import BadSetting, Refused
-    from patchwright.cli.output import printable
+    from patchwright.cli.wording import printable
 
     name = "" if isinstance(error, Refused) else "patchwright: "
     print(printable(f"{name}{error}"), file=sys.stderr)

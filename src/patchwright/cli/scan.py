@@ -11,8 +11,9 @@ import click
 from patchwright.cli import nodes
 from patchwright.cli.errors import CliError
 from patchwright.cli.offline import KeptOut, Survey, describe, item_json, survey
-from patchwright.cli.output import Screen, print_json, rule_text, screen, since
+from patchwright.cli.output import Screen, print_json, screen
 from patchwright.cli.program import Setup, json_option
+from patchwright.cli.wording import rule_text, since
 from patchwright.core.baseline import ApprovalRule
 from patchwright.core.facts import View
 from patchwright.core.system import Family

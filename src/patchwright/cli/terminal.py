@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from patchwright.cli.output import Progress, Watched, label, one_line, printable, tone
+from patchwright.cli.wording import Watched, label, one_line, printable, tone
 
 _STYLES = {"good": "green", "bad": "bold red", "doubtful": "yellow"}
 _LAST_COLUMN_WIDTH = 30  # characters that a text to be wrapped gets at least
@@ -60,17 +60,17 @@ class Terminal:
             self._console.print(Segments([*line, Segment.line()]), soft_wrap=True, end="")
 
     @contextmanager
-    def progress(self) -> Iterator[Progress]:
+    def progress(self) -> Iterator[Drawn]:
         """See `output.Screen`: a table that is drawn anew as long as the command runs."""
         with Live(console=self._console, refresh_per_second=8, transient=False) as live:
-            yield _Drawn(live)
+            yield Drawn(live)
 
     def _print(self, item: Text | Table) -> None:
         self._begun = True
         self._console.print(item)
 
 
-class _Drawn:
+class Drawn:
     """Redraws the table of nodes."""
 
     def __init__(self, live: Live) -> None:
