@@ -23,6 +23,7 @@ import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from patchwright import __version__
+from patchwright.core.errors import PatchwrightError
 from patchwright.server import aws, commands, gateway, nodes, patching
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
@@ -89,18 +90,20 @@ async def build(config: Config, *, clock: Clock | None = None, strict: bool = Fa
         clock: The time; None: the system's.
         strict: Whether an answer that does not fit the service model is an error (tests) or is sent without the misfit.
 
-    Errors: InfraError where the database cannot be opened, UnreadableMasterKey.
+    Errors: InfraError where the database cannot be opened, UnreadableMasterKey, KeyTaken.
     """
     _make_private(config)
     clock = clock or SystemClock()
     master = MasterKey.load(config.data_dir / "master.key")
     database = await open_database(config.database, data_dir=config.data_dir, clock=clock)
     accounts = Accounts(database, clock, master)
+    await accounts.check_master_key()
     root = await accounts.ensure_root(
-        config.account_id, key_id=config.root_access_key_id, secret=config.root_secret_access_key
+        config.account_id,
+        key_id=config.root_access_key_id,
+        secret=config.root_secret_access_key,
+        keep=lambda key: write_credentials(config.data_dir / "credentials", key, region=config.region),
     )
-    if root is not None:
-        write_credentials(config.data_dir / "credentials", root, region=config.region)
     directory, waking = nodes.Service(database, clock), commands.Waking()
     messages = gateway.Messages(database, clock, master, directory=directory, waking=waking)
     models = load_models(strict=strict)
@@ -201,7 +204,7 @@ def run(config: Config, *, sock: socket.socket | None = None) -> int:
     try:
         certificate = _certificate(config)
         uvloop.run(_serve(config, certificate, sock))
-    except (ConfigError, InfraError, OSError) as error:
+    except (PatchwrightError, OSError) as error:
         print(f"patchwright server: {error}", file=sys.stderr)  # noqa: T201 - what stops the start goes to the terminal
         return 1
     return 0

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +13,10 @@ from pathlib import Path
 from patchwright.core.errors import PatchwrightError
 
 ROLES = ("api", "gateway", "worker")
+_ACCOUNT = re.compile(r"[0-9]{12}\Z")
+_REGION = re.compile(r"[a-z0-9-]{1,64}\Z")
+_KEY_ID = re.compile(r"(?!mi-)[A-Za-z0-9_-]{0,128}\Z")
+_PUBLIC_URL = re.compile(r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?\Z")
 
 
 class ConfigError(PatchwrightError):
@@ -78,13 +84,17 @@ class Config:
     online_seconds: float
 
     def __repr__(self) -> str:
-        shown = (f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if "secret" not in item.name)
+        hidden = {"root_secret_access_key", "database"}  # a database URL may hold a password
+        shown = (f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if item.name not in hidden)
         return f"Config({', '.join(shown)})"
 
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        return self.host in {"127.0.0.1", "::1", "localhost"} or self.host.startswith("127.")
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> Config:
@@ -128,14 +138,26 @@ def _check(config: Config) -> None:
     if (config.tls_cert is None) != (config.tls_key is None):
         msg = "--tls-cert and --tls-key go together"
         raise ConfigError(msg)
-    if config.database.startswith("sqlite") and config.roles != frozenset(ROLES):
+    if not config.database.startswith(("sqlite:", "postgresql:", "postgres:")):
+        msg = "--database takes sqlite:///FILE or postgresql://…"
+        raise ConfigError(msg)
+    if config.database.startswith("sqlite:") and config.roles != frozenset(ROLES):
         msg = "on SQLite one process takes all roles; to split them, use --database postgresql://…"
         raise ConfigError(msg)
     if bool(config.root_access_key_id) != bool(config.root_secret_access_key):
         msg = "PATCHWRIGHT_ROOT_ACCESS_KEY_ID and PATCHWRIGHT_ROOT_SECRET_ACCESS_KEY go together"
         raise ConfigError(msg)
-    if not (config.account_id.isascii() and config.account_id.isdigit() and len(config.account_id) == 12):
-        msg = f"PATCHWRIGHT_ACCOUNT_ID takes 12 digits, not {config.account_id!r}"
+    for setting, value, form, wanted in (
+        ("PATCHWRIGHT_ACCOUNT_ID", config.account_id, _ACCOUNT, "12 digits"),
+        ("PATCHWRIGHT_REGION", config.region, _REGION, "a region's name such as us-east-1"),
+        ("PATCHWRIGHT_ROOT_ACCESS_KEY_ID", config.root_access_key_id, _KEY_ID, "letters and digits, and no node's id"),
+        ("--public-url", config.public_url, _PUBLIC_URL, "https://HOST or https://HOST:PORT"),
+    ):
+        if not form.match(value):
+            msg = f"{setting} takes {wanted}, not {value!r}"
+            raise ConfigError(msg)
+    if not config.root_secret_access_key.isprintable():
+        msg = "PATCHWRIGHT_ROOT_SECRET_ACCESS_KEY takes one line of printable characters"
         raise ConfigError(msg)
 
 

@@ -8,7 +8,16 @@ The door. What is exported here is all that other rooms may use.
 from __future__ import annotations
 
 from patchwright.server.accounts.keys import MasterKey, UnreadableMasterKey
-from patchwright.server.accounts.model import AccessKey, Scope, root_arn
+from patchwright.server.accounts.model import AccessKey, KeyTaken, Scope, root_arn
 from patchwright.server.accounts.service import Service, write_credentials
 
-__all__ = ["AccessKey", "MasterKey", "Scope", "Service", "UnreadableMasterKey", "root_arn", "write_credentials"]
+__all__ = [
+    "AccessKey",
+    "KeyTaken",
+    "MasterKey",
+    "Scope",
+    "Service",
+    "UnreadableMasterKey",
+    "root_arn",
+    "write_credentials",
+]

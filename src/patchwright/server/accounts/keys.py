@@ -61,8 +61,11 @@ class MasterKey:
         """The secret inside; raises UnreadableMasterKey where key or label are not those it was sealed with."""
         try:
             return self._sealing.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], label.encode()).decode()
-        except InvalidTag:
-            msg = f"the secret of {label} was sealed under another master key: restore master.key from a backup"
+        except (InvalidTag, ValueError):
+            msg = (
+                f"the secret of {label} was sealed under another master key: restore master.key from a backup,"
+                " or copy it from the process that made the database"
+            )
             raise UnreadableMasterKey(msg) from None
 
     def node_secret(self, instance_id: str, generation: int) -> bytes:

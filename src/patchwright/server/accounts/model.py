@@ -6,6 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from patchwright.core.errors import PatchwrightError
+
+
+class KeyTaken(PatchwrightError):
+    """An access key's id that is another account's already."""
+
 
 class Scope(NamedTuple):
     """The account and region that every resource belongs to (design §5)."""

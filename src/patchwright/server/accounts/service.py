@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import secrets
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 from patchwright.server.accounts import store
 from patchwright.server.accounts.keys import MasterKey
-from patchwright.server.accounts.model import AccessKey, root_arn
+from patchwright.server.accounts.model import AccessKey, KeyTaken, root_arn
 from patchwright.server.infra import Clock, Database
 
 _KEY_ALPHABET = string.ascii_uppercase + "234567"
@@ -33,7 +34,15 @@ class Service:
         account, principal, sealed = found
         return AccessKey(key_id, account, principal, self._master.unseal(sealed, label=key_id))
 
-    async def ensure_root(self, account: str, *, key_id: str = "", secret: str = "") -> AccessKey | None:
+    async def check_master_key(self) -> None:
+        """Raise UnreadableMasterKey if the secrets in the database were sealed under another master key."""
+        found = await self._database.read(store.any_key)
+        if found is not None:
+            self._master.unseal(found[1], label=found[0])
+
+    async def ensure_root(
+        self, account: str, *, key_id: str = "", secret: str = "", keep: Callable[[AccessKey], None]
+    ) -> AccessKey | None:
         """
         See to it that *account* has a root access key.
 
@@ -41,21 +50,33 @@ class Service:
             account: 12 digits.
             key_id: Together with *secret*, the pair to store; empty: make one if the account has no key at all.
             secret: See *key_id*.
+            keep: Writes the key down for the operator. A made key is written down first and stored then: a start that dies
+                in between leaves nobody with a key that nobody knows.
 
         Returns:
             The key, if one was stored now; None if the account had one already.
+
+        Raises:
+            KeyTaken: The given pair belongs to another account.
         """
-        if not key_id:
+        given = bool(key_id)
+        if not given:
             if await self._database.read(store.has_keys, account):
                 return None
             key_id = "AKIA" + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(16))
             secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+        key = AccessKey(key_id, account, root_arn(account), secret)
+        if not given:
+            keep(key)
         sealed = self._master.seal(secret, label=key_id)
-        principal = root_arn(account)
-        await self._database.write(
-            store.put_key, account, key_id, principal=principal, sealed=sealed, now=self._clock.now()
-        )
-        return AccessKey(key_id, account, principal, secret)
+        if not await self._database.write(
+            store.put_key, account, key_id, principal=key.principal, sealed=sealed, now=self._clock.now()
+        ):
+            msg = f"the access key {key_id} belongs to another account than {account}: give it another id"
+            raise KeyTaken(msg)
+        if given:
+            keep(key)
+        return key
 
 
 def write_credentials(path: Path, key: AccessKey, *, region: str) -> None:

@@ -20,16 +20,23 @@ def has_keys(account: str) -> UnitOfWork[bool]:
     return bool(rows)
 
 
-def put_key(account: str, key_id: str, *, principal: str, sealed: bytes, now: float) -> UnitOfWork[None]:
-    """Store a key, replacing the secret of one that has the same id and account."""
-    yield sql(
+def any_key() -> UnitOfWork[tuple[str, bytes] | None]:
+    """Id and sealed secret of some access key, or None where there is none yet."""
+    rows = yield sql("SELECT id, sealed_secret FROM access_key ORDER BY id LIMIT 1")
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+def put_key(account: str, key_id: str, *, principal: str, sealed: bytes, now: float) -> UnitOfWork[bool]:
+    """Store a key, or a new secret of one the account has; false, and nothing is stored, if the id is another account's."""
+    rows = yield sql(
         "INSERT INTO access_key (account, region, id, principal, sealed_secret, state, created_at)"
         " VALUES ($1, '', $2, $3, $4, 'Active', $5)"
         " ON CONFLICT (id) DO UPDATE SET sealed_secret = excluded.sealed_secret, state = 'Active'"
-        " WHERE access_key.account = excluded.account",
+        " WHERE access_key.account = excluded.account RETURNING id",
         account,
         key_id,
         principal,
         sealed,
         now,
     )
+    return bool(rows)
