@@ -106,6 +106,7 @@ def test_a_node_is_shown_with_what_is_wrong_and_on_request_with_everything(serve
     assert "zlib1g.amd64" in every
     assert "rule 1 approves it" in some
     assert "reboot       not needed" in some
+    assert "PRIORITY" in some
 
 
 def test_facts_that_are_old_cast_a_doubt(server, node):

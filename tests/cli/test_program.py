@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from cli.bench import DEADLINE, SRC, FakeClock, run_here
 from patchwright import __version__
-from patchwright.cli.program import LazyGroup, Setup, patchwright
+from patchwright.cli.program import LazyGroup, Setup, patchwright, run
 
 HEAVY = ("rich", "http.client", "ssl", "botocore", "patchwright.cli.client", "patchwright.server", "patchwright.agent")
 
@@ -77,6 +79,21 @@ def test_without_a_terminal_rich_is_not_imported():
     )
 
     assert ("text\n", "False\n") == (result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_on_a_terminal_answers_are_drawn(environment, coloured):
+    """A terminal gets Rich; NO_COLOR is kept to."""
+    code = "from patchwright.cli.output import screen; screen().fact('verdict', 'NON_COMPLIANT')"
+    leader, follower = pty.openpty()
+    told = {"PYTHONPATH": SRC, "TERM": "xterm-256color", **environment}
+    subprocess.run([sys.executable, "-c", code], stdout=follower, check=True, timeout=DEADLINE, env=told)
+    os.close(follower)
+    text = os.read(leader, 65_536).decode()
+    os.close(leader)
+
+    assert "NON_COMPLIANT" in text
+    assert coloured == ("[1;31m" in text)
 
 
 def test_every_short_help_is_that_of_a_command_that_exists():
@@ -191,3 +208,15 @@ def test_a_group_without_the_word_has_no_command():
     """A lazy group answers None for what is not in its table, as Click wants it."""
     assert isinstance(patchwright, LazyGroup)
     assert patchwright.get_command(click.Context(patchwright), "nonsense") is None
+
+
+def test_a_user_without_a_home_can_ask_for_help(monkeypatch):
+    """In a container the user may be unknown to the password database."""
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+
+    assert 0 == run(["--help"])
+    assert Path("/") == Setup().home

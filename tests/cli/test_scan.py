@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cli.bench import FakeClock, Result, run_here
-from core.made import BASEOS, MAIN, SECURITY, UPDATES, notice, offer, view
+from core.made import BASEOS, MAIN, SECURITY, UPDATES, notice, offer, package, view
 from patchwright.__main__ import take_view
 from patchwright.agent import facts, providers
 from patchwright.agent.errors import LockHeld
@@ -137,6 +137,31 @@ def test_a_person_reads_all_of_it():
     assert "ours.amd64" in scanned(DEBIAN, "--all").out
 
 
+def test_a_package_whose_configuration_failed_is_no_missing_one():
+    """Unfinished work of the package manager is told apart from what is missing."""
+    broken = view([package("openssl 3.0.2-1", "half-configured")], (SECURITY, ["openssl 3.0.2-1"]), **FRESH)
+
+    text = scanned(broken).out
+
+    assert "1 missing or not configured" in text
+    assert "the package database says half-configured" in text
+
+
+def test_the_weight_of_an_update_has_the_systems_name():
+    """On apt it is the package's priority, elsewhere the severity of its notice."""
+    advised = offer("openssl.x86_64 2-1.el9", notices=("RLSA-2026:1",))
+    rocky = view(
+        ["openssl.x86_64 1-1.el9"],
+        (BASEOS, [advised]),
+        manager=Manager.DNF,
+        notices=[notice("RLSA-2026:1", updated="2026-11-01")],
+        **FRESH,
+    )
+
+    assert ["PRIORITY" in scanned(seen).out for seen in (DEBIAN, rocky)] == [True, False]
+    assert ["SEVERITY" in scanned(seen).out for seen in (DEBIAN, rocky)] == [False, True]
+
+
 def test_a_scan_that_finds_something_has_still_succeeded():
     """The exit code says whether the machine could be scanned, not how it is."""
     up_to_date = view(["openssl 3.0.2-1"], (SECURITY, ["openssl 3.0.2-1"]), **FRESH)
@@ -182,6 +207,17 @@ def test_problems_of_the_machine_are_told():
     """What the reader of the facts could not do stands in the text and in the document."""
     assert "the lock is held" in scanned(DEBIAN, problems=["the lock is held"]).out
     assert "the lock is held" in document(DEBIAN, problems=["the lock is held"])["Problems"]
+
+
+def test_a_file_that_cannot_be_read_is_a_sentence():
+    """What the operating system refuses is exit code 1 and no traceback."""
+
+    def refuse(_refresh: bool) -> tuple[View, Sequence[str]]:
+        raise PermissionError(13, "Permission denied", "/var/lib/dpkg/status")
+
+    result = run_here(["scan"], Setup(take_view=refuse, clock=FakeClock()))
+
+    assert (1, "patchwright: [Errno 13] Permission denied: '/var/lib/dpkg/status'\n") == (result.code, result.err)
 
 
 def test_a_machine_that_cannot_be_scanned_is_exit_code_one():

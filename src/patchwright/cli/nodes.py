@@ -16,6 +16,7 @@ from patchwright.cli.output import Screen, print_json, screen
 from patchwright.cli.program import Setup, connected, json_option
 from patchwright.cli.wording import bare_id, label, moment, since, span
 from patchwright.core.compliance import Doubt, PatchState
+from patchwright.core.system import Family, OperatingSystem
 
 _ID = re.compile(r"m?i-[0-9a-f]{8}([0-9a-f]{9})?")
 _STATES_BATCH = 50  # ids of one DescribeInstancePatchStates
@@ -132,9 +133,11 @@ def name_of(node: Mapping[str, Any]) -> str:
     return str(node.get("Name") or node.get("ComputerName") or "")
 
 
-def patch_table(shown: Screen, patches: Sequence[Mapping[str, Any]], *, state: bool = True) -> None:
-    """Patch states as rows, in the shape of GetVerdict's Patches."""
-    columns = ["PACKAGE", "STATE", "INSTALLED", "VERSION", "CLASS", "SEVERITY", "WHY"]
+def patch_table(
+    shown: Screen, patches: Sequence[Mapping[str, Any]], *, operating_system: str, state: bool = True
+) -> None:
+    """Patch states as rows, in the shape of GetVerdict's Patches. Columns that would be empty are left out."""
+    columns = ["PACKAGE", "STATE", "INSTALLED", "VERSION", "CLASS", weight(operating_system), "WHY"]
     rows = [
         [
             patch["KBId"],
@@ -149,6 +152,11 @@ def patch_table(shown: Screen, patches: Sequence[Mapping[str, Any]], *, state: b
     ]
     keep = [i for i, name in enumerate(columns) if (state or name != "STATE") and any(row[i] for row in rows)]
     shown.table([columns[i] for i in keep], [[row[i] for i in keep] for row in rows])
+
+
+def weight(operating_system: str) -> str:
+    """What the Severity of a patch is on this system: on apt the priority of the package (spec §2.5)."""
+    return "PRIORITY" if OperatingSystem(operating_system).family is Family.APT else "SEVERITY"
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
@@ -181,7 +189,7 @@ def _last_operations(client: Client, ids: Sequence[str]) -> dict[str, dict[str, 
 
 def _identity(node: Mapping[str, Any], now: float) -> list[str]:
     system = f"{node.get('PlatformName') or ''} {node.get('PlatformVersion') or ''}".strip()
-    heard = f"{span(now - node['LastPingDateTime'])} ago"
+    heard = f"{span(now - node['LastPingDateTime'])} ago" if node.get("LastPingDateTime") else "never"
     return [node["InstanceId"], name_of(node), system, node["PingStatus"], heard]
 
 
@@ -208,7 +216,7 @@ def _show_identity(shown: Screen, document: Mapping[str, Any], found: Mapping[st
         shown.fact(
             "agent", f"{found.get('AgentVersion') or 'unknown version'}, address {found.get('IPAddress') or 'unknown'}"
         )
-        shown.fact("ping", f"{found['PingStatus']}, heard {since(found['LastPingDateTime'], now)}")
+        shown.fact("ping", f"{found['PingStatus']}, heard {since(found.get('LastPingDateTime'), now)}")
     shown.fact("patch group", document["PatchGroup"] or "none")
 
 
@@ -236,7 +244,7 @@ def _show_live(shown: Screen, document: Mapping[str, Any], now: float, *, every:
     chosen = [patch for patch in live["Patches"] if every or patch["State"] in _WRONG]
     if chosen:
         shown.line()
-        patch_table(shown, chosen)
+        patch_table(shown, chosen, operating_system=node["OperatingSystem"])
 
 
 def _pending(keys: Sequence[str]) -> list[str]:

@@ -26,6 +26,13 @@ DONE, REFUSED, USAGE = 0, 1, 2
 ELSEWHERE = {"agent": "The node program: enroll, run.", "server": "Run the control plane."}
 
 
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user without an entry in the password database and without HOME
+        return Path("/")
+
+
 @dataclass
 class Setup:
     """What the commands work with."""
@@ -33,7 +40,7 @@ class Setup:
     take_view: TakeView | None = None
     clock: Clock = field(default_factory=Clock)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    home: Path = field(default_factory=Path.home)
+    home: Path = field(default_factory=_home)
 
 
 class LazyGroup(click.Group):
@@ -174,12 +181,12 @@ def run(words: Sequence[str], take_view: TakeView | None = None, *, setup: Setup
         # The reader has seen enough. What Python still wants to write at its end must not fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
-    except PatchwrightError as error:
+    except (PatchwrightError, OSError) as error:
         return _report(error)
     return code if isinstance(code, int) else DONE
 
 
-def _report(error: PatchwrightError) -> int:
+def _report(error: PatchwrightError | OSError) -> int:
     from patchwright.cli.errors import BadSetting, Refused
     from patchwright.cli.wording import printable
 

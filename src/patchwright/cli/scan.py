@@ -15,8 +15,8 @@ from patchwright.cli.output import Screen, print_json, screen
 from patchwright.cli.program import Setup, json_option
 from patchwright.cli.wording import rule_text, since
 from patchwright.core.baseline import ApprovalRule
+from patchwright.core.compliance import PatchState
 from patchwright.core.facts import View
-from patchwright.core.system import Family
 
 _NOT_ROOT = "repository metadata was not refreshed: only root may"
 _ONLY_OWN = "only root sees which services of other users still run replaced files"
@@ -68,26 +68,27 @@ def _show(shown: Screen, seen: Survey, view: View, *, problems: Sequence[str], n
         shown.fact("note", text)
     nodes.show_state(shown, facts.reboot_reasons, facts.stale_services, facts.held)
     wrong = [item for item in seen.judgement.items if not item.state.compliant]
-    shown.heading(f"{len(wrong)} missing" if wrong else "Nothing is missing.")
-    if wrong:
-        nodes.patch_table(
-            shown, [item_json(item) for item in wrong], state=any(item.state.value != "Missing" for item in wrong)
-        )
+    system = facts.operating_system.value
+    missing = all(item.state is PatchState.MISSING for item in wrong)
+    if not wrong:
+        shown.heading("Nothing is missing.")
+    else:
+        shown.heading(f"{len(wrong)} {'missing' if missing else 'missing or not configured'}")
+        nodes.patch_table(shown, [item_json(item) for item in wrong], operating_system=system, state=not missing)
     if seen.kept_out:
-        _show_kept_out(shown, seen.kept_out, facts.operating_system.family)
+        _show_kept_out(shown, seen.kept_out, operating_system=system)
     if every:
         shown.heading("Every package")
-        nodes.patch_table(shown, [item_json(item) for item in seen.judgement.items])
+        nodes.patch_table(shown, [item_json(item) for item in seen.judgement.items], operating_system=system)
 
 
-def _show_kept_out(shown: Screen, kept_out: Sequence[KeptOut], family: Family) -> None:
+def _show_kept_out(shown: Screen, kept_out: Sequence[KeptOut], *, operating_system: str) -> None:
     shown.heading(f"{len(kept_out)} more offered, and kept out")
-    weight = "PRIORITY" if family is Family.APT else "SEVERITY"
     rows = [
         [kept.patch.key, kept.installed, kept.patch.version, kept.patch.severity, "; ".join(kept.reasons)]
         for kept in kept_out
     ]
-    shown.table(["PACKAGE", "INSTALLED", "OFFERED", weight, "WHY NOT"], rows)
+    shown.table(["PACKAGE", "INSTALLED", "OFFERED", nodes.weight(operating_system), "WHY NOT"], rows)
 
 
 def _rule_text(rule: ApprovalRule) -> str:
