@@ -48,6 +48,11 @@ def bind(source: Path, target: Path, *, flags: int = 0) -> None:
         mount("", target, flags=BIND | REMOUNT | flags)
 
 
+def unmount(target: Path) -> None:
+    """Unmount *target*, at once by name, and for good when nobody uses it any more."""
+    _check(_libc.umount2(os.fsencode(target), DETACH), f"unmounting {target}")
+
+
 def make_private() -> None:
     """Let no mount made from here on be seen by another mount namespace."""
     mount("", Path("/"), flags=RECURSIVE | PRIVATE)
@@ -65,7 +70,7 @@ def pivot_into(root: Path) -> None:
         raise OSError(38, f"pivot_root is not known on {platform.machine()}")
     os.chdir(root)
     _check(_libc.syscall(number, b".", b"."), "changing the root directory")
-    _check(_libc.umount2(b".", DETACH), "letting go of the old root directory")
+    unmount(Path("."))  # the old root directory, which is now mounted over the new one
     os.chdir("/")
 
 

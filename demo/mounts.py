@@ -87,7 +87,7 @@ def plan(mounts: Iterable[Mount], *, visible: Callable[[Mount], bool] = lambda _
     """
     layers, reasons = [], []
     for mount in mounts:
-        if _is_fresh(mount.target) or not visible(mount):
+        if is_fresh(mount.target) or not visible(mount):
             continue
         layer = _layer(mount)
         if layer.how is How.HIDDEN and layer.essential:
@@ -112,7 +112,8 @@ def _layer(mount: Mount) -> Layer:
     return Layer(mount.target, How.HIDDEN, essential, f"is a {mount.kind} mount, which cannot be overlaid")
 
 
-def _is_fresh(target: str) -> bool:
+def is_fresh(target: str) -> bool:
+    """Whether every twin has its own of that."""
     return any(target == base or target.startswith(f"{base}/") for base in FRESH)
 
 

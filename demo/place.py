@@ -62,16 +62,16 @@ class Place:
 def sweep(base: Path) -> list[str]:
     """Take away what demos of dead processes left below *base*; their numbers."""
     found = []
-    for file in sorted(base.glob("*.lock")):
-        lock = _try_lock(file)
+    for name in sorted({path.name.removesuffix(".lock") for path in base.iterdir()}):
+        folder = base / name
+        lock = None if (folder / KEPT).exists() else _try_lock(_lock_file(folder))
         if lock is None:
             continue
-        folder = file.with_suffix("")
         if folder.is_dir():
-            found.append(folder.name)
+            found.append(name)
             end_processes(folder)
             shutil.rmtree(folder, ignore_errors=True)
-        file.unlink(missing_ok=True)
+        _lock_file(folder).unlink(missing_ok=True)
         os.close(lock)
     return found
 

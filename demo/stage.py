@@ -196,6 +196,20 @@ def invocation(api: Api, command: str, node: str) -> dict[str, Any]:
     return api.call("GetCommandInvocation", CommandId=command, InstanceId=node)
 
 
+def wait_until_heard_of(tell: Teller, api: Api, node: str, *, since: float) -> None:
+    """
+    Wait until a node has told the server that it is there, at *since* (seconds since the epoch) or later.
+
+    A command that is sent sooner may go to the connection of an agent that is no more, and is delivered anew after 10 s.
+    """
+
+    def heard() -> bool | None:
+        nodes = api.every("DescribeInstanceInformation", "InstanceInformationList")
+        return any(one["InstanceId"] == node and one["LastPingDateTime"] >= since for one in nodes) or None
+
+    tell.wait("waiting for the agent", heard, seconds=START_SECONDS)
+
+
 def carry_out(tell: Teller, api: Api, one: twin.Twin, node: str, log: Path, **parameters: str) -> Operation:
     """Send an operation to the twin's agent, which waits for it, and follow it to its end."""
     begun = time.monotonic()

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from demo import apt, kernel, mounts, proof, stage
 from demo.api import ApiRefused
 from demo.place import NoPlace, Place
 from demo.tell import Teller
-from demo.twin import Ended, Twin, TwinFailed, has_room, put_in_memory, survey
+from demo.twin import Ended, Twin, TwinFailed, make_room, survey
 
 AGENT = "/var/lib/patchwright-demo/patchwright-agent.pyz"
 AGENT_STATE = "/var/lib/patchwright-demo/state"
@@ -120,10 +121,10 @@ class Demo:
         tell.chapter("A throw-away twin of this machine")
         try:
             layers = survey()
-            if not has_room(self._place.folder):
-                kernel.unshare(kernel.NEW_MOUNT)
-                kernel.make_private()
-                put_in_memory(self._place.folder)
+            twins = self._place.folder / "twins"
+            twins.mkdir()
+            if make_room(twins, layers):
+                self._ending.callback(kernel.unmount, twins)
         except mounts.Unisolated as refusal:
             reasons = "\n".join(f"* {reason}" for reason in refusal.reasons)
             tell.say("LEFT OUT: installing. A twin that is not kept apart from this machine is none, and here")
@@ -131,7 +132,7 @@ class Demo:
             return "; ".join(refusal.reasons)
         with apt.hold():
             files = {AGENT: self._archive.read_bytes()}
-            one = Twin(self._place.folder / "twin", layers, hidden=self._place.base, files=files)
+            one = Twin(twins / "patched", layers, hidden=self._place.base, files=files)
             self._ending.callback(one.stop)
             self._show_twin(one, layers)
             log = self._place.folder / "twin.log"
@@ -180,10 +181,11 @@ class Demo:
     def _restart(self, server: stage.Server, one: Twin, log: Path, *, node: str, wanted: set[str]) -> None:
         tell, api = self._tell, server.api
         tell.chapter("The twin restarts, and is scanned")
-        old = one.boot_id
+        old, since = one.boot_id, time.time()
         one.stop()
         one.start([stage.node_python(), AGENT, "run", "--state-dir", AGENT_STATE], log)
         tell.say(f"Every process of it was killed; boot id {old[:8]}… → {one.boot_id[:8]}….")
+        stage.wait_until_heard_of(tell, api, node, since=since)
         scan = stage.carry_out(tell, api, one, node, log, Operation="Scan")
         found = stage.states(api, node)
         tell.check(scan.succeeded, f"Scan: {scan.invocation['StatusDetails']} after {scan.seconds:.1f} s")
@@ -205,7 +207,7 @@ class Demo:
         tell = self._tell
         tell.chapter("The same by apt alone, in another twin")
         with contextlib.ExitStack() as ending:
-            plain = Twin(self._place.folder / "apt", layers, hidden=self._place.base)
+            plain = Twin(self._place.folder / "twins/apt", layers, hidden=self._place.base)
             ending.callback(plain.stop)
             plain.leave_out_boot_loaders()
             versions = [f"{key.rpartition('.')[0]}={one['Version']}" for key, one in scanned.missing.items()]

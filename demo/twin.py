@@ -9,6 +9,7 @@ with the program. What was written stays for the next boot, and goes with the de
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from pathlib import Path
 from demo import inside, kernel, mounts
 
 ROOM_BYTES = 2 * 1024**3  # what hundreds of unpacked updates take
-MEMORY_SHARE = 2  # a twin in memory may take half of what is available
+MEMORY_ENOUGH, MEMORY_PLENTY = 2, 4  # times that; twins in memory may take half of what is available
 OS_FAMILY = ("debian", "ubuntu")
 NEEDED_CAPABILITIES = ("SYS_ADMIN", "SETPCAP", "CHOWN", "DAC_OVERRIDE", "FOWNER")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -225,25 +226,34 @@ def obstacles() -> list[str]:
     return reasons
 
 
-def has_room(folder: Path) -> bool:
-    """Whether the file system of *folder* can hold what a twin writes, and can lie on top of an overlay."""
-    room = os.statvfs(folder)
-    return room.f_bavail * room.f_frsize >= ROOM_BYTES and _kind_of(folder) in mounts.LOCAL
-
-
-def put_in_memory(folder: Path) -> None:
+def make_room(folder: Path, layers: Sequence[mounts.Layer]) -> bool:
     """
-    Mount memory at *folder* for a twin that finds no disk it can use (the machine is itself an overlay, or full).
+    Make *folder* fit to hold what twins write: in memory where there is plenty, else on its disk, else in memory still.
 
-    Only this process and those it starts see it. Raises Unisolated where memory does not suffice either.
+    Memory is faster, and leaves nothing behind however the demo ends: only this process and those it starts see the mount.
+    Answers whether it is memory; `kernel.unmount` then lets go of it. Raises Unisolated where neither will do: the machine
+    is itself an overlay, or its disk is full, and memory is short.
     """
-    sizes = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-    size = int(sizes["MemAvailable"].split()[0]) * 1024 // MEMORY_SHARE
-    if size < ROOM_BYTES:
-        raise mounts.Unisolated(
-            [f"{folder} is no local disk with {ROOM_BYTES >> 30} GiB of room, and there is not twice as much free memory"]
-        )
-    kernel.mount("twin", folder, kind="tmpfs", flags=kernel.NO_DEV, options=f"mode=700,size={size}")
+    memory = _available_memory()
+    on_disk = _free_bytes(folder) >= ROOM_BYTES and _kind_of(folder) in mounts.LOCAL
+    if memory < MEMORY_PLENTY * ROOM_BYTES and on_disk:
+        return False
+    if memory < MEMORY_ENOUGH * ROOM_BYTES:
+        room = f"{ROOM_BYTES >> 30} GiB"
+        raise mounts.Unisolated([f"{folder} is no local disk with {room} of room, and there is not twice as much free memory"])
+    kernel.unshare(kernel.NEW_MOUNT)
+    kernel.make_private()
+    _let_go_of_others({layer.target for layer in layers})
+    kernel.mount("twins", folder, kind="tmpfs", flags=kernel.NO_DEV, options=f"mode=700,size={memory // MEMORY_ENOUGH}")
+    return True
+
+
+def _let_go_of_others(needed: set[str]) -> None:
+    """Unmount, for this process alone, what twins do not get: it would stay mounted here after it was unmounted outside."""
+    for mount in reversed(mounts.read(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))):
+        if mount.target not in needed and not mounts.is_fresh(mount.target):
+            with contextlib.suppress(OSError):
+                kernel.unmount(Path(mount.target))
 
 
 def launch(spec: Mapping[str, object], output: int) -> subprocess.Popen[bytes]:
@@ -299,6 +309,16 @@ def _is_visible(mount: mounts.Mount) -> bool:
     finally:
         os.close(descriptor)
     return f"mnt_id:\t{mount.id}\n" in info
+
+
+def _available_memory() -> int:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return int(dict(line.split(":") for line in lines)["MemAvailable"].split()[0]) * 1024
+
+
+def _free_bytes(folder: Path) -> int:
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
 
 
 def _used(target: str) -> int:
