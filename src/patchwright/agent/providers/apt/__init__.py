@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -51,7 +52,8 @@ class Apt:
         problems = transcript.repository_problems(result.stdout, result.stderr, result.code)
         stamp = before if problems else begin
         if stamp and self._tool.layout.lists.is_dir():
-            os.utime(str(self._tool.layout.lists), (stamp, stamp))  # apt leaves it alone when nothing was new
+            with contextlib.suppress(PermissionError):  # without root nothing was fetched, and the time stays
+                os.utime(str(self._tool.layout.lists), (stamp, stamp))  # apt leaves it alone when nothing was new
         return Refresh(stamp, problems)
 
     def read(self) -> Reading:
