@@ -46,6 +46,10 @@ class Waking:
         event = self._parked[instance_id] = asyncio.Event()
         return event
 
+    def is_parked(self, instance_id: str) -> bool:
+        """Whether a poll of the node waits here."""
+        return instance_id in self._parked
+
     def leave(self, instance_id: str, event: asyncio.Event) -> None:
         """Forget an event."""
         if self._parked.get(instance_id) is event:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +32,17 @@ from patchwright.server.wire import Caller, Credential, access_denied
 LOOK_AGAIN_SECONDS = 3.0  # for what another process released, and for what was not acknowledged in time
 _DEADLINE_MARGIN_SECONDS = 0.5
 _STEPS_LIMIT = 50  # of one reply
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_MACHINE = {
+    "MachineId": "machine_id",
+    "ComputerName": "computer_name",
+    "PlatformType": "platform_type",
+    "PlatformName": "platform_name",
+    "PlatformVersion": "platform_version",
+    "AgentName": "agent_name",
+    "AgentVersion": "agent_version",
+    "IPAddress": "ip_address",
+}
 _DETAILS = {
     "InProgress": Detail.IN_PROGRESS,
     "SuccessAndReboot": Detail.IN_PROGRESS,  # not terminal: the node comes back (spec agent-protocol §8.3)
@@ -81,7 +94,8 @@ class Messages:
     async def update_instance_information(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """AmazonSSM.UpdateInstanceInformation: the node is there, and says what it is."""
         scope, instance_id = _node(caller, request.get("InstanceId"))
-        await self._directory.ping(scope, instance_id, _machine(request))
+        unsaid = Machine(platform_type="", agent_name="")  # what it does not say stays as it is known
+        await self._directory.ping(scope, instance_id, replace(unsaid, **_said(request)))
         return {}
 
     async def get_messages(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -98,18 +112,14 @@ class Messages:
     async def acknowledge_message(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """AcknowledgeMessage: the node has journalled the command; it is not delivered again."""
         scope, instance_id = _node(caller)
-        command_id = command_of(request["MessageId"])
+        command_id = _own_command(caller, request["MessageId"])
         await self._database.write(commands.acknowledge, scope, command_id, instance_id, now=self._clock.now())
         return {}
 
     async def send_reply(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """SendReply: what a command came to so far, or in the end."""
         scope, instance_id = _node(caller)
-        reply = read_reply(request)
-        released = await self._database.write(
-            _record, scope, instance_id, reply, now=self._clock.now(), fresh_ids=commands.fresh_ids()
-        )
-        self._waking.wake(released)
+        await self._take(scope, instance_id, read_reply(request, _own_command(caller, request["MessageId"])))
         return {}
 
     async def fail_message(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -117,15 +127,18 @@ class Messages:
         scope, instance_id = _node(caller)
         reply = commands.Reply(
             id=f"fail/{request['MessageId']}",
-            command_id=command_of(request["MessageId"]),
+            command_id=_own_command(caller, request["MessageId"]),
             detail=Detail.FAILED,
             trace=f"The node could not take the message: {request['FailureType']}.",
         )
+        await self._take(scope, instance_id, reply)
+        return {}
+
+    async def _take(self, scope: Scope, instance_id: str, reply: commands.Reply) -> None:
         released = await self._database.write(
             _record, scope, instance_id, reply, now=self._clock.now(), fresh_ids=commands.fresh_ids()
         )
         self._waking.wake(released)
-        return {}
 
     def _secret(self, identity: Identity) -> str:
         return base64.b64encode(self._master.node_secret(identity.instance_id, identity.generation)).decode()
@@ -150,8 +163,8 @@ class Messages:
             self._waking.leave(instance_id, event)
 
 
-def read_reply(request: Mapping[str, Any]) -> commands.Reply:
-    """The reply in a SendReply (spec agent-protocol §8.3). Raises MalformedMessage."""
+def read_reply(request: Mapping[str, Any], command_id: str) -> commands.Reply:
+    """The reply on *command_id* in a SendReply (spec agent-protocol §8.3). Raises MalformedMessage."""
     try:
         payload = json.loads(request["Payload"])
         runtime = payload.get("runtimeStatus") or {}
@@ -160,25 +173,34 @@ def read_reply(request: Mapping[str, Any]) -> commands.Reply:
             raise MalformedMessage(msg)
         return commands.Reply(
             id=request["ReplyId"],
-            command_id=command_of(request["MessageId"]),
+            command_id=command_id,
             detail=_DETAILS[payload["documentStatus"]],
-            trace=truncate(str(payload.get("documentTraceOutput", "")), STDERR_LIMIT),
-            steps={str(name)[:128]: _step(step) for name, step in runtime.items()},
+            trace=truncate(_clean(payload.get("documentTraceOutput", "")), STDERR_LIMIT),
+            steps={_clean(name)[:128]: _step(step) for name, step in runtime.items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         msg = f"The reply cannot be read: {error!r}"[:300]
         raise MalformedMessage(msg) from None
 
 
 def _step(step: Mapping[str, Any]) -> commands.StepResult:
+    code = int(step.get("code", -1))
+    if not -(2**31) <= code < 2**31:
+        msg = "an exit code has 32 bits"
+        raise ValueError(msg)
     return commands.StepResult(
         status=_status(str(step["status"])),
-        code=int(step.get("code", -1)),
-        started=str(step.get("startDateTime", ""))[:64],
-        ended=str(step.get("endDateTime", ""))[:64],
-        stdout=truncate(str(step.get("standardOutput", "")), STDOUT_LIMIT),
-        stderr=truncate(str(step.get("standardError", "")), STDERR_LIMIT),
+        code=code,
+        started=_clean(step.get("startDateTime", ""))[:64],
+        ended=_clean(step.get("endDateTime", ""))[:64],
+        stdout=truncate(_clean(step.get("standardOutput", "")), STDOUT_LIMIT),
+        stderr=truncate(_clean(step.get("standardError", "")), STDERR_LIMIT),
     )
+
+
+def _clean(value: object) -> str:
+    """What a program printed; what neither a database nor JSON can hold becomes U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", str(value))
 
 
 def _status(text: str) -> str:
@@ -193,7 +215,7 @@ def _enrol(request: Mapping[str, Any], *, now: float, fresh_id: str) -> UnitOfWo
         request["ActivationId"],
         request["ActivationCode"],
         request["EnrollmentToken"],
-        _machine(request),
+        Machine(**_said(request)),
         now=now,
         fresh_id=fresh_id,
     )
@@ -219,17 +241,17 @@ def _node(caller: Caller, claimed: str | None = None) -> tuple[Scope, str]:
     return Scope(caller.account, caller.region), caller.instance_id
 
 
-def _machine(request: Mapping[str, Any]) -> Machine:
-    return Machine(
-        machine_id=request.get("MachineId", ""),
-        computer_name=request.get("ComputerName", ""),
-        platform_type=request.get("PlatformType", "Linux"),
-        platform_name=request.get("PlatformName", ""),
-        platform_version=request.get("PlatformVersion", ""),
-        agent_name=request.get("AgentName", "patchwright-agent"),
-        agent_version=request.get("AgentVersion", ""),
-        ip_address=request.get("IPAddress", ""),
-    )
+def _own_command(caller: Caller, message: str) -> str:
+    """The command that *message*, which must be one to the node that signed, delivers. Raises MalformedMessage."""
+    command_id = command_of(message)
+    if message != message_id(command_id, str(caller.instance_id)):
+        raise access_denied(f"{caller.principal} may not speak for the receiver of {message}.")
+    return command_id
+
+
+def _said(request: Mapping[str, Any]) -> dict[str, str]:
+    """The members of a Machine that the request gives."""
+    return {member: request[name] for name, member in _MACHINE.items() if name in request}
 
 
 def _message(delivery: commands.Delivery) -> dict[str, Any]:
