@@ -18,14 +18,15 @@ __all__ = ["debrepo", "empty_postgres_url", "farm", "new_node", "postgres_cluste
 
 
 @pytest.fixture
-def database() -> str:
-    """Where the station's server keeps its data; empty: SQLite. A test that names the fixture chooses another."""
-    return ""
+def database(request: pytest.FixtureRequest) -> str:
+    """Where the station's server keeps its data: SQLite (empty), unless the test is parametrized with `ENGINES`."""
+    engine = getattr(request, "param", "sqlite")
+    return "" if engine == "sqlite" else str(request.getfixturevalue("empty_postgres_url"))
 
 
 @pytest.fixture
 def station(farm: Farm, tmp_path: Path, database: str) -> Iterator[Station]:
-    """A server that has started, on SQLite unless the test says otherwise."""
+    """A server that has started."""
     made = Station(tmp_path, farm, database)
     made.start()
     yield made

@@ -33,6 +33,7 @@ class Interposer:
     Attributes:
         seen: How often each operation was asked for, by name.
         record: What nodes sent, oldest first: operation and body ({} where it is compressed).
+        deliveries: How many answers of the server brought messages, whether or not somebody was left to read them.
     """
 
     def __init__(self, port: int) -> None:
@@ -46,6 +47,7 @@ class Interposer:
         self._again: Counter[str] = Counter()
         self._polls: set[http.client.HTTPConnection] = set()
         self._lock = threading.Lock()
+        self.deliveries = 0
         self.record: list[tuple[str, dict[str, Any]]] = []
         self.seen: Counter[str] = Counter()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -148,6 +150,7 @@ class Interposer:
             answer = pass_on()
         if operation == "GetMessages" and answer is not None and _decoded(answer[2]).get("Messages"):
             self._delivered = answer
+            self.deliveries += 1
         if self._take(self._drops, operation) or self._is_lost(operation, body):
             return None
         return answer

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -42,6 +43,7 @@ T = TypeVar("T")
 AGENT = "/opt/patchwright-agent.pyz"
 STATE_DIR = "/var/lib/patchwright-agent"
 FINAL = {"Success", "Failed", "TimedOut", "Cancelled"}
+ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]  # of the fixture `database`
 QUICK = {"backoff_cap_seconds": 0.3}  # a test has no time for patience
 KEY_ID, SECRET = "AKIATESTTESTTESTTEST", "made-up-secret-of-the-end-to-end-tests-00"
 
@@ -165,7 +167,10 @@ class Station:
         identity = json.loads(node.read(f"{STATE_DIR}/identity.json"))
         self.ids[node.name] = str(_find(identity, "mi-"))
         node.unit(
-            "agent", f"/usr/bin/python3 -I {AGENT} run", restart="always", lines="RestartSec=100ms\nKillMode=process\n"
+            "agent",
+            f"/usr/bin/python3 -I {AGENT} run",
+            restart="always",
+            lines="RestartSec=100ms\nKillMode=process\nStartLimitInterval=0\n",
         )
         return self.ids[node.name]
 

@@ -49,6 +49,30 @@ def test_a_delivery_that_is_lost_is_made_again(station, node):
     assert len(station.interposer.sent("AcknowledgeMessage")) == 1
 
 
+def test_two_commands_run_one_after_the_other(station, node):
+    """An Install and a Scan sent together do not meet: the Scan sees what the Install did, each ends once."""
+    install, scan = station.send(node, "Install"), station.send(node, "Scan")
+    assert station.wait(node, install)["Status"] == "Success"
+    assert station.wait(node, scan)["Status"] == "Success"
+    assert station.summary(node)["Operation"] == "Scan"
+    assert station.states(node, "foo.all") == {"foo.all": "InstalledPendingReboot"}
+    assert lines(node, "/var/log/foo") == ["configured"]
+    assert [len(station.final_replies(command)) for command in (install, scan)] == [1, 1]
+
+
+def test_a_poll_that_was_given_up_takes_no_command(station, node):
+    """An agent that was killed while it waited polls anew: the command goes to the new poll, once and at once."""
+    polls = station.interposer.seen
+    until(lambda: polls["GetMessages"], what="the agent waits for commands")
+    before = polls["GetMessages"]
+    node.run(["systemctl", "kill", "--signal=KILL", "agent"])
+    until(lambda: polls["GetMessages"] > before, what="the new agent waits for commands")
+
+    assert station.patch(node, "Scan")["Status"] == "Success"
+    assert station.interposer.deliveries == 1
+    assert station.states(node, "foo.all") == {"foo.all": "Missing"}
+
+
 def test_a_command_delivered_again_while_it_runs_is_not_run_again(station, debrepo, new_node):
     """The second delivery is acknowledged and nothing else; the package is configured once."""
     debrepo.release("foo", "1.0-1")

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 
 import pytest
 
-from .station import STATE_DIR, lines, until
+from .station import ENGINES, STATE_DIR, lines, until
 
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
@@ -23,6 +24,8 @@ KILLS = {
     "the agent and its worker": ["sh", "-c", KILL_WORKER],
     "everything": ["systemctl", "kill", "--kill-whom=all", "--signal=KILL", "agent"],
 }
+
+MOMENTS = ("BeginOperation", "PutFacts before", "PutBodies", "PutResolution", "PutFacts after", "SendReply")
 
 
 @pytest.fixture
@@ -48,6 +51,31 @@ def test_an_agent_killed_in_mid_install_goes_on(station, node, whom):
     assert lines(node, "/var/log/slow") == ["begin", *(["begin"] if whom == "everything" else []), "end"]
     _is_installed_once(station, node)
     _is_reported_once(station, node, command)
+
+
+def test_an_agent_killed_at_every_message_goes_on(station, node):
+    """Everything of the agent dies at each message of the exchange in turn: one installation, one restart, one end."""
+    node.write("/go", "")
+    deaths = _die_at_every_message(station, lambda: node.run(KILLS["everything"], check=False))
+    command = station.send(node, "Install", reboot="RebootIfNeeded")
+    _is_installed_in_spite_of_all(station, node, command)
+    assert set(deaths) == set(MOMENTS)
+    assert node.boots == 2
+
+
+def test_a_power_cut_at_every_message_is_made_good(station, node):
+    """The same for the whole node. The cut after the installation is the restart it needs; there is no further one."""
+    node.write("/go", "")
+
+    def cut():
+        node.crash()
+        node.start(wait=False)
+
+    deaths = _die_at_every_message(station, cut)
+    command = station.send(node, "Install", reboot="RebootIfNeeded")
+    _is_installed_in_spite_of_all(station, node, command)
+    assert set(deaths) == set(MOMENTS)
+    assert node.boots == 1 + len(deaths)
 
 
 def test_a_power_cut_in_mid_install_is_made_good(station, node):
@@ -84,6 +112,7 @@ def test_a_power_cut_during_a_script_that_then_fails_is_told(station, debrepo, n
     _is_reported_once(station, node, command, "Failed")
 
 
+@pytest.mark.parametrize("database", ENGINES, indirect=True)
 def test_a_server_that_dies_during_the_run_hears_of_it_later(station, node):
     """The node installs without it; the report waits, and arrives once when the server is back."""
     command = _in_mid_install(station, node)
@@ -97,6 +126,24 @@ def test_a_server_that_dies_during_the_run_hears_of_it_later(station, node):
     assert station.wait(node, command)["Status"] == "Success"
     assert lines(node, "/var/log/slow") == ["begin", "end"]
     _is_installed_once(station, node)
+    _is_reported_once(station, node, command)
+
+
+def test_a_server_that_dies_while_the_node_restarts_hears_of_it_later(station, node):
+    """The node comes back to nobody, and keeps its report; it is taken once, and there is no second restart."""
+    node.write("/go", "")
+    command = station.send(node, "Install", reboot="RebootIfNeeded")
+    until(lambda: node.boots == 2, what="the node restarts")
+    station.stop(signal.SIGKILL)
+    tries = len(station.interposer.record)
+    until(lambda: len(station.interposer.record) > tries, what="the restarted agent has tried to speak")
+    station.start()
+
+    done = station.wait(node, command)
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    assert node.boots == 2
+    assert station.states(node, "slow.all", "quick.all") == {"slow.all": "Installed", "quick.all": "Installed"}
+    assert station.live(node)["Standing"] == "COMPLIANT"
     _is_reported_once(station, node, command)
 
 
@@ -148,6 +195,34 @@ def _is_reported_once(station, node, command, status="Success") -> None:
     assert [reply["documentStatus"] for reply in station.final_replies(command)] == [status]
     invocations = station.client().list_command_invocations(CommandId=command)["CommandInvocations"]
     assert [one["Status"] for one in invocations] == [status]
+
+
+def _die_at_every_message(station, die) -> list[str]:
+    """Call *die* at the first message of each of `MOMENTS`; the moments at which it was called so far."""
+    deaths: list[str] = []
+
+    def once(operation, body):
+        moment = f"{operation} {body.get('Phase', '')}".strip()
+        if moment not in deaths:
+            deaths.append(moment)
+            die()
+
+    for operation in sorted({moment.partition(" ")[0] for moment in MOMENTS}):
+        station.interposer.before(operation)(partial(once, operation))
+    return deaths
+
+
+def _is_installed_in_spite_of_all(station, node, command) -> None:
+    done = station.wait(node, command)
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    node.wait_running()
+    assert lines(node, "/var/log/slow") == ["begin", "end"]
+    log = lines(node, "/var/log/dpkg.log")
+    assert [sum(f" upgrade {name}:all " in line for line in log) for name in ("slow", "quick")] == [1, 1]
+    assert station.states(node, "slow.all", "quick.all") == {"slow.all": "Installed", "quick.all": "Installed"}
+    assert station.live(node)["Standing"] == "COMPLIANT"
+    until(lambda: not _left_to_do(node), what="the node has nothing left to do or to say")
+    assert {reply["documentStatus"] for reply in station.final_replies(command)} == {"Success"}
 
 
 def _left_to_do(node) -> list[str]:

@@ -12,21 +12,26 @@ pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
 def test_a_failing_script_fails_its_package_and_no_other(station, debrepo, new_node):
     """The package has Failed in dpkg's own words, the rest is Installed, later runs go on, and its repair installs it."""
-    for name in ("bad", "good", "late"):
+    for name in ("bad", "worse", "good", "late"):
         debrepo.release(name, "1.0-1")
     debrepo.security("bad", "1.0-1+deb12u1", postinst="exit 3")
+    debrepo.security("worse", "1.0-1+deb12u1", preinst="exit 4")
     debrepo.security("good", "1.0-1+deb12u1")
-    node = new_node("deb12", debrepo, outstanding=["bad", "good"], installed=["late"])
+    node = new_node("deb12", debrepo, outstanding=["bad", "worse", "good"], installed=["late"])
     station.enrol(node)
 
     done = station.patch(node, "Install", reboot="RebootIfNeeded")
-    assert done["Status"] == "Failed"
-    assert "post-installation script subprocess returned error exit status 3" in done["StandardErrorContent"]
-    assert station.states(node, "bad.all", "good.all") == {"bad.all": "Failed", "good.all": "Installed"}
+    assert (done["Status"], done["ResponseCode"]) == ("Failed", 1)
+    told = done["StandardErrorContent"]
+    assert "post-installation script subprocess returned error exit status 3" in _line(told, "bad.all")
+    assert "pre-installation script subprocess returned error exit status 4" in _line(told, "worse.all")
+    states = {"bad.all": "Failed", "worse.all": "Failed", "good.all": "Installed"}
+    assert station.states(node, *states) == states
     assert node.installed()["bad.all"] == ("1.0-1+deb12u1", "iF")
+    assert node.installed()["worse.all"] == ("1.0-1", "ii")
     assert node.installed()["good.all"] == ("1.0-1+deb12u1", "ii")
     summary = station.summary(node)
-    assert (summary["FailedCount"], summary["MissingCount"], summary["Operation"]) == (1, 0, "Install")
+    assert (summary["FailedCount"], summary["MissingCount"], summary["Operation"]) == (2, 0, "Install")
     live = station.live(node)
     assert live["Standing"] == "NON_COMPLIANT"
     assert "error exit status 3" in live["Patches"]["bad.all"]["Reason"]
@@ -37,10 +42,11 @@ def test_a_failing_script_fails_its_package_and_no_other(station, debrepo, new_n
     assert node.installed()["late.all"] == ("1.0-1+deb12u1", "ii")
 
     debrepo.security("bad", "1.0-1+deb12u2")
+    debrepo.security("worse", "1.0-1+deb12u2")
     done = station.patch(node, "Install", reboot="RebootIfNeeded")
     assert done["Status"] == "Success", done["StandardErrorContent"]
-    assert station.states(node, "bad.all") == {"bad.all": "Installed"}
-    assert node.installed()["bad.all"] == ("1.0-1+deb12u2", "ii")
+    assert station.states(node, "bad.all", "worse.all") == {"bad.all": "Installed", "worse.all": "Installed"}
+    assert {node.installed()[name] for name in ("bad.all", "worse.all")} == {("1.0-1+deb12u2", "ii")}
     assert station.live(node)["Standing"] == "COMPLIANT"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from .station import ENGINES
+
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
 EVERYTHING = {
@@ -14,12 +16,7 @@ EVERYTHING = {
 }
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest) -> str:
-    """The story is the same on both engines."""
-    return "" if request.param == "sqlite" else str(request.getfixturevalue("empty_postgres_url"))
-
-
+@pytest.mark.parametrize("database", ENGINES, indirect=True)
 def test_a_node_is_scanned_patched_and_judged_anew(station, debrepo, new_node):
     """Scan lists exactly what is outstanding, Install installs it, and a changed baseline shows live before it is reported."""
     debrepo.release("foo", "1.0-1")

@@ -101,23 +101,50 @@ def test_a_lock_that_is_not_released_is_a_failure_that_names_its_holder(station,
     if moment == "before the facts":
         _take_lock(node)
     else:
-        station.interposer.before("PutResolution")(lambda _: _take_lock(node))
+        station.interposer.before("PutResolution")(lambda _: there(node, "/run/release") or _take_lock(node))
 
     done = station.patch(node, "Install")
     assert done["Status"] == "Failed"
-    holder = node.read("/run/holder")
-    assert f"process {holder} (python3" in done["StandardErrorContent"]
+    holder = f"process {node.read('/run/holder')} (python3"
+    assert holder in done["StandardErrorContent"]
     assert "/var/lib/dpkg/lock-frontend" in done["StandardErrorContent"]
     assert node.installed()["foo.all"] == ("1.0-1", "ii")
-    # Only an Install that came to its plan is an operation that finished.
-    expected = {} if moment == "before the facts" else {"foo.all": "Failed"}
-    assert station.states(node, "foo.all") == expected
+    if moment == "before the facts":  # no operation has finished, and nothing is known of the node
+        assert station.states(node) == {}
+        assert station.live(node)["Standing"] == "UNKNOWN"
+    else:
+        assert station.states(node, "foo.all") == {"foo.all": "Failed"}
+        assert holder in station.live(node)["Patches"]["foo.all"]["Reason"]
 
     node.write("/run/release", "")
-    if moment == "before the facts":
-        done = station.patch(node, "Install")
-        assert done["Status"] == "Success", done["StandardErrorContent"]
-        assert node.installed()["foo.all"] == ("1.0-1+deb12u1", "ii")
+    done = station.patch(node, "Install")
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    assert station.states(node, "foo.all") == {"foo.all": "InstalledPendingReboot"}
+    assert node.installed()["foo.all"] == ("1.0-1+deb12u1", "ii")
+
+
+@pytest.mark.usefixtures("foo")
+def test_an_archive_that_goes_away_after_the_plan_is_named(station, debrepo, new_node):
+    """What cannot be fetched has Failed with its address and nothing has changed; the next run installs it."""
+    node = new_node("deb12", debrepo, outstanding=["foo"])
+    station.enrol(node)
+
+    @station.interposer.before("PutResolution")
+    def vanish(_):
+        if station.interposer.seen["PutResolution"] == 1:
+            debrepo.offline("error")
+
+    done = station.patch(node, "Install", reboot="RebootIfNeeded")
+    assert done["Status"] == "Failed"
+    assert "foo_1.0-1%2bdeb12u1_all.deb" in done["StandardErrorContent"].lower()
+    assert station.states(node, "foo.all") == {"foo.all": "Failed"}
+    assert node.installed()["foo.all"] == ("1.0-1", "ii")
+    assert node.boots == 1
+
+    debrepo.online()
+    done = station.patch(node, "Install")
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    assert node.installed()["foo.all"] == ("1.0-1+deb12u1", "ii")
 
 
 @pytest.mark.usefixtures("foo")
