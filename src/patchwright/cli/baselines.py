@@ -119,6 +119,15 @@ def create_baseline(client: Client, *, from_file: TextIO | None, as_json: bool, 
     print_json(answer) if as_json else print(answer["BaselineId"])
 
 
+@click.command("register")
+@click.argument("baseline_id", metavar="ID")
+@click.option("--patch-group", required=True, metavar="NAME", help="The group whose nodes it decides for.")
+@connected
+def register_baseline(client: Client, *, baseline_id: str, patch_group: str) -> None:
+    """Let a baseline decide for the nodes of a patch group, those of its operating system."""
+    client.call("RegisterPatchBaselineForPatchGroup", {"BaselineId": baseline_id, "PatchGroup": patch_group})
+
+
 def _members(given: Mapping[str, Any], *, has_rules: bool) -> dict[str, Any]:
     """The members of CreatePatchBaseline that the options say."""
     members = {

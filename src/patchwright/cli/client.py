@@ -49,6 +49,11 @@ class Client:
         self._connection: http.client.HTTPConnection | None = None
         self._offset = 0.0
 
+    @property
+    def endpoint_url(self) -> str:
+        """Where the server is, as the operator named it."""
+        return self._config.endpoint
+
     def call(self, operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
         """
         One call; answers the output's members.

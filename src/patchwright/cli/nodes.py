@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from patchwright.cli.activations import api_tags
 from patchwright.cli.client import Client
 from patchwright.cli.errors import CliError
 from patchwright.cli.output import Screen, print_json, screen
@@ -94,6 +95,17 @@ def show_node(setup: Setup, client: Client, /, *, node: str, every: bool, as_jso
     _show_identity(shown, document, found, now)
     _show_live(shown, document, now, every=every)
     _show_last(shown, document["LastOperation"], now)
+
+
+@click.command("tag")
+@click.argument("name", metavar="NODE")
+@click.argument("tags", metavar="KEY=VALUE…", nargs=-1, required=True)
+@connected
+def tag_node(client: Client, *, name: str, tags: tuple[str, ...]) -> None:
+    """Set tags of a node. `Patch Group=NAME` chooses its baseline."""
+    (instance_id,) = find_nodes(client, [name])
+    request = {"ResourceType": "ManagedInstance", "ResourceId": instance_id, "Tags": api_tags(tags)}
+    client.call("AddTagsToResource", request)
 
 
 def find_nodes(client: Client, words: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -109,9 +109,10 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
     cls=LazyGroup,
     lazy={
         "scan": ("patchwright.cli.scan:scan", "What this machine misses, and why. Needs no server."),
-        "node": ("patchwright.cli.program:node", "Managed nodes: list, show."),
+        "activation": ("patchwright.cli.program:activation", "Permission for machines to become nodes: create."),
+        "node": ("patchwright.cli.program:node", "Managed nodes: list, show, tag."),
         "patch": ("patchwright.cli.patch:patch", "Scan nodes for missing patches, or install them."),
-        "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create."),
+        "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create, register."),
         "server": ("patchwright.cli.program:server", ELSEWHERE["server"]),
         "agent": ("patchwright.cli.program:agent", ELSEWHERE["agent"]),
     },
@@ -129,9 +130,18 @@ def patchwright(**_options: str | None) -> None:
 
 @click.group(
     cls=LazyGroup,
+    lazy={"create": ("patchwright.cli.activations:create_activation", "Make an activation.")},
+)
+def activation() -> None:
+    """Activations: permission for machines to become managed nodes."""
+
+
+@click.group(
+    cls=LazyGroup,
     lazy={
         "list": ("patchwright.cli.nodes:list_nodes", "Every managed node."),
         "show": ("patchwright.cli.nodes:show_node", "One node: its live verdict, and its last operation."),
+        "tag": ("patchwright.cli.nodes:tag_node", "Set tags of a node."),
     },
 )
 def node() -> None:
@@ -144,6 +154,7 @@ def node() -> None:
         "list": ("patchwright.cli.baselines:list_baselines", "Every patch baseline, own ones first."),
         "show": ("patchwright.cli.baselines:show_baseline", "One patch baseline with its rules."),
         "create": ("patchwright.cli.baselines:create_baseline", "Make a patch baseline."),
+        "register": ("patchwright.cli.baselines:register_baseline", "Let it decide for a patch group."),
     },
 )
 def baseline() -> None:

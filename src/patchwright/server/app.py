@@ -81,12 +81,13 @@ class Application:
         return 200, b"ok\n"
 
 
-async def build(config: Config, *, clock: Clock | None = None, strict: bool = False) -> House:
+async def build(config: Config, *, port: int = 0, clock: Clock | None = None, strict: bool = False) -> House:
     """
     Wire the house.
 
     Args:
         config: The settings in force.
+        port: Where the socket listens; 0: where the settings say.
         clock: The time; None: the system's.
         strict: Whether an answer that does not fit the service model is an error (tests) or is sent without the misfit.
 
@@ -122,7 +123,7 @@ async def build(config: Config, *, clock: Clock | None = None, strict: bool = Fa
         clock=clock,
         errors=aws.ERRORS,
     )
-    downloads = gateway.Downloads(config.public_url or local_url(config, config.port))
+    downloads = gateway.Downloads(config.public_url or local_url(config, port or config.port))
     return House(Application(endpoint, downloads, database), database, clock, waking, root)
 
 
@@ -211,9 +212,10 @@ def run(config: Config, *, sock: socket.socket | None = None) -> int:
 
 
 async def _serve(config: Config, certificate: Certificate | None, sock: socket.socket | None) -> None:
-    sock = sock or _listen(config)
-    house = await build(config)
+    sock = sock or _bind(config)
     port = sock.getsockname()[1]
+    house = await build(config, port=port)
+    sock.listen(_BACKLOG)  # before anyone is told the address: whoever comes early waits in the backlog
     settings = uvicorn.Config(
         house.application,
         loop="none",
@@ -276,9 +278,10 @@ def _announce(config: Config, house: House, certificate: Certificate | None, por
 
 
 def local_url(config: Config, port: int) -> str:
-    """The URL under which the server can be reached from where it listens."""
+    """The URL under which the server can be reached: where it listens, by the machine's name if that is everywhere."""
     scheme = "http" if _plain_http(config) else "https"
-    host = f"[{config.host}]" if ":" in config.host else config.host
+    host = socket.gethostname() if config.host in {"0.0.0.0", "::"} else config.host  # noqa: S104 - not bound here
+    host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{port}"
 
 
@@ -296,7 +299,7 @@ def _certificate(config: Config) -> Certificate | None:
     return Certificate.self_made(config.data_dir, host=config.host, public_url=config.public_url)
 
 
-def _listen(config: Config) -> socket.socket:
+def _bind(config: Config) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
