@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from importlib import resources
 from pathlib import Path
@@ -12,31 +13,43 @@ from typing import Any
 import patchwright
 from patchwright.server.gateway.zipapp import build
 
+_AGENT = "/agent/patchwright-agent.pyz"
+_SCRIPT = "/agent/install.sh"
+_HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?\Z")
+
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Downloads:
-    """`GET /agent/…`. The agent is built once, from the code that is installed here."""
+    """
+    `GET /agent/…`. The agent is built once, from the code that is installed here.
 
-    def __init__(self, public_url: str) -> None:
-        agent = build(Path(patchwright.__file__).parent)
-        script = resources.files(__package__).joinpath("install.sh").read_text(encoding="utf-8")
-        self.agent_digest = hashlib.sha256(agent).hexdigest()
-        self._files = {
-            "/agent/patchwright-agent.pyz": (b"application/octet-stream", agent),
-            "/agent/install.sh": (
-                b"text/x-shellscript; charset=utf-8",
-                script.replace("@SERVER@", public_url).encode(),
-            ),
-        }
+    install.sh names the server it came from: *url*, or with *by_host* the host that the request asked for, since a server
+    that listens on every address does not know under which of them it is reached.
+    """
+
+    def __init__(self, url: str, *, by_host: bool = False) -> None:
+        self._agent = build(Path(patchwright.__file__).parent)
+        here = resources.files(__package__)
+        unit = here.joinpath("patchwright-agent.service").read_text(encoding="utf-8")
+        self._script = here.joinpath("install.sh").read_text(encoding="utf-8").replace("@UNIT@", unit.strip())
+        self._url = url
+        self._by_host = by_host
+        self.agent_digest = hashlib.sha256(self._agent).hexdigest()
 
     def serves(self, path: str) -> bool:
         """Whether there is something to download at *path*."""
-        return path in self._files
+        return path in {_AGENT, _SCRIPT}
 
     async def __call__(self, scope: Mapping[str, Any], send: Send) -> None:
         """Answer a GET or HEAD for a path that is served."""
-        kind, body = self._files[scope["path"]]
+        if scope["path"] == _AGENT:
+            kind, body = b"application/octet-stream", self._agent
+        else:
+            kind, body = (
+                b"text/x-shellscript; charset=utf-8",
+                self._script.replace("@SERVER@", self._asked(scope)).encode(),
+            )
         headers = [
             (b"content-type", kind),
             (b"content-length", str(len(body)).encode()),
@@ -44,3 +57,10 @@ class Downloads:
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def _asked(self, scope: Mapping[str, Any]) -> str:
+        """The server's URL. A Host that is no plain name and port never gets into a script."""
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        if self._by_host and _HOST.match(host):
+            return f"{self._url.partition(':')[0]}://{host}"
+        return self._url

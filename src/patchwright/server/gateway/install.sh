@@ -36,28 +36,16 @@ with urllib.request.urlopen(url, context=context if url.startswith("https:") els
 PYTHON
 mv "$target/patchwright-agent.pyz.new" "$target/patchwright-agent.pyz"
 
-"$python" -I "$target/patchwright-agent.pyz" enroll --server "$server" "$@"
+"$python" -I -S "$target/patchwright-agent.pyz" enroll --server "$server" "$@"
 
 if [ -d /run/systemd/system ]; then
-    cat >/etc/systemd/system/patchwright-agent.service <<UNIT
-[Unit]
-Description=Patchwright agent
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-ExecStart=$python -I $target/patchwright-agent.pyz run
-Restart=always
-RestartSec=5
-# An install that is under way outlives the agent: only the agent's own process is stopped.
-KillMode=process
-
-[Install]
-WantedBy=multi-user.target
+    sed "s#/usr/bin/python3#$python#; s#/usr/lib/patchwright#$target#" \
+        >/etc/systemd/system/patchwright-agent.service <<'UNIT'
+@UNIT@
 UNIT
     systemctl daemon-reload
     systemctl enable --now patchwright-agent.service
     say "The agent runs as patchwright-agent.service."
 else
-    say "This machine has no systemd. Start the agent with: $python -I $target/patchwright-agent.pyz run"
+    say "This machine has no systemd. Start the agent with: $python -I -S $target/patchwright-agent.pyz run"
 fi
