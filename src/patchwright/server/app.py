@@ -123,7 +123,9 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
         clock=clock,
         errors=aws.ERRORS,
     )
-    downloads = gateway.Downloads(config.public_url or local_url(config, port or config.port))
+    downloads = gateway.Downloads(
+        config.public_url or local_url(config, port or config.port), by_host=not config.public_url
+    )
     return House(Application(endpoint, downloads, database), database, clock, waking, root)
 
 
@@ -255,7 +257,7 @@ async def _sweeping(config: Config, house: House) -> AsyncIterator[None]:
     if "worker" not in config.roles:
         yield
         return
-    task = asyncio.create_task(gateway.sweep_for_ever(house.database, house.clock, house.waking))
+    task = asyncio.create_task(gateway.sweep_for_ever(house.database, house.clock))
     try:
         yield
     finally:

@@ -68,7 +68,7 @@ class Bench:
             commands.record, self.scope, node, reply, now=self.clock.now(), fresh_ids=commands.fresh_ids()
         )
 
-    async def expire(self) -> tuple[list[Invocation], list[str]]:
+    async def expire(self) -> list[Invocation]:
         """End what has run out of time, of every account."""
         return await self.database.write(commands.expire, now=self.clock.now(), fresh_ids=commands.fresh_ids())
 

@@ -205,14 +205,13 @@ def record(
     return wanted.final, released
 
 
-def expire(*, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[tuple[list[Invocation], list[str]]]:
+def expire(*, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[Invocation]]:
     """
-    End invocations of any account whose time has run out (spec §5.3); a unit of work.
+    End invocations of any account whose time has run out (spec §5.3), at most `OVERDUE_BATCH`; a unit of work.
 
-    Returns:
-        Those that were ended, and the nodes that may start now.
+    Returns those that were ended. Nobody's turn comes by it: all invocations of a command are due at the same moment.
     """
-    ended, released = [], list[str]()
+    ended = []
     for invocation in (yield from store.overdue(now=now, limit=OVERDUE_BATCH)):
         changed = replace(invocation, detail=Detail.DELIVERY_TIMED_OUT, ended_at=now)
         if (
@@ -221,8 +220,9 @@ def expire(*, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[tuple[list[Inv
             )
         ):
             ended.append(changed)
-            released += yield from _settle(invocation.scope, invocation.command_id, now=now, fresh_ids=fresh_ids)
-    return ended, released
+    for scope, command_id in dict.fromkeys((one.scope, one.command_id) for one in ended):
+        yield from _settle(scope, command_id, now=now, fresh_ids=fresh_ids)
+    return ended
 
 
 def any_overdue(*, now: float) -> UnitOfWork[bool]:

@@ -177,10 +177,10 @@ def page(
 
 
 def deliverable(scope: Scope, instance_id: str, *, now: float, limit: int) -> UnitOfWork[list[str]]:
-    """The commands that wait for a node: released, unacknowledged, not on their way already; oldest first."""
+    """The commands that wait for a node: released, unacknowledged, not on their way already, not overdue; oldest first."""
     rows = yield sql(
         "SELECT command_id FROM invocation WHERE account = $1 AND region = $2 AND instance_id = $3"
-        " AND visible_at <= $4 AND acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"
+        " AND visible_at <= $4 AND due_at > $4 AND acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"
         " ORDER BY requested_at, command_id LIMIT $5",
         *scope,
         instance_id,

@@ -14,6 +14,7 @@ from patchwright.server.tags.model import (
     InvalidTag,
     Tags,
     TooManyTags,
+    check,
     patch_group,
 )
 from patchwright.server.tags.service import add, forget, of, of_each, remove, tagged
@@ -25,6 +26,7 @@ __all__ = [
     "Tags",
     "TooManyTags",
     "add",
+    "check",
     "forget",
     "of",
     "of_each",

@@ -27,11 +27,18 @@ class TooManyTags(PatchwrightError):
 
 
 def check(tags: Mapping[str, str]) -> None:
-    """Raise InvalidTag where a key is reserved. Lengths are checked by the model at the edge."""
+    """
+    Raise unless a resource could have *tags*: InvalidTag where a key is reserved, TooManyTags.
+
+    Lengths are checked by the model at the edge.
+    """
     for key in tags:
         if key.lower().startswith("aws:"):
             msg = f"Tag keys that start with aws: are reserved; {key!r} cannot be set."
             raise InvalidTag(msg)
+    if len(tags) > LIMIT:
+        msg = f"A resource can have at most {LIMIT} tags."
+        raise TooManyTags(msg)
 
 
 def patch_group(tags: Mapping[str, str]) -> str:

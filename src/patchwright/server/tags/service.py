@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.tags import store
-from patchwright.server.tags.model import LIMIT, Tags, TooManyTags, check
+from patchwright.server.tags.model import Tags, check
 
 
 def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[Tags]:
@@ -23,11 +23,8 @@ def of_each(scope: Scope, resource_type: str, resource_ids: Sequence[str]) -> Un
 
 def add(scope: Scope, resource_type: str, resource_id: str, tags: Mapping[str, str]) -> UnitOfWork[None]:
     """Set tags, replacing the values of keys that are there. Errors: InvalidTag, TooManyTags; then nothing is set."""
-    check(tags)
     present = yield from store.of(scope, resource_type, resource_id)
-    if len({**present, **tags}) > LIMIT:
-        msg = f"A resource can have at most {LIMIT} tags."
-        raise TooManyTags(msg)
+    check({**present, **tags})
     yield from store.put(scope, resource_type, resource_id, tags)
 
 

@@ -65,8 +65,9 @@ class BaselineOperations:
     async def describe_patch_baselines(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """DescribePatchBaselines: own ones first, then the predefined; filters are ANDed."""
         after = self._pager.cursor(caller, request)
+        filters = _wanted(request)
         every = await self._baselines.every(scope_of(caller))
-        chosen = [baseline for baseline in every if _matches(baseline, request.get("Filters", []))]
+        chosen = [baseline for baseline in every if all(_matches(baseline, *one) for one in filters)]
         start = next((i + 1 for i, baseline in enumerate(chosen) if baseline.id == after), 0) if after else 0
         page = chosen[start : start + request.get("MaxResults", PAGE)]
         answer: dict[str, Any] = {"BaselineIdentities": [_identity(baseline) for baseline in page]}
@@ -154,20 +155,23 @@ def _identity(baseline: PatchBaseline) -> dict[str, Any]:
     }
 
 
-def _matches(baseline: PatchBaseline, filters: list[dict[str, Any]]) -> bool:
-    return all(_matches_one(baseline, key, values) for key, values in filters_of(filters))
+def _wanted(request: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """The filters of a request. Raises ApiError where there is none of a key, or it takes other values."""
+    filters = filters_of(request.get("Filters", []))
+    for key, values in filters:
+        if key not in {"NAME_PREFIX", "OPERATING_SYSTEM", "OWNER"}:
+            raise validation(f"There is no filter {key}; use NAME_PREFIX, OWNER or OPERATING_SYSTEM.")
+        if key == "OWNER" and values not in (["AWS"], ["Self"]):
+            raise validation("The filter OWNER takes exactly one value, AWS or Self.")
+    return filters
 
 
-def _matches_one(baseline: PatchBaseline, key: str, values: list[str]) -> bool:
+def _matches(baseline: PatchBaseline, key: str, values: list[str]) -> bool:
     if key == "NAME_PREFIX":
         return any(baseline.definition.name.startswith(value) for value in values)
     if key == "OPERATING_SYSTEM":
         return baseline.definition.baseline.operating_system.value in values
-    if key == "OWNER":
-        if len(values) != 1 or values[0] not in {"AWS", "Self"}:
-            raise validation("The filter OWNER takes exactly one value, AWS or Self.")
-        return baseline.predefined == (values[0] == "AWS")
-    raise validation(f"There is no filter {key}; use NAME_PREFIX, OWNER or OPERATING_SYSTEM.")
+    return baseline.predefined == (values == ["AWS"])
 
 
 def _filters(filters: tuple[Filter, ...]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,7 +95,7 @@ class CommandOperations:
         limit = request.get("MaxResults", _DEFAULT_PAGE)
         cursor = self._pager.cursor(caller, request)
         before = (cursor[0], cursor[1], cursor[2]) if cursor else None
-        filters = [(item["key"], item["value"]) for item in request.get("Filters", [])]
+        filters = [_filter(item["key"], item["value"]) for item in request.get("Filters", [])]
         found: list[tuple[Command, Invocation]] = []
         while len(found) <= limit:
             batch = await self._service.invocations(
@@ -104,7 +105,7 @@ class CommandOperations:
                 before=before,
                 limit=_BATCH,
             )
-            found += [pair for pair in batch if all(_matches(*pair, key, value) for key, value in filters)]
+            found += [pair for pair in batch if all(matches(*pair) for matches in filters)]
             if len(batch) < _BATCH:
                 break
             before = _cursor(batch[-1][1])
@@ -199,17 +200,20 @@ def _plugin(name: str, step: StepResult) -> dict[str, Any]:
     }
 
 
-def _matches(command: Command, invocation: Invocation, key: str, value: str) -> bool:
+def _filter(key: str, value: str) -> Callable[[Command, Invocation], bool]:
+    """What a filter asks of an invocation. Raises ApiError where there is none of this key, or its value is no time."""
     if key == "Status":
-        return value in {invocation.detail.status, invocation.detail.value}
+        return lambda _, invocation: value in {invocation.detail.status, invocation.detail.value}
     if key == "DocumentName":
-        return value == command.request.document_name
-    if key in {"InvokedAfter", "InvokedBefore"}:
-        moment = _moment(value)
-        if moment is None:
-            raise ApiError("InvalidFilterKey", f"{key} takes a time such as 2026-11-20T00:00:00Z, not {value!r}.")
-        return invocation.requested_at >= moment if key == "InvokedAfter" else invocation.requested_at <= moment
-    raise ApiError("InvalidFilterKey", f"There is no filter {key} here.")
+        return lambda command, _: value == command.request.document_name
+    if key not in {"InvokedAfter", "InvokedBefore"}:
+        raise ApiError("InvalidFilterKey", f"There is no filter {key} here.")
+    moment = _moment(value)
+    if moment is None:
+        raise ApiError("InvalidFilterKey", f"{key} takes a time such as 2026-11-20T00:00:00Z, not {value!r}.")
+    if key == "InvokedAfter":
+        return lambda _, invocation: invocation.requested_at >= moment
+    return lambda _, invocation: invocation.requested_at <= moment
 
 
 def _moment(text: str) -> float | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from patchwright import __version__
@@ -16,6 +16,18 @@ from patchwright.server.wire import ApiError, Caller, Pager, validation
 
 _DEFAULT_PAGE = 10
 _BATCH = 200  # nodes looked at in one read while filtering
+_ATTRIBUTES: Mapping[str, Callable[[Node], str]] = {
+    "InstanceIds": lambda node: node.id,
+    "AgentVersion": lambda node: node.machine.agent_version,
+    "PingStatus": lambda node: "",  # a matter of time: see _matches
+    "PlatformTypes": lambda node: node.machine.platform_type,
+    "ActivationIds": lambda node: node.activation_id,
+    "IamRole": lambda node: node.role,
+    "ResourceType": lambda node: "ManagedInstance",
+    "AssociationStatus": lambda node: "",
+    "SourceIds": lambda node: "",
+    "SourceTypes": lambda node: "",
+}
 
 
 class NodeOperations:
@@ -32,13 +44,15 @@ class NodeOperations:
 
     async def create_activation(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """CreateActivation: the code is in this answer and nowhere else."""
+        own_tags = tags_of(request)
+        tags.check(own_tags)  # now, or no node could ever enrol with it
         try:
             activation, code = await self._directory.create_activation(
                 scope_of(caller),
                 role=request["IamRole"],
                 description=request.get("Description", ""),
                 default_name=request.get("DefaultInstanceName", ""),
-                tags=tags_of(request),
+                tags=own_tags,
                 registration_limit=request.get("RegistrationLimit", 1),
                 expires_at=request.get("ExpirationDate"),
             )
@@ -52,6 +66,10 @@ class NodeOperations:
             raise validation("Filters and InstanceInformationFilterList cannot be given together.")
         filters = filters_of(request.get("Filters", []))
         filters += filters_of(request.get("InstanceInformationFilterList", []), key="key", values="valueSet")
+        for key, _ in filters:
+            if key not in _ATTRIBUTES and key != "tag-key" and not key.startswith("tag:"):
+                known = ", ".join([*_ATTRIBUTES, "tag:KEY"])
+                raise ApiError("InvalidFilterKey", f"There is no filter {key}; use {known} or tag-key.")
         limit = request.get("MaxResults", _DEFAULT_PAGE)
         after = self._pager.cursor(caller, request) or ""
         found, more = await self._matching(scope_of(caller), filters, after=after, limit=limit)
@@ -81,23 +99,9 @@ class NodeOperations:
             return node.tags.get(key.removeprefix("tag:")) in values
         if key == "tag-key":
             return any(value in node.tags for value in values)
-        attributes: Mapping[str, str] = {
-            "InstanceIds": node.id,
-            "AgentVersion": node.machine.agent_version,
-            "PingStatus": self._ping_status(node),
-            "PlatformTypes": node.machine.platform_type,
-            "ActivationIds": node.activation_id,
-            "IamRole": node.role,
-            "ResourceType": "ManagedInstance",
-            "AssociationStatus": "",
-            "SourceIds": "",
-            "SourceTypes": "",
-        }
-        if key not in attributes:
-            raise ApiError(
-                "InvalidFilterKey", f"There is no filter {key}; use {', '.join(attributes)}, tag:KEY or tag-key."
-            )
-        return attributes[key] in values
+        if key == "PingStatus":
+            return self._ping_status(node) in values
+        return _ATTRIBUTES[key](node) in values
 
     def _ping_status(self, node: Node) -> str:
         silent = self._clock.now() - node.last_ping_at

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from patchwright.core.compliance import Operation as Kind
@@ -37,7 +38,7 @@ class StateOperations:
     async def describe_instance_patches(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """DescribeInstancePatches, in order of KBId; filters are ANDed, their values ORed."""
         after = self._pager.cursor(caller, request) or ""
-        filters = filters_of(request.get("Filters", []))
+        filters = _filters(request)
         rows = await self._verdicts.rows(scope_of(caller), request["InstanceId"])
         chosen = [row for row in rows if row.item.key > after and all(_matches(row, *one) for one in filters)]
         limit = request.get("MaxResults", _PAGE)
@@ -88,14 +89,21 @@ def _patch(row: PatchRow) -> dict[str, Any]:
     }
 
 
+def _filters(request: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """The filters of a request. Raises ApiError where there is none of a key."""
+    filters = filters_of(request.get("Filters", []))
+    for key, _ in filters:
+        if key not in {"Classification", "KBId", "Severity", "State"}:
+            raise ApiError("InvalidFilter", f"There is no filter {key}; use Classification, KBId, Severity or State.")
+    return filters
+
+
 def _matches(row: PatchRow, key: str, values: list[str]) -> bool:
     shown = _patch(row)
-    if key in {"Classification", "KBId", "Severity"}:
-        return shown[key] in values
     if key == "State":
         # The model's spelling (INSTALLED_OTHER) is taken as well as the wire's (spec §0.3, D8).
         return item_state(shown["State"]) in {item_state(value) for value in values}
-    raise ApiError("InvalidFilter", f"There is no filter {key}; use Classification, KBId, Severity or State.")
+    return shown[key] in values
 
 
 def item_state(text: str) -> str:
