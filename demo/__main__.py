@@ -17,8 +17,12 @@ def main() -> int:
         "The machine's packages stay as they are.",
     )
     parser.add_argument("--once", action="store_true", help="end when the story is told; 0 only if every check held")
-    parser.add_argument("--compare", action="store_true", help="measure apt alone with the same packages, in a second twin")
-    parser.add_argument("--keep", action="store_true", help="leave the demo's folder (logs, database) behind, and say where")
+    parser.add_argument(
+        "--compare", action="store_true", help="measure apt alone with the same packages, in a second twin"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the demo's folder (logs, database) behind, and say where"
+    )
     words = parser.parse_args()
     return tell_story(Options(once=words.once, keep=words.keep, compare=words.compare))
 

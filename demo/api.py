@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 60
 FINAL = ("Success", "Failed", "TimedOut", "Cancelled", "Undeliverable", "Terminated")
 
 
-class ApiRefused(Exception):  # noqa: N818 - a sentence, not a kind
+class ApiRefused(Exception):
     """An answer that is an error: its code and message."""
 
 

@@ -19,7 +19,7 @@ _INST = re.compile(r"^Inst (?P<name>\S+) \[(?P<old>[^\]]*)\] \((?P<new>\S+) (?P<
 _KEPT = re.compile(r"^The following packages have been kept back:\n((?:  .*\n)+)", re.MULTILINE)
 
 
-class AptFailed(Exception):  # noqa: N818 - a sentence, not a kind
+class AptFailed(Exception):
     """apt did not answer, or has work of its own."""
 
 
@@ -124,7 +124,15 @@ def _try_lock(descriptor: int) -> bool:
 def _ask(*argv: str) -> str:
     environment = {**os.environ, "LC_ALL": "C", "LANGUAGE": ""}
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", env=environment, timeout=TIMEOUT_SECONDS, check=False)
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AptFailed(f"{argv[0]}: {error}") from None
     if done.returncode != 0:

@@ -70,7 +70,7 @@ def pivot_into(root: Path) -> None:
         raise OSError(38, f"pivot_root is not known on {platform.machine()}")
     os.chdir(root)
     _check(_libc.syscall(number, b".", b"."), "changing the root directory")
-    unmount(Path("."))  # the old root directory, which is now mounted over the new one
+    unmount(Path())  # the old root directory, which is now mounted over the new one
     os.chdir("/")
 
 

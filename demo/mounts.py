@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
-LOCAL = frozenset("ext2 ext3 ext4 xfs btrfs f2fs jfs reiserfs nilfs2 bcachefs zfs tmpfs ramfs".split())
-COPIED = frozenset("vfat exfat msdos".split())  # overlayfs refuses them: their names are case-insensitive
+LOCAL = frozenset(
+    ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "jfs", "nilfs2", "bcachefs", "zfs", "tmpfs", "ramfs")
+)
+COPIED = frozenset(("vfat", "exfat", "msdos"))  # overlayfs refuses them: their names are case-insensitive
 COPY_LIMIT_BYTES = 300 * 1024 * 1024
 FRESH = ("/proc", "/sys", "/dev", "/run", "/tmp")  # every twin has its own
 # What the machine's name resolution is made of. Containers mount single files there.
@@ -52,7 +54,7 @@ class Layer:
     why: str = ""
 
 
-class Unisolated(Exception):  # noqa: N818 - a sentence, not a kind
+class Unisolated(Exception):
     """What cannot be kept apart from the machine, each with its reason."""
 
     def __init__(self, reasons: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ KEPT = "kept"  # a file of this name: the folder was left on purpose
 END_SECONDS = 10.0
 
 
-class NoPlace(Exception):  # noqa: N818 - a sentence, not a kind
+class NoPlace(Exception):
     """There is nowhere to put the demo's files."""
 
 
@@ -78,7 +78,7 @@ def sweep(base: Path) -> list[str]:
 
 def end_processes(folder: Path) -> list[int]:
     """Kill every process that was started with a path in *folder*, and wait until all are gone; their ids."""
-    killed = []
+    killed: list[int] = []
     deadline = time.monotonic() + END_SECONDS
     while True:
         using = _using(folder)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 import stat
 import subprocess
@@ -120,7 +119,9 @@ def _compare(before: Part, after: Part) -> Finding:
     differences = sorted(added + changed)
     if not differences:
         return Finding(True, f"{before.name}: {len(old):,} {before.unit}, not one changed ({_digest(old)})")
-    shown = ", ".join(differences[:SHOWN]) + (f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
+    shown = ", ".join(differences[:SHOWN]) + (
+        f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+    )
     return Finding(False, f"{before.name}: {len(differences)} of {len(old):,} {before.unit} differ: {shown}")
 
 
@@ -181,7 +182,7 @@ def _daemons() -> Iterable[tuple[int, str, str]]:
             continue
         try:
             words = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            program = os.readlink(entry / "exe")
+            program = str((entry / "exe").readlink())
         except OSError:
             continue
         parent, session, terminal = words[1], words[3], words[4]

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import selectors
 import shutil
 import signal
 import subprocess
@@ -25,10 +24,10 @@ START_SECONDS = 60.0
 SCAN_SECONDS = 600.0
 INSTALL_SECONDS = 3600.0
 DOCUMENT = "AWS-RunPatchBaseline"
-_URL = re.compile(r"https?://\S+")
+_URL = re.compile(r"https?://\S+(?=\s)")
 
 
-class StageFailed(Exception):  # noqa: N818 - a sentence, not a kind
+class StageFailed(Exception):
     """The server or an agent did not do its part."""
 
 
@@ -57,15 +56,16 @@ class Server:
         self.log = folder / "server.log"
         words = ["server", "--data-dir", str(folder / "server"), "--listen", "127.0.0.1:0"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PATCHWRIGHT_")}
-        with self.log.open("wb") as log:
+        self._said = folder / "server.out"
+        with self.log.open("wb") as log, self._said.open("wb") as said:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "patchwright", *words],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=said,
                 stderr=log,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=kernel.die_with_parent,
+                preexec_fn=kernel.die_with_parent,  # noqa: PLW1509 - one thread here
             )
         self.credentials = folder / "server/credentials"
         self.api = Api(self._announced(), self.credentials)
@@ -88,23 +88,17 @@ class Server:
 
     def _announced(self) -> str:
         """The URL that the server prints first."""
-        pipe = self._process.stdout
-        assert pipe is not None
-        deadline, text = time.monotonic() + START_SECONDS, ""
-        with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
-            while "\n" not in text:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise StageFailed(f"the server did not start within {START_SECONDS:.0f} s; see {self.log}")
-                chunk = os.read(pipe.fileno(), 4096)
-                if not chunk:
-                    tail = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
-                    raise StageFailed(f"the server ended at once: {tail}")
-                text += chunk.decode("utf-8", "replace")
-        match = _URL.search(text)
-        if match is None:
-            raise StageFailed(f"the server does not say where it serves: {text}")
-        return match[0]
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            match = _URL.search(self._said.read_text(encoding="utf-8", errors="replace"))
+            if match is not None:
+                return match[0]
+            if self._process.poll() is not None:
+                tail = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise StageFailed(f"the server ended at once: {tail}")
+            if time.monotonic() > deadline:
+                raise StageFailed(f"the server did not start within {START_SECONDS:.0f} s; see {self.log}")
+            time.sleep(0.02)
 
 
 def activation(api: Api, name: str) -> list[str]:
@@ -135,8 +129,8 @@ class ThisMachine:
     """
     This machine as a node, for scanning only.
 
-    As root its agent sits behind glass: it sees everything and can write nothing but apt's lists and caches, so that no
-    command, however it got there, could install anything. Without root the system forbids that anyway.
+    Its agent sits behind glass: it sees everything and can write nothing but apt's lists and caches, so that no command,
+    however it got there, could install anything. Needs root.
     """
 
     def __init__(self, folder: Path, archive: Path) -> None:
@@ -167,11 +161,8 @@ class ThisMachine:
         argv = [node_python(), str(self._archive), words[0], "--state-dir", str(self._state), *words[1:]]
         spec = {"kind": "glass", "writable": [str(self._state)], "argv": argv, "env": twin.environment()}
         with self._log.open("ab") as log:
-            if os.geteuid() == 0 and sys.platform == "linux":
-                process = twin.launch(spec, log.fileno())
-            else:
-                process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=twin.environment())
             begin = log.tell()
+            process = twin.launch(spec, log.fileno())
         try:
             code = process.wait(SCAN_SECONDS)
         except subprocess.TimeoutExpired:
@@ -182,6 +173,18 @@ class ThisMachine:
         if code == inside.EXIT_NOT_MADE and inside.NOT_MADE in output:
             raise StageFailed(f"the glass was not made: {output.partition(inside.NOT_MADE)[2].strip()}")
         return code, output
+
+
+def scan_offline() -> dict[str, Any]:
+    """This machine's live verdict by the lists that are there, taken without a server. Raises StageFailed."""
+    argv = [sys.executable, "-m", "patchwright", "scan", "--no-refresh", "--json"]
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SCAN_SECONDS, check=False
+    )
+    if done.returncode != 0:
+        raise StageFailed(done.stderr.strip()[-500:])
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def send(api: Api, node: str, operation: str, **parameters: str) -> str:

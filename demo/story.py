@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from demo import apt, kernel, mounts, proof, stage
-from demo.api import ApiRefused
+from demo.api import Api, ApiRefused
 from demo.place import NoPlace, Place
 from demo.tell import Teller
 from demo.twin import Ended, Twin, TwinFailed, make_room, survey
@@ -72,29 +72,17 @@ class Demo:
         self._close(server, left_out)
 
     def _scan(self, server: stage.Server) -> Scanned | None:
-        tell, api = self._tell, server.api
+        tell = self._tell
         tell.chapter("This machine: what it misses, and why")
-        if os.geteuid() == 0:
-            tell.say("The agent sees this machine read-only; only apt's lists are fetched anew (apt-get update).")
-        else:
-            tell.say("Without root apt's lists cannot be fetched anew: the scan goes by those that are there.")
         before = proof.Before()
-        before.watch(proof.package_database, proof.boot, proof.services, proof.identity)
-        machine = stage.ThisMachine(self._place.folder, self._archive)
-        machine.enroll(api)
-        scan = machine.scan(api)
-        if not scan.succeeded:
-            tell.say(f"LEFT OUT: this machine could not be scanned: {scan.output[-500:]}")
+        if not Path("/var/lib/dpkg/status").exists() or sys.platform != "linux":
+            tell.say(
+                "LEFT OUT: this system has no dpkg, and machines with another package manager cannot be scanned yet."
+            )
             return None
-        live = stage.verdict(api, machine.node)
-        shown = live["LiveVerdict"]
+        before.watch(proof.package_database, proof.boot, proof.services, proof.identity)
+        shown = self._scan_as_node(server.api) if os.geteuid() == 0 else self._scan_offline()
         missing = {one["KBId"]: one for one in shown["Patches"] if one["State"] == "Missing"}
-        tell.say(
-            f"{machine.node} scanned in {scan.seconds:.1f} s against {shown['BaselineName']}: "
-            + ", ".join(f"{count} {name}" for name, count in shown["Counts"].items() if count and name[0].isupper())
-        )
-        for problem in live["Node"]["RepositoryProblems"]:
-            tell.say(f"Repository {problem['Repository']}: {problem['Message']}")
         rows = [
             (one["KBId"], f"{one['Installed']} → {one['Version']}", one["Severity"], one["Reason"])
             for one in missing.values()
@@ -103,6 +91,28 @@ class Demo:
         self._compare_with_apt(set(missing))
         before.watch(proof.package_lists, proof.packaged_files(missing))
         return Scanned(missing, before)
+
+    def _scan_as_node(self, api: Api) -> dict[str, Any]:
+        self._tell.say("It is enrolled for scanning only: its agent sees it read-only, and fetches apt's lists anew.")
+        machine = stage.ThisMachine(self._place.folder, self._archive)
+        machine.enroll(api)
+        scan = machine.scan(api)
+        if not scan.succeeded:
+            raise stage.StageFailed(f"the scan failed: {scan.output[-500:]}")
+        shown: dict[str, Any] = stage.verdict(api, machine.node)["LiveVerdict"]
+        self._tell.say(
+            f"{machine.node} was scanned in {scan.seconds:.1f} s against {shown['BaselineName']}: {_counts(shown)}."
+        )
+        return shown
+
+    def _scan_offline(self) -> dict[str, Any]:
+        self._tell.say(
+            "LEFT OUT: enrolling it. An operation fetches apt's lists anew, which only root may. Instead this is "
+            "`patchwright scan`, which needs no server, by the lists that are there."
+        )
+        shown: dict[str, Any] = stage.scan_offline()["LiveVerdict"]
+        self._tell.say(f"Scanned against {shown['BaselineName']}: {_counts(shown)}.")
+        return shown
 
     def _compare_with_apt(self, missing: set[str]) -> None:
         theirs, elsewhere = apt.security_updates()
@@ -113,7 +123,9 @@ class Demo:
             f"only apt names:                       {_names(only_apt)}\n"
             f"only Patchwright names:               {_names(only_ours)}"
         )
-        self._tell.check(not only_apt and not only_ours, "the missing patches are, name by name, apt's security updates")
+        self._tell.check(
+            not only_apt and not only_ours, "the missing patches are, name by name, apt's security updates"
+        )
 
     def _patch(self, server: stage.Server, scanned: Scanned) -> str:
         """The twin's chapters; answers what was left out and why, empty for nothing."""
@@ -157,7 +169,9 @@ class Demo:
         if loaders:
             tell.say(f"Left out in it, for it has no disk to start from: {loaders}.")
         seen = _isolation(one.run(["/bin/sh", "-c", _PROBE]))
-        tell.check(not seen, "tried from inside: " + (seen or "clock, mounts, modules, devices and processes are out of reach"))
+        tell.check(
+            not seen, "tried from inside: " + (seen or "clock, mounts, modules, devices and processes are out of reach")
+        )
 
     def _install(self, server: stage.Server, one: Twin, log: Path, wanted: set[str]) -> tuple[str, stage.Operation]:
         tell, api = self._tell, server.api
@@ -167,7 +181,9 @@ class Demo:
         ended = one.run([python, AGENT, *words, "--state-dir", AGENT_STATE])
         node = stage.enrolled(ended.output)
         one.start([python, AGENT, "run", "--state-dir", AGENT_STATE], log)
-        tell.say(f"{node} ({one.hostname}) is enrolled, and is sent AWS-RunPatchBaseline, Install, RebootOption NoReboot.")
+        tell.say(
+            f"{node} ({one.hostname}) is enrolled, and is sent AWS-RunPatchBaseline, Install, RebootOption NoReboot."
+        )
         options = {"Operation": "Install", "RebootOption": "NoReboot"}
         install = stage.carry_out(tell, api, one, node, log, **options)
         if not install.succeeded:
@@ -275,6 +291,10 @@ true
 
 def _isolation(ended: Ended) -> str:
     return ", ".join(ended.output.splitlines()) if ended.code == 0 else f"the probe ended with {ended.code}"
+
+
+def _counts(shown: dict[str, Any]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in shown["Counts"].items() if count and name[0].isupper())
 
 
 def _names(names: list[str]) -> str:

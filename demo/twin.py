@@ -30,9 +30,15 @@ OS_FAMILY = ("debian", "ubuntu")
 NEEDED_CAPABILITIES = ("SYS_ADMIN", "SETPCAP", "CHOWN", "DAC_OVERRIDE", "FOWNER")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INHERITED = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-POLICY = b'#!/bin/sh\n# A twin starts no services.\nexit 101\n'
+POLICY = b"#!/bin/sh\n# A twin starts no services.\nexit 101\n"
 # A twin has no disk to start from. dpkg-divert keeps the real programs aside through their own updates.
-BOOT_LOADERS = ("/usr/sbin/grub-install", "/usr/sbin/update-grub", "/usr/bin/bootctl", "/usr/sbin/flash-kernel", "/sbin/zipl")
+BOOT_LOADERS = (
+    "/usr/sbin/grub-install",
+    "/usr/sbin/update-grub",
+    "/usr/bin/bootctl",
+    "/usr/sbin/flash-kernel",
+    "/sbin/zipl",
+)
 _LEAVE_OUT = """
 set -e
 for program; do
@@ -51,7 +57,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 KILL_SECONDS = 30.0
 
 
-class TwinFailed(Exception):  # noqa: N818 - a sentence, not a kind
+class TwinFailed(Exception):
     """A boot that did not come about, or did not end in time."""
 
 
@@ -162,9 +168,7 @@ class Twin:
             "layers": self._layers,
             "hostname": self.hostname,
             "boot_id": self.boot_id,
-            "files": {
-                name: (base64.b64encode(data).decode(), mode) for name, (data, mode) in self._files.items()
-            },
+            "files": {name: (base64.b64encode(data).decode(), mode) for name, (data, mode) in self._files.items()},
             "argv": list(argv),
             "env": {**environment(), **env},
         }
@@ -178,7 +182,7 @@ class Twin:
             shutil.copytree(layer.target, upper, symlinks=True)
         else:
             upper.mkdir()
-            whole = os.stat(layer.target)  # the directory seen on top is the upper one
+            whole = Path(layer.target).stat()  # the directory seen on top is the upper one
             os.chown(upper, whole.st_uid, whole.st_gid)
             upper.chmod(whole.st_mode & 0o7777)
         return {
@@ -240,7 +244,9 @@ def make_room(folder: Path, layers: Sequence[mounts.Layer]) -> bool:
         return False
     if memory < MEMORY_ENOUGH * ROOM_BYTES:
         room = f"{ROOM_BYTES >> 30} GiB"
-        raise mounts.Unisolated([f"{folder} is no local disk with {room} of room, and there is not twice as much free memory"])
+        raise mounts.Unisolated(
+            [f"{folder} is no local disk with {room} of room, and there is not twice as much free memory"]
+        )
     kernel.unshare(kernel.NEW_MOUNT)
     kernel.make_private()
     _let_go_of_others({layer.target for layer in layers})
@@ -250,7 +256,9 @@ def make_room(folder: Path, layers: Sequence[mounts.Layer]) -> bool:
 
 def _let_go_of_others(needed: set[str]) -> None:
     """Unmount, for this process alone, what twins do not get: it would stay mounted here after it was unmounted outside."""
-    for mount in reversed(mounts.read(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))):
+    for mount in reversed(
+        mounts.read(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
+    ):
         if mount.target not in needed and not mounts.is_fresh(mount.target):
             with contextlib.suppress(OSError):
                 kernel.unmount(Path(mount.target))
@@ -267,17 +275,24 @@ def launch(spec: Mapping[str, object], output: int) -> subprocess.Popen[bytes]:
         env={**environment(), "PYTHONPATH": str(PROJECT)},
         start_new_session=True,
     )
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(spec).encode("utf-8", "surrogateescape"))
-    process.stdin.close()
-    process.stdin = None
+    pipe, process.stdin = process.stdin, None
+    if pipe is not None:
+        with pipe:
+            pipe.write(json.dumps(spec).encode("utf-8", "surrogateescape"))
     return process
 
 
 def environment() -> dict[str, str]:
     """What programs in a twin are told: nothing of this process but the way to the network."""
     passed = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return {"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", "TERM": "dumb", "DEBIAN_FRONTEND": "noninteractive", **passed}
+    return {
+        "PATH": PATH,
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "TERM": "dumb",
+        "DEBIAN_FRONTEND": "noninteractive",
+        **passed,
+    }
 
 
 def _raise_if_not_made(code: int, text: str) -> None:
