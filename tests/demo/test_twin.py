@@ -236,6 +236,22 @@ def test_a_layer_that_cannot_be_overlaid_is_refused_with_the_reason(layers):
         own.close()
 
 
+def test_what_cannot_be_overlaid_is_a_copy(layers):
+    """As the firmware partition is: the twin reads and writes it, and the machine's stays."""
+    own, name = place.Place(), f"copied-{uuid.uuid4().hex}"
+    one = twin.Twin(
+        own.folder / "twin", [*layers, mounts.Layer("/etc/apt", mounts.How.COPY, essential=True)], hidden=own.base
+    )
+    try:
+        before = sorted(os.listdir("/etc/apt"))
+        said(one, f"touch /etc/apt/{name}")
+
+        assert said(one, "ls -A /etc/apt | sort") == sorted([*before, name], key=str.encode)
+        assert sorted(os.listdir("/etc/apt")) == before
+    finally:
+        own.close()
+
+
 def test_behind_glass_nothing_but_inventory_can_be_written(layers):
     """This machine's own agent sees it as it is, and could not install anything if it were told to."""
     own = place.Place()
@@ -261,7 +277,9 @@ def test_behind_glass_nothing_but_inventory_can_be_written(layers):
 
 def test_without_root_the_reason_is_said():
     """An ordinary user is refused before anything is tried."""
-    story = "import os; from demo import twin; os.geteuid() or os.setuid(65534); print(twin.obstacles())"
+    story = (
+        "import os; from demo import twin; twin.obstacles(); os.geteuid() or os.setuid(65534); print(twin.obstacles())"
+    )
     done = subprocess.run([sys.executable, "-c", story], cwd=twin.PROJECT, capture_output=True, text=True, check=True)
 
     assert "making a twin needs root" in done.stdout
