@@ -14,7 +14,7 @@ from patchwright.core.errors import PatchwrightError
 
 ROLES = ("api", "gateway", "worker")
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
-_REGION = re.compile(r"[a-z0-9-]{1,64}\Z")
+_REGION = re.compile(r"[a-z0-9-]{1,32}\Z")  # what a signature may be scoped to
 _KEY_ID = re.compile(r"(?!mi-)[A-Za-z0-9_-]{0,128}\Z")
 _PUBLIC_URL = re.compile(r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?\Z")
 

@@ -57,4 +57,9 @@ async def shared_database(shared_url: str, tmp_path: Path) -> AsyncIterator[Data
 @pytest.fixture
 def scope() -> Scope:
     """An account of this test's own, in us-east-1."""
-    return Scope(f"{next(_accounts):012}", "us-east-1")
+    return Scope(new_account(), "us-east-1")
+
+
+def new_account() -> str:
+    """The id of an account that no test has used."""
+    return f"{next(_accounts):012}"

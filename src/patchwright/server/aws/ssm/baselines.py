@@ -47,7 +47,8 @@ class BaselineOperations:
 
     async def get_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetPatchBaseline."""
-        return describe(await self._baselines.get(scope_of(caller), request["BaselineId"]))
+        found = await self._baselines.get(scope_of(caller), request["BaselineId"])
+        return {**describe(found), "PatchGroups": list(found.groups)}
 
     async def update_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """UpdatePatchBaseline: members that are given replace the stored ones whole; with Replace, absent ones are reset."""
@@ -103,7 +104,6 @@ def describe(baseline: PatchBaseline) -> dict[str, Any]:
         "ApprovedPatchesEnableNonSecurity": rules.approved_non_security,
         "RejectedPatches": list(rules.rejected),
         "RejectedPatchesAction": rules.rejected_action.value,
-        "PatchGroups": list(baseline.groups),
         "CreatedDate": baseline.created_at,
         "ModifiedDate": baseline.modified_at,
         "Description": definition.description or None,
