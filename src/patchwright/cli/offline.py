@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from patchwright.core.baseline import Baseline, Decision, Verdict, decide
-from patchwright.core.compliance import Doubt, Item, Judgement, Standing, doubts, judge, standing
+from patchwright.core.compliance import Doubt, Judgement, Standing, doubts, judge, standing
 from patchwright.core.facts import View
 from patchwright.core.patch import Patch
 from patchwright.core.predefined import Predefined, default_of
 from patchwright.core.system import Family
+from patchwright.core.verdict import describe_item, describe_node
 from patchwright.core.version import key as version_key
 
 
@@ -68,7 +69,7 @@ def describe(found: Survey, view: View, problems: Sequence[str]) -> dict[str, An
             "BaselineName": found.predefined.name,
             "Day": found.day.isoformat(),
             "Counts": {state.value: number for state, number in counts.by_state.items()},
-            "Patches": [item_json(item) for item in found.judgement.items],
+            "Patches": [describe_item(item) for item in found.judgement.items],
         },
         "KeptOut": [
             {
@@ -84,35 +85,8 @@ def describe(found: Survey, view: View, problems: Sequence[str]) -> dict[str, An
             }
             for kept in found.kept_out
         ],
-        "Node": {
-            "OperatingSystem": facts.operating_system.value,
-            "Product": facts.product,
-            "Kernel": facts.kernel,
-            "BootId": facts.boot_id,
-            "Held": list(facts.held),
-            "RebootReasons": list(facts.reboot_reasons),
-            "StaleServices": list(facts.stale_services),
-            "RepositoryProblems": [
-                {"Repository": problem.repository, "Message": problem.message} for problem in facts.problems
-            ],
-        },
+        "Node": describe_node(facts),
         "Problems": list(problems),
-    }
-
-
-def item_json(item: Item) -> dict[str, Any]:
-    """A patch state as GetVerdict describes it."""
-    return {
-        "KBId": item.key,
-        "Title": item.title,
-        "State": item.state.value,
-        "Installed": item.installed,
-        "Version": item.version,
-        "ComplianceLevel": item.level.value,
-        "Classification": item.classification,
-        "Severity": item.severity,
-        "CVEIds": list(item.cves),
-        "Reason": item.reason,
     }
 
 

@@ -10,13 +10,14 @@ import click
 
 from patchwright.cli import nodes
 from patchwright.cli.errors import CliError
-from patchwright.cli.offline import KeptOut, Survey, describe, item_json, survey
+from patchwright.cli.offline import KeptOut, Survey, describe, survey
 from patchwright.cli.output import Screen, print_json, screen
 from patchwright.cli.program import Setup, json_option
 from patchwright.cli.wording import rule_text, since
 from patchwright.core.baseline import ApprovalRule
 from patchwright.core.compliance import PatchState
 from patchwright.core.facts import View
+from patchwright.core.verdict import describe_item
 
 _NOT_ROOT = "repository metadata was not refreshed: only root may"
 _ONLY_OWN = "only root sees which services of other users still run replaced files"
@@ -74,12 +75,12 @@ def _show(shown: Screen, seen: Survey, view: View, *, problems: Sequence[str], n
         shown.heading("Nothing is missing.")
     else:
         shown.heading(f"{len(wrong)} {'missing' if missing else 'missing or not configured'}")
-        nodes.patch_table(shown, [item_json(item) for item in wrong], operating_system=system, state=not missing)
+        nodes.patch_table(shown, [describe_item(item) for item in wrong], operating_system=system, state=not missing)
     if seen.kept_out:
         _show_kept_out(shown, seen.kept_out, operating_system=system)
     if every:
         shown.heading("Every package")
-        nodes.patch_table(shown, [item_json(item) for item in seen.judgement.items], operating_system=system)
+        nodes.patch_table(shown, [describe_item(item) for item in seen.judgement.items], operating_system=system)
 
 
 def _show_kept_out(shown: Screen, kept_out: Sequence[KeptOut], *, operating_system: str) -> None:

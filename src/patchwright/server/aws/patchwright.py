@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from patchwright.core.compliance import Item
+from patchwright.core.verdict import describe_item, describe_node
 from patchwright.server import patching
 from patchwright.server.aws.scope import scope_of
 from patchwright.server.patching import Verdict, Verdicts
@@ -41,23 +41,9 @@ def _describe(verdict: Verdict) -> dict[str, Any]:
             "BaselineName": baseline.definition.name if baseline else None,
             "BaselineRevision": baseline.revision if baseline else None,
             "Counts": patching.counters(judgement) if judgement else None,
-            "Patches": [_item(item) for item in judgement.items] if judgement else [],
+            "Patches": [describe_item(item) for item in judgement.items] if judgement else [],
         },
-        "Node": {
-            "OperatingSystem": facts.operating_system.value,
-            "Product": facts.product,
-            "Kernel": facts.kernel,
-            "BootId": facts.boot_id,
-            "Held": list(facts.held),
-            "RebootReasons": list(facts.reboot_reasons),
-            "StaleServices": list(facts.stale_services),
-            "RepositoryProblems": [
-                {"Repository": problem.repository, "Message": problem.message} for problem in facts.problems
-            ],
-            "ClockOffsetSeconds": facts.clock_offset,
-        }
-        if facts
-        else None,
+        "Node": describe_node(facts) if facts else None,
         "LastOperation": _last(verdict),
     }
 
@@ -76,19 +62,4 @@ def _last(verdict: Verdict) -> dict[str, Any] | None:
         "EndedAt": operation.ended_at,
         "Succeeded": operation.report.succeeded if operation.report else None,
         "Counts": dict(operation.counts),
-    }
-
-
-def _item(item: Item) -> dict[str, Any]:
-    return {
-        "KBId": item.key,
-        "Title": item.title,
-        "State": item.state.value,
-        "Installed": item.installed,
-        "Version": item.version,
-        "ComplianceLevel": item.level.value,
-        "Classification": item.classification,
-        "Severity": item.severity,
-        "CVEIds": list(item.cves),
-        "Reason": item.reason,
     }
