@@ -54,7 +54,9 @@ def test_without_a_reboot_it_is_pending_until_reboot_and_scan(station, node):
     assert station.patch(node, "Scan")["Status"] == "Success"
     _is_pending(station, node)
 
+    polls = station.interposer.seen["GetMessages"]
     node.reboot()
+    until(lambda: station.interposer.seen["GetMessages"] > polls, what="the restarted agent waits for commands")
     assert station.states(node, "foo.all") == {"foo.all": "InstalledPendingReboot"}
 
     assert station.patch(node, "Scan")["Status"] == "Success"
