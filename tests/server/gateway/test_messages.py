@@ -143,6 +143,19 @@ async def test_a_poll_that_nothing_comes_for_ends_empty(house):
     assert await asyncio.wait_for(poll, 2.5) == []
 
 
+async def test_a_later_poll_takes_the_place_of_an_earlier_one(house):
+    """The earlier one belongs to a connection the node has given up: it ends empty, and the command goes to the later."""
+    node = await house.enrol()
+    given_up = asyncio.create_task(house.messages(node))
+    while not house.wired.waking.is_parked(node.instance_id):
+        await asyncio.sleep(0)
+    later = asyncio.create_task(house.messages(node))
+
+    assert await asyncio.wait_for(given_up, 2.5) == []
+    await house.send(node)
+    assert len(await asyncio.wait_for(later, 2.5)) == 1
+
+
 async def test_the_end_of_one_invocation_wakes_the_next_node(house):
     """Rate control lets it start, and its poll hears of it at once."""
     first, second = sorted([await house.enrol(), await house.enrol()], key=lambda key: key.instance_id)
