@@ -17,12 +17,11 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3
 import pytest
@@ -32,13 +31,11 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 import patchwright
-from farm import Farm, Node
+from farm import Farm, Node, until
 from patchwright.server.gateway.zipapp import build
 from patchwright.server.wire import Certificate
 
 from .interposer import Interposer
-
-T = TypeVar("T")
 
 AGENT = "/opt/patchwright-agent.pyz"
 STATE_DIR = "/var/lib/patchwright-agent"
@@ -46,18 +43,6 @@ FINAL = {"Success", "Failed", "TimedOut", "Cancelled"}
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]  # of the fixture `database`
 QUICK = {"backoff_cap_seconds": 0.3}  # a test has no time for patience
 KEY_ID, SECRET = "AKIATESTTESTTESTTEST", "made-up-secret-of-the-end-to-end-tests-00"
-
-
-def until(condition: Callable[[], T], *, what: str, timeout: float = 60, every: float = 0.05) -> T:
-    """The first true value of *condition*; AssertionError naming *what* after *timeout* seconds."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout} s")
-        time.sleep(every)
 
 
 def there(node: Node, path: str) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from farm import DebRepo, Node
+from farm import DebRepo, Node, until
 
 pytestmark = pytest.mark.farm
 
@@ -54,14 +53,6 @@ def plan_of(*names: str) -> str:
     return json.dumps({"manager": "apt", "snapshotId": "s", "actions": actions, "unresolved": []})
 
 
-def until(true: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_an_installation_outlives_whoever_watched_it(debrepo: DebRepo, new_node: Callable[..., Node]):
     """apt goes on when the process that started it is killed; the next one waits for it and finds the work done."""
     gate = "while [ ! -e /run/go ]; do sleep 0.05; done"
@@ -73,11 +64,11 @@ def test_an_installation_outlives_whoever_watched_it(debrepo: DebRepo, new_node:
     carry(node)
     plan = plan_of("aaa", "slow", "zzz")
     first = node.spawn(python(INSTALL, plan))
-    until(lambda: node.run(["test", "-e", "/run/waiting"], check=False).code == 0)
+    until(lambda: node.run(["test", "-e", "/run/waiting"], check=False).code == 0, what="the script waits")
     first.kill(children=False)
     first.wait()
     second = node.spawn(python(INSTALL, plan))
-    until(lambda: "begun" in second.text())
+    until(lambda: "begun" in second.text(), what="the second begins")
     node.run(["touch", "/run/go"])
     second.wait()
 
@@ -96,7 +87,7 @@ def test_a_killed_apt_is_taken_up_again(debrepo: DebRepo, new_node: Callable[...
     node = new_node("deb12", debrepo, outstanding=["aaa", "slow", "zzz"])
     carry(node)
     first = node.spawn(python(INSTALL, plan_of("aaa", "slow", "zzz")))
-    until(lambda: node.run(["test", "-e", "/run/waiting"], check=False).code == 0)
+    until(lambda: node.run(["test", "-e", "/run/waiting"], check=False).code == 0, what="the script waits")
     node.crash()
     first.wait()
     node.start()
