@@ -268,6 +268,7 @@ def test_baselines_are_filtered_and_paged(ssm):
         [{"Key": "OWNER", "Values": ["Me"]}],
         [{"Key": "OWNER", "Values": ["AWS", "Self"]}],
         [{"Key": "COLOUR", "Values": ["red"]}],
+        [{}],
         [{"Key": "NAME_PREFIX", "Values": ["matches-nothing"]}, {"Key": "COLOUR", "Values": ["red"]}],
         [{"Key": "NAME_PREFIX", "Values": ["x"]}] * 6,
     ],

@@ -178,8 +178,9 @@ def test_rows_are_filtered(ssm, node):
     assert keys(("KBId", ["foo.amd64", "plain.amd64"]), ("Classification", ["Security"])) == ["foo.amd64"]
     assert keys(("Severity", ["Optional"])) == ["bar.amd64", "foo.amd64"]
     assert keys(("State", ["Nonsense"])) == []
-    with pytest.raises(ssm.exceptions.InvalidFilter):
-        keys(("Colour", ["red"]))
+    for filters in ([{"Key": "Colour", "Values": ["red"]}], [{}]):
+        with pytest.raises(ssm.exceptions.InvalidFilter):
+            ssm.describe_instance_patches(InstanceId=node.instance_id, Filters=filters)
 
 
 def test_rows_and_summaries_are_paged(aws, ssm):

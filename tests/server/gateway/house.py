@@ -23,7 +23,7 @@ from patchwright.core.facts import View
 from patchwright.core.protocol import FactsMessage, Phase, message_id
 from patchwright.server import app
 from patchwright.server.config import Config, load
-from patchwright.server.infra import Row, UnitOfWork, sql
+from patchwright.server.infra import UnitOfWork, sql
 from patchwright.server.infra.tables import metadata
 from patchwright.server.wire import Credential
 from server.clocks import FakeClock
@@ -171,19 +171,19 @@ class House:
 
     async def dump(self) -> dict[str, list[str]]:
         """Every row of the account, by table: what is written is what differs between two of them."""
-        return {
-            table.name: await self.wired.database.read(_rows, table.name, self.account)
-            for table in metadata.sorted_tables
-        }
+        return await self.wired.database.read(_everything, self.account)
 
     async def close(self) -> None:
         """Let go of the database."""
         await self.wired.database.close()
 
 
-def _rows(table: str, account: str) -> UnitOfWork[list[str]]:
-    rows: list[Row] = yield sql(f"SELECT * FROM {table} WHERE account = $1", account)
-    return sorted(map(repr, rows))
+def _everything(account: str) -> UnitOfWork[dict[str, list[str]]]:
+    found = {}
+    for table in metadata.sorted_tables:
+        rows = yield sql(f"SELECT * FROM {table.name} WHERE account = $1", account)
+        found[table.name] = sorted(map(repr, rows))
+    return found
 
 
 async def build(directory: Path, database_url: str, account: str, *, clock: FakeClock | None = None) -> House:

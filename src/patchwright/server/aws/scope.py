@@ -27,5 +27,5 @@ def tags_of(request: Mapping[str, Any]) -> dict[str, str]:
 def filters_of(
     filters: Iterable[Mapping[str, Any]], *, key: str = "Key", values: str = "Values"
 ) -> list[tuple[str, list[str]]]:
-    """Filters as (key, values), whatever the operation calls their members."""
-    return [(item[key], list(item.get(values) or [])) for item in filters]
+    """Filters as (key, values), whatever the operation calls their members. Some models require neither: then they are empty."""
+    return [(item.get(key, ""), list(item.get(values, []))) for item in filters]

@@ -73,7 +73,7 @@ class Baselines:
         Give a baseline the definition that *change* makes of the one it has; the operating system stays.
 
         *change* is pure, since it may be called again. A changed definition is a new revision. Snapshots and operations made
-        before keep what they saw. Errors: what *change* raises; UnknownBaseline, MalformedBaselineId, ReadOnlyBaseline.
+        before keep what they saw. The answer is without groups. Errors: what *change* raises; UnknownBaseline, MalformedBaselineId, ReadOnlyBaseline.
         """
         return await self._database.write(_update, scope, baseline_id, change, now=self._clock.now())
 
@@ -168,10 +168,10 @@ def _update(
         raise ReadOnlyBaseline(msg)
     changed = change(stored.definition)
     if changed == stored.definition:
-        return replace(stored, groups=(yield from store.groups(scope, stored.id)))
+        return stored
     new = replace(stored, revision=stored.revision + 1, definition=changed, modified_at=now)
     yield from store.put(scope, new)
-    return replace(new, groups=(yield from store.groups(scope, new.id)))
+    return new
 
 
 def _every(scope: Scope) -> UnitOfWork[list[PatchBaseline]]:
