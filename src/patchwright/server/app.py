@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -122,6 +124,7 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
         lookup=_lookup(accounts, messages),
         clock=clock,
         errors=aws.ERRORS,
+        parked=gateway.PARKED,
     )
     downloads = gateway.Downloads(
         config.public_url or local_url(config, port or config.port), by_host=not config.public_url
@@ -215,6 +218,7 @@ def run(config: Config, *, sock: socket.socket | None = None) -> int:
 
 async def _serve(config: Config, certificate: Certificate | None, sock: socket.socket | None) -> None:
     sock = sock or _bind(config)
+    _hold(config)
     port = sock.getsockname()[1]
     house = await build(config, port=port)
     sock.listen(_BACKLOG)  # before anyone is told the address: whoever comes early waits in the backlog
@@ -233,7 +237,7 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
         ssl_certfile=str(certificate.chain) if certificate else None,
         ssl_keyfile=str(certificate.key) if certificate else None,
     )
-    server = _Server(settings)
+    server = _Server(settings, house.waking)
     async with _sweeping(config, house):
         _announce(config, house, certificate, port)
         await server.serve(sockets=[sock])
@@ -241,7 +245,16 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, ended by SIGTERM or SIGINT without raising the signal again afterwards."""
+    """uvicorn, ended by SIGTERM or SIGINT without raising the signal again afterwards; polls that wait do not hold it up."""
+
+    def __init__(self, settings: uvicorn.Config, waking: commands.Waking) -> None:
+        super().__init__(settings)
+        self._waking = waking
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        self._waking.close()
+        super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
@@ -312,6 +325,19 @@ def _bind(config: Config) -> socket.socket:
         msg = f"cannot listen on {config.host}:{config.port}: {error.strerror}. Choose another with --listen."
         raise ConfigError(msg) from error
     return sock
+
+
+def _hold(config: Config) -> None:
+    """With SQLite, hold the data directory until this process ends, however it ends: one process serves it (design D8)."""
+    if not config.database.startswith("sqlite:"):
+        return
+    _make_private(config)
+    handle = os.open(config.data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        msg = f"another server serves {config.data_dir}: stop it, or choose another directory with --data-dir"
+        raise ConfigError(msg) from None
 
 
 def _make_private(config: Config) -> None:

@@ -264,3 +264,14 @@ async def test_a_parked_poll_is_woken_and_a_missed_one_is_not(bench):
     waking.leave("mi-1", event)
     waking.wake(["mi-1"])
     assert not event.is_set()
+
+
+async def test_a_server_that_stops_keeps_no_poll(bench):
+    """Those that wait are woken, those to come do not begin to wait."""
+    waking = Waking()
+    event = waking.park("mi-1")
+
+    waking.close()
+
+    assert not await waking.wait("mi-1", event, seconds=30)
+    assert not await waking.wait("mi-2", waking.park("mi-2"), seconds=30)

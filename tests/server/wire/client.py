@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -129,8 +130,9 @@ async def call(
     path: str = "/",
     method: str = "POST",
     query: str = "",
+    gone: bool = False,
 ) -> Answer:
-    """Call *endpoint*. A list of bodies arrives in as many pieces."""
+    """Call *endpoint*. A list of bodies arrives in as many pieces; with *gone* the client does not wait for the answer."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     scope = {
         "type": "http",
@@ -146,6 +148,8 @@ async def call(
 
     async def receive() -> dict[str, Any]:
         if not pieces:
+            if not gone and body != []:
+                await asyncio.Event().wait()  # a client that listens says nothing more
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
 

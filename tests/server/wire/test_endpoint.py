@@ -471,3 +471,32 @@ async def test_only_http_is_spoken(bench, kind):
     """Channels are another application's."""
     with pytest.raises(NotImplementedError):
         await bench.endpoint({})({"type": kind}, None, None)
+
+
+async def test_a_parked_handler_ends_when_its_client_goes_away(bench):
+    """It is cancelled, and the log says that there was nobody left to answer."""
+    ended = asyncio.Event()
+
+    async def handler(caller: Caller, request: dict) -> dict:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    headers, body = signed(MESSAGES, POLL_BODY, key=NODE_KEY)
+
+    answer = await call(bench.endpoint({MESSAGES: handler}, parked=[MESSAGES]), headers, body, gone=True)
+
+    assert ended.is_set()
+    assert answer == Answer(0, {}, b"")
+    assert (bench.log.lines[0]["status"], bench.log.lines[0]["error"]) == (499, "Disconnected")
+
+
+async def test_a_parked_handler_that_has_something_answers(bench):
+    """Its answer and its errors are those of any other handler."""
+    headers, body = signed(MESSAGES, POLL_BODY, key=NODE_KEY)
+
+    answer = await call(bench.endpoint({MESSAGES: {"Messages": []}}, parked=[MESSAGES]), headers, body)
+
+    assert (answer.status, answer.json) == (200, {"Messages": []})

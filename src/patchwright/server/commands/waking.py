@@ -17,6 +17,7 @@ class Waking:
 
     def __init__(self) -> None:
         self._parked: dict[str, asyncio.Event] = {}
+        self._open = True
 
     def wake(self, instance_ids: Iterable[str]) -> None:
         """Let the polls of these nodes look again."""
@@ -32,7 +33,13 @@ class Waking:
                 await event.wait()
         except TimeoutError:
             pass
-        return self._parked.get(instance_id) is event
+        return self._open and self._parked.get(instance_id) is event
+
+    def close(self) -> None:
+        """Let every poll answer at once, those to come as well: the server is about to stop."""
+        self._open = False
+        for event in self._parked.values():
+            event.set()
 
     def park(self, instance_id: str) -> asyncio.Event:
         """
@@ -44,6 +51,8 @@ class Waking:
         if before is not None:
             before.set()
         event = self._parked[instance_id] = asyncio.Event()
+        if not self._open:
+            event.set()
         return event
 
     def is_parked(self, instance_id: str) -> bool:

@@ -15,7 +15,11 @@ from patchwright.server.gateway.messages import Messages
 from patchwright.server.gateway.sweeping import sweep, sweep_for_ever
 from patchwright.server.wire import Handler
 
-__all__ = ["Downloads", "Exchange", "Messages", "operations", "sweep", "sweep_for_ever"]
+__all__ = ["PARKED", "Downloads", "Exchange", "Messages", "operations", "sweep", "sweep_for_ever"]
+
+
+# Their handlers wait until there is something to say, so they end when the agent that asked is gone.
+PARKED = frozenset({"EC2WindowsMessageDeliveryService.GetMessages"})
 
 
 def operations(messages: Messages, exchange: Exchange) -> Mapping[str, Handler]:

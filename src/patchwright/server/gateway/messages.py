@@ -148,7 +148,6 @@ class Messages:
         event = self._waking.park(instance_id)
         try:
             while True:
-                event.clear()
                 now = self._clock.now()
                 if await self._database.read(commands.waiting, scope, instance_id, now=now):
                     return await self._database.write(
@@ -158,7 +157,8 @@ class Messages:
                 if left <= 0:
                     return []
                 if not await self._waking.wait(instance_id, event, seconds=min(left, LOOK_AGAIN_SECONDS)):
-                    return []  # a later poll of the node waits now, so nobody listens to this one
+                    return []  # nobody listens to this poll any more: a later one of the node waits, or the server stops
+                event.clear()
         finally:
             self._waking.leave(instance_id, event)
 

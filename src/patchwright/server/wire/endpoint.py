@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -76,7 +76,8 @@ class Endpoint:
     Serves *operations*, by target (`"AmazonSSM.SendCommand"`), to callers who sign with keys that *lookup* knows.
 
     *errors* maps the rooms' errors to AWS's codes; the most specific class wins, the message is the error's own.
-    *audience* says who may call what: "user", "node", "any" or "anonymous", by target or by prefix. *log* is a
+    *audience* says who may call what: "user", "node", "any" or "anonymous", by target or by prefix. *parked* are targets
+    whose handlers wait for something to happen: they are cancelled when the client goes away. *log* is a
     structlog logger: one line per request, never a body or a secret. Raises WireMismatch for an operation without model.
     """
 
@@ -90,6 +91,7 @@ class Endpoint:
         errors: Mapping[type[Exception], str] = MappingProxyType({}),
         audience: Mapping[str, str] = AUDIENCE,
         limits: Limits | None = None,
+        parked: Collection[str] = (),
         log: Any = None,
     ) -> None:
         unmodelled = sorted(target for target in operations if models.operation(target) is None)
@@ -102,6 +104,7 @@ class Endpoint:
         self._errors = errors
         self._audience = audience
         self._limits = limits or Limits()
+        self._parked = frozenset(parked)
         self._log = structlog.get_logger("patchwright.wire") if log is None else log
         self._routes: dict[str, _Route] = {}
 
@@ -139,7 +142,10 @@ class Endpoint:
         if route.handler is None:
             raise ApiError("UnsupportedOperationException", f"Patchwright does not serve {call.target} yet.")
         request = route.operation.parse(await self._content(route, headers, body))
-        return route.operation.serialize(await route.handler(caller, request))
+        answer = route.handler(caller, request)
+        if call.target in self._parked:
+            answer = _while_connected(answer, receive)
+        return route.operation.serialize(await answer)
 
     def _route(self, headers: Mapping[bytes, bytes], call: _Call) -> _Route:
         target = headers.get(b"x-amz-target", b"").decode("latin-1")
@@ -245,6 +251,25 @@ def _check_audience(route: _Route, caller: Caller) -> None:
         raise access_denied(
             f"{caller.principal} is not authorized to perform {caller.target}: it is for {route.audience}s."
         )
+
+
+async def _while_connected(answer: Awaitable[dict[str, Any]], receive: Receive) -> dict[str, Any]:
+    """What *answer* comes to; it is cancelled, and Disconnected raised, if the client goes away before that."""
+    work, gone = asyncio.ensure_future(answer), asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise Disconnected
+        return work.result()
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _respond(send: Send, call: _Call, body: bytes) -> None:
