@@ -10,6 +10,7 @@ A server as a process of its own, a client that is boto3, and nodes of the farm 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -39,6 +40,8 @@ from .interposer import Interposer
 
 AGENT = "/opt/patchwright-agent.pyz"
 STATE_DIR = "/var/lib/patchwright-agent"
+FIRST_PORT, PORTS = 18_000, 10_000
+_turns = itertools.count()
 FINAL = {"Success", "Failed", "TimedOut", "Cancelled"}
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]  # of the fixture `database`
 QUICK = {"backoff_cap_seconds": 0.3}  # a test has no time for patience
@@ -260,6 +263,14 @@ def _find(data: Mapping[str, Any], prefix: str) -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """
+    A port of loopback that nobody uses, and that nobody is given by chance before the server takes it.
+
+    Below the range from which the kernel gives connections theirs; each test process begins at another place.
+    """
+    for step in range(PORTS):
+        port = FIRST_PORT + (os.getpid() * 61 + next(_turns) + step) % PORTS
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("no port is free")
