@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -218,12 +218,19 @@ def run(config: Config, *, sock: socket.socket | None = None) -> int:
 
 async def _serve(config: Config, certificate: Certificate | None, sock: socket.socket | None) -> None:
     sock = sock or _bind(config)
-    _hold(config)
     port = sock.getsockname()[1]
-    house = await build(config, port=port)
-    sock.listen(_BACKLOG)  # before anyone is told the address: whoever comes early waits in the backlog
-    settings = uvicorn.Config(
-        house.application,
+    with _held(config):
+        house = await build(config, port=port)
+        sock.listen(_BACKLOG)  # before anyone is told the address: whoever comes early waits in the backlog
+        async with _sweeping(config, house):
+            _announce(config, house, certificate, port)
+            await _Server(_settings(house.application, certificate), house.waking).serve(sockets=[sock])
+        await house.database.close()
+
+
+def _settings(application: Application, certificate: Certificate | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
         loop="none",
         http="httptools",
         ws="none",
@@ -237,11 +244,6 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
         ssl_certfile=str(certificate.chain) if certificate else None,
         ssl_keyfile=str(certificate.key) if certificate else None,
     )
-    server = _Server(settings, house.waking)
-    async with _sweeping(config, house):
-        _announce(config, house, certificate, port)
-        await server.serve(sockets=[sock])
-    await house.database.close()
 
 
 class _Server(uvicorn.Server):
@@ -327,17 +329,20 @@ def _bind(config: Config) -> socket.socket:
     return sock
 
 
-def _hold(config: Config) -> None:
-    """With SQLite, hold the data directory until this process ends, however it ends: one process serves it (design D8)."""
+@contextlib.contextmanager
+def _held(config: Config) -> Iterator[None]:
+    """With SQLite, one process serves a data directory (design D8): hold it, until this process ends, however it ends."""
     if not config.database.startswith("sqlite:"):
+        yield
         return
     _make_private(config)
-    handle = os.open(config.data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        msg = f"another server serves {config.data_dir}: stop it, or choose another directory with --data-dir"
-        raise ConfigError(msg) from None
+    with (config.data_dir / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"another server serves {config.data_dir}: stop it, or choose another directory with --data-dir"
+            raise ConfigError(msg) from None
+        yield
 
 
 def _make_private(config: Config) -> None:

@@ -186,8 +186,10 @@ def _everything(account: str) -> UnitOfWork[dict[str, list[str]]]:
     return found
 
 
-async def build(directory: Path, database_url: str, account: str, *, clock: FakeClock | None = None) -> House:
+async def build(
+    directory: Path, database_url: str, account: str, *, clock: FakeClock | None = None, **settings: str
+) -> House:
     """A house in *directory*, answers held to the models."""
     clock = clock or FakeClock(NOW)
-    config = configure(directory, database_url, account)
+    config = configure(directory, database_url, account, **settings)
     return House(await app.build(config, clock=clock, strict=True), clock, account)
