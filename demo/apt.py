@@ -9,12 +9,24 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 DPKG = Path("/var/lib/dpkg")
 TIMEOUT_SECONDS = 120
+# No cache is written: a twin may lie on it already.
+_SIMULATE = (
+    "apt-get",
+    "-s",
+    "-o",
+    "Debug::NoLocking=true",
+    "-o",
+    "Dir::Cache::pkgcache=",
+    "-o",
+    "Dir::Cache::srcpkgcache=",
+    "dist-upgrade",
+)
 _INST = re.compile(r"^Inst (?P<name>\S+) \[(?P<old>[^\]]*)\] \((?P<new>\S+) (?P<origins>.*) \[(?P<arch>[^\]]+)\]\)")
 _KEPT = re.compile(r"^The following packages have been kept back:\n((?:  .*\n)+)", re.MULTILINE)
 
@@ -72,14 +84,24 @@ def read_policy(text: str) -> dict[str, bool]:
     return found
 
 
-def security_updates() -> tuple[dict[str, Update], int]:
-    """
-    What comes from the security archive for this machine by apt's own word, by name and architecture; and how many updates
-    come from elsewhere. What apt keeps back counts too, for it is missing all the same.
+class Question:
+    """apt is asked when this is made, and works while the story goes on. Raises AptFailed where it is not installed."""
 
-    Raises AptFailed.
-    """
-    updates, kept = read_simulation(_ask("apt-get", "-s", "-o", "Debug::NoLocking=true", "dist-upgrade"))
+    def __init__(self) -> None:
+        self._asked = _start(*_SIMULATE)
+
+    def answer(self) -> tuple[dict[str, Update], int]:
+        """
+        What comes from the security archive for this machine by apt's own word, by name and architecture; and how many
+        updates come from elsewhere. What apt keeps back counts too, for it is missing all the same.
+
+        Raises AptFailed.
+        """
+        return _security_updates(_finish(self._asked, _SIMULATE))
+
+
+def _security_updates(simulation: str) -> tuple[dict[str, Update], int]:
+    updates, kept = read_simulation(simulation)
     found = {update.key: update for update in updates if update.security}
     if kept:
         native = _ask("dpkg", "--print-architecture").strip()
@@ -122,19 +144,27 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _ask(*argv: str) -> str:
+    return _finish(_start(*argv), argv)
+
+
+def _start(*argv: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "LC_ALL": "C", "LANGUAGE": ""}
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=environment,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environment
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise AptFailed(f"{argv[0]}: {error}") from None
-    if done.returncode != 0:
-        raise AptFailed(f"{' '.join(argv[:4])} ended with {done.returncode}: {done.stderr.strip()[-400:]}")
-    return done.stdout
+
+
+def _finish(process: subprocess.Popen[str], argv: Sequence[str]) -> str:
+    try:
+        output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise AptFailed(f"{argv[0]} did not answer within {TIMEOUT_SECONDS} s") from None
+    if process.returncode != 0:
+        raise AptFailed(f"{argv[0]} ended with {process.returncode}: {errors.strip()[-400:]}")
+    return output

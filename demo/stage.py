@@ -213,22 +213,28 @@ def wait_until_heard_of(tell: Teller, api: Api, node: str, *, since: float) -> N
     tell.wait("waiting for the agent", heard, seconds=START_SECONDS)
 
 
-def carry_out(tell: Teller, api: Api, one: twin.Twin, node: str, log: Path, **parameters: str) -> Operation:
-    """Send an operation to the twin's agent, which waits for it, and follow it to its end."""
-    begun = time.monotonic()
-    operation = parameters.pop("Operation")
-    command = send(api, node, operation, **parameters)
+class Sent:
+    """An operation that was sent to a twin's agent, which waits for it."""
 
-    def ended() -> dict[str, Any] | None:
-        one.check_alive(log)
-        try:
-            shown = invocation(api, command, node)
-        except ApiRefused:  # not delivered yet
-            return None
-        return shown if shown["Status"] in FINAL else None
+    def __init__(self, api: Api, node: str, operation: str, **parameters: str) -> None:
+        self._api, self._node, self._operation = api, node, operation
+        self._begun = time.monotonic()
+        self._command = send(api, node, operation, **parameters)
 
-    seconds = SCAN_SECONDS if operation == "Scan" else INSTALL_SECONDS
-    return Operation(tell.wait(f"{operation} under way", ended, seconds=seconds), time.monotonic() - begun)
+    def follow(self, tell: Teller, one: twin.Twin, log: Path) -> Operation:
+        """Wait for its end. Raises TimeoutError, or TwinFailed where the agent (which writes *log*) has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            one.check_alive(log)
+            try:
+                shown = invocation(self._api, self._command, self._node)
+            except ApiRefused:  # not delivered yet
+                return None
+            return shown if shown["Status"] in FINAL else None
+
+        seconds = SCAN_SECONDS if self._operation == "Scan" else INSTALL_SECONDS
+        shown = tell.wait(f"{self._operation} under way", ended, seconds=seconds)
+        return Operation(shown, time.monotonic() - self._begun)
 
 
 def verdict(api: Api, node: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from demo.twin import Ended, Twin, TwinFailed, make_room, survey
 AGENT = "/var/lib/patchwright-demo/patchwright-agent.pyz"
 AGENT_STATE = "/var/lib/patchwright-demo/state"
 EXIT_INTERRUPTED = 130
+LOGS = ("/var/log/dpkg.log", "/var/log/apt/history.log", "/var/log/apt/term.log")
 SHOWN_NAMES = 12
 FAILURES = (apt.AptFailed, stage.StageFailed, ApiRefused, TwinFailed, NoPlace, TimeoutError, OSError)
 
@@ -37,10 +39,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Scanned:
-    """What the scan of this machine found missing, by id; and apt's own word on it, None where apt was not asked."""
+    """What the scan of this machine found missing, by id; the machine before; and the question to apt what it says."""
 
     missing: dict[str, dict[str, Any]]
     before: proof.Before
+    question: apt.Question
 
 
 class Demo:
@@ -82,15 +85,15 @@ class Demo:
             return None
         before.watch(proof.package_database, proof.boot, proof.services, proof.identity)
         shown = self._scan_as_node(server.api) if os.geteuid() == 0 else self._scan_offline()
+        question = apt.Question()
         missing = {one["KBId"]: one for one in shown["Patches"] if one["State"] == "Missing"}
         rows = [
             (one["KBId"], f"{one['Installed']} → {one['Version']}", one["Severity"], one["Reason"])
             for one in missing.values()
         ]
         tell.table(("missing", "installed → approved", "priority", "why"), rows)
-        self._compare_with_apt(set(missing))
         before.watch(proof.package_lists, proof.packaged_files(missing))
-        return Scanned(missing, before)
+        return Scanned(missing, before, question)
 
     def _scan_as_node(self, api: Api) -> dict[str, Any]:
         self._tell.say("It is enrolled for scanning only: its agent sees it read-only, and fetches apt's lists anew.")
@@ -114,8 +117,9 @@ class Demo:
         self._tell.say(f"Scanned against {shown['BaselineName']}: {_counts(shown)}.")
         return shown
 
-    def _compare_with_apt(self, missing: set[str]) -> None:
-        theirs, elsewhere = apt.security_updates()
+    def _compare_with_apt(self, scanned: Scanned) -> None:
+        theirs, elsewhere = scanned.question.answer()
+        missing = set(scanned.missing)
         only_apt, only_ours = sorted(set(theirs) - missing), sorted(missing - set(theirs))
         self._tell.lines(
             f"apt itself (apt-get -s dist-upgrade): {len(theirs)} from the security archive, {elsewhere} from elsewhere\n"
@@ -141,14 +145,17 @@ class Demo:
             reasons = "\n".join(f"* {reason}" for reason in refusal.reasons)
             tell.say("LEFT OUT: installing. A twin that is not kept apart from this machine is none, and here")
             tell.lines(reasons)
+            self._compare_with_apt(scanned)
             return "; ".join(refusal.reasons)
         with apt.hold():
             files = {AGENT: self._archive.read_bytes()}
             one = Twin(twins / "patched", layers, hidden=self._place.base, files=files)
             self._ending.callback(one.stop)
+            if self._options.keep:
+                self._ending.callback(self._keep_logs, one)
             self._show_twin(one, layers)
             log = self._place.folder / "twin.log"
-            node, install = self._install(server, one, log, set(scanned.missing))
+            node, install = self._install(server, one, log, scanned)
             self._restart(server, one, log, node=node, wanted=set(scanned.missing))
             self._prove(scanned)
             if self._options.compare:
@@ -173,8 +180,8 @@ class Demo:
             not seen, "tried from inside: " + (seen or "clock, mounts, modules, devices and processes are out of reach")
         )
 
-    def _install(self, server: stage.Server, one: Twin, log: Path, wanted: set[str]) -> tuple[str, stage.Operation]:
-        tell, api = self._tell, server.api
+    def _install(self, server: stage.Server, one: Twin, log: Path, scanned: Scanned) -> tuple[str, stage.Operation]:
+        tell, api, wanted = self._tell, server.api, set(scanned.missing)
         tell.chapter("The twin installs what is missing, for real")
         python = stage.node_python()
         words = stage.activation(api, "twin of this machine")
@@ -184,8 +191,10 @@ class Demo:
         tell.say(
             f"{node} ({one.hostname}) is enrolled, and is sent AWS-RunPatchBaseline, Install, RebootOption NoReboot."
         )
-        options = {"Operation": "Install", "RebootOption": "NoReboot"}
-        install = stage.carry_out(tell, api, one, node, log, **options)
+        sent = stage.Sent(api, node, "Install", RebootOption="NoReboot")
+        tell.say("Meanwhile, what apt itself says about this machine:")
+        self._compare_with_apt(scanned)
+        install = sent.follow(tell, one, log)
         if not install.succeeded:
             tell.lines(install.output[-4000:])
         found = stage.states(api, node)
@@ -202,12 +211,17 @@ class Demo:
         one.start([stage.node_python(), AGENT, "run", "--state-dir", AGENT_STATE], log)
         tell.say(f"Every process of it was killed; boot id {old[:8]}… → {one.boot_id[:8]}….")
         stage.wait_until_heard_of(tell, api, node, since=since)
-        scan = stage.carry_out(tell, api, one, node, log, Operation="Scan")
+        scan = stage.Sent(api, node, "Scan").follow(tell, one, log)
         found = stage.states(api, node)
         tell.check(scan.succeeded, f"Scan: {scan.invocation['StatusDetails']} after {scan.seconds:.1f} s")
         self._check_states("Installed", wanted, {name for name in wanted if found.get(name) == "Installed"}, found)
         still = sorted(name for name, state in found.items() if state == "Missing")
         tell.check(not still, f"{len(still)} Missing" + (f": {_names(still)}" if still else ""))
+
+    def _keep_logs(self, one: Twin) -> None:
+        for name in (f"{AGENT_STATE}/worker.log", *LOGS):
+            if one.written(name).is_file():
+                shutil.copy(one.written(name), self._place.folder)
 
     def _check_states(self, state: str, wanted: set[str], reached: set[str], found: dict[str, str]) -> None:
         others = [f"{name} is {found.get(name, 'not reported')}" for name in sorted(wanted - reached)]

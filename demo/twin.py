@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from demo import inside, kernel, mounts
 
@@ -115,6 +116,14 @@ class Twin:
         children = Path(f"/proc/{self._life.pid}/task/{self._life.pid}/children").read_text(encoding="ascii").split()
         return Path(f"/proc/{children[0]}/root")
 
+    def written(self, name: str) -> Path:
+        """Where a file that the twin has written lies; there is none where it has only read it."""
+        layer = max(
+            (layer for layer in self._layers if Path(name).is_relative_to(layer["target"])),
+            key=lambda layer: len(Path(layer["target"]).parts),
+        )
+        return Path(layer["upper"]) / Path(name).relative_to(layer["target"])
+
     def run(self, argv: Sequence[str], *, timeout: float = 60, env: Mapping[str, str] | None = None) -> Ended:
         """
         Boot the twin, run a program to its end in it, and switch it off.
@@ -175,7 +184,7 @@ class Twin:
         self._life = launch(spec, output)
         return self._life
 
-    def _prepare(self, number: int, layer: mounts.Layer) -> dict[str, object]:
+    def _prepare(self, number: int, layer: mounts.Layer) -> dict[str, Any]:
         upper, work = self._folder / str(number) / "upper", self._folder / str(number) / "work"
         work.mkdir(parents=True)
         if layer.how is mounts.How.COPY:
