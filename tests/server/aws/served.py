@@ -14,7 +14,6 @@ import itertools
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import boto3
 import uvicorn
 from botocore.config import Config
 
+from patchwright.server.infra import SystemClock
 from server.clocks import FakeClock
 from server.gateway.house import House, build
 
@@ -35,14 +35,16 @@ _regions = itertools.count(1)
 class WallClock(FakeClock):
     """The machine's clock: boto3 signs by it."""
 
+    real = SystemClock()
+
     def now(self) -> float:
-        return time.time()
+        return self.real.now()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return self.real.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await self.real.sleep(seconds)
 
 
 class Server:

@@ -14,7 +14,6 @@ from patchwright.server import patching
 from patchwright.server.nodes import UnknownNode
 from patchwright.server.patching import OperationRefused, UnknownOperation
 from server.patching.bench import (
-    FIXED,
     HALF,
     NOW,
     OUTDATED,
@@ -116,21 +115,6 @@ async def test_late_first_facts_do_not_undo_a_plan(bench):
 
     assert done.next is Next.DONE
     assert await bench.states(run.node) == PENDING
-
-
-async def test_late_facts_of_an_earlier_attempt_are_refused(bench):
-    """They would bring back an intent, and facts, that the node has left behind."""
-    run = await bench.begin(await bench.enrol(), Kind.INSTALL)
-    await run.resolve(await run.send(Phase.BEFORE, OUTDATED))
-    moved = with_facts(HALF, observed_at=NOW + 30)
-    directive = await run.send(Phase.BEFORE, moved, attempt=1, drift=("foo.amd64: installed is …",))
-
-    with pytest.raises(OperationRefused, match="attempt"):
-        await run.put(Phase.BEFORE, OUTDATED)
-
-    plan = await run.resolve(directive, attempt=1)
-    assert [action.key for action in plan.actions] == ["bar.amd64"]
-    assert (await bench.live(run.node))["foo.amd64"] == "Installed"
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -328,67 +312,6 @@ async def test_what_cannot_be_resolved_or_installed_has_failed_with_its_reason(b
     }
 
 
-async def test_drift_makes_a_new_plan_in_the_same_snapshot(bench):
-    """The second plan is made of the facts as they are now, and says so in the report (design D4)."""
-    run = await bench.begin(await bench.enrol(), Kind.INSTALL)
-    first = await run.resolve(await run.send(Phase.BEFORE, OUTDATED))
-    drifted = "foo.amd64: installed is 1.0-1+deb12u1, the plan says 1.0-1"
-
-    directive = await run.send(Phase.BEFORE, HALF, attempt=1, drift=(drifted,))
-    second = await run.resolve(directive, attempt=1)
-    done = await run.send(Phase.AFTER, PATCHED, attempt=1, acted_boot_id="boot-1")
-
-    assert (len(first.actions), len(second.actions)) == (2, 1)
-    assert first.snapshot_id == second.snapshot_id
-    assert done.report is not None
-    assert drifted in done.report.text
-    assert (await bench.states(run.node))["foo.amd64"] == "Installed"  # somebody else brought it
-    assert (await bench.states(run.node))["bar.amd64"] == "InstalledPendingReboot"
-
-
-async def test_a_node_that_drifts_from_every_plan_is_left_as_it_is(bench):
-    """After the third plan nothing is attempted; what drifted is named (design D4)."""
-    run = await bench.begin(await bench.enrol(), Kind.INSTALL, reboot=REBOOT)
-    drifted = "foo.amd64: candidate is 9, the plan says 1.0-1+deb12u1"
-    directive = await run.send(Phase.BEFORE, OUTDATED)
-    for attempt in (1, 2):
-        await run.resolve(directive, attempt=attempt - 1)
-        moved = with_facts(OUTDATED, observed_at=NOW + attempt)
-        directive = await run.send(Phase.BEFORE, moved, attempt=attempt, drift=(drifted,))
-        assert directive.next is Next.RESOLVE
-    await run.resolve(directive, attempt=2)
-
-    done = await run.send(Phase.BEFORE, with_facts(OUTDATED, observed_at=NOW + 3), attempt=3, drift=(drifted,))
-
-    assert done.next is Next.DONE
-    assert done.report is not None
-    assert not done.report.succeeded
-    reasons = {row.item.key: row.item.reason for row in await bench.verdicts.rows(bench.scope, run.node)}
-    assert reasons["foo.amd64"] == f"the node drifted from each of 3 plans; at last {drifted}"
-    assert reasons["bar.amd64"].startswith("not attempted: the node drifted")
-    assert (await bench.states(run.node))["foo.amd64"] == "Failed"
-
-
-async def test_a_plan_that_drift_overtook_makes_nothing_pending(bench):
-    """Somebody else installed it all: the restart is for what an earlier run left, and foo was none of ours."""
-    node = await bench.enrol()
-    await bench.install(
-        node, debian(("bar 2.0-1", "plain 3.0-1")), debian((FIXED[1], "plain 3.0-1"), observed_at=NOW + 5)
-    )
-    run = await bench.begin(node, Kind.INSTALL, reboot=REBOOT)
-    before = debian(("foo 1.0-1", FIXED[1], "plain 3.0-1"), observed_at=NOW + 10)
-    await run.resolve(await run.send(Phase.BEFORE, before))
-
-    directive = await run.send(
-        Phase.BEFORE, with_facts(PATCHED, observed_at=NOW + 20), attempt=1, drift=("foo.amd64: …",)
-    )
-    assert directive.next is Next.REBOOT
-    await run.send(Phase.AFTER, with_facts(PATCHED, observed_at=NOW + 30))
-
-    assert (await bench.live(node))["foo.amd64"] == "Installed"
-    assert (await bench.live(node))["bar.amd64"] == "InstalledPendingReboot"
-
-
 async def test_unreadable_repositories_end_a_run_without_a_verdict(bench):
     """What was reported before stays, and the report names the repository."""
     from patchwright.core.facts import RepositoryProblem
@@ -551,3 +474,24 @@ async def test_what_a_killed_installation_did_bring_waits_for_a_reboot(bench):
         "foo.amd64": "InstalledPendingReboot",
         "plain.amd64": "InstalledOther",
     }
+
+
+async def test_a_node_of_another_system_gets_that_systems_baseline(bench):
+    """A group's baseline for Debian says nothing to an Ubuntu node of the group (spec §2.11)."""
+    from patchwright.core.baseline import Baseline
+
+    nothing = patching.Definition("nothing", Baseline(OperatingSystem.DEBIAN))
+    baseline_id = await bench.baselines.create(bench.scope, nothing, own_tags={})
+    await bench.baselines.register_group(bench.scope, baseline_id, "web")
+    ubuntu = with_facts(OUTDATED, operating_system=OperatingSystem.UBUNTU, product="Ubuntu22.04")
+    debian_node, ubuntu_node = await bench.enrol(group="web"), await bench.enrol(group="web")
+
+    await bench.scan(debian_node, OUTDATED)
+    await bench.scan(ubuntu_node, ubuntu, operating_system="UBUNTU", product="Ubuntu22.04")
+
+    found = await bench.verdicts.last(bench.scope, [debian_node, ubuntu_node])
+    baselines = {one.operation.instance_id: one.operation.baseline_id for one in found}
+    assert baselines[debian_node] == baseline_id
+    assert baselines[ubuntu_node].endswith("pb-0c7e89f711c3095f4")
+    assert "Missing" not in (await bench.states(debian_node)).values()
+    assert (await bench.states(ubuntu_node))["foo.amd64"] == "Missing"
