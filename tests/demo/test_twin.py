@@ -150,7 +150,7 @@ def test_abstract_sockets_of_the_machine_are_out_of_reach(new_twin):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(name)
         listener.listen()
-        ended = new_twin().run([sys.executable, "-c", probe])
+        ended = new_twin().run(["/usr/bin/python3", "-c", probe])
     if ended.code == 0 and not _has_landlock_scopes():
         pytest.skip("this kernel has no Landlock scopes (Linux 6.12)")
 
@@ -162,7 +162,7 @@ def test_the_network_can_be_used_and_not_changed(new_twin):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         probe = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5); print('reached')"
-        ended = new_twin().run([sys.executable, "-c", probe])
+        ended = new_twin().run(["/usr/bin/python3", "-c", probe])
 
     assert ended.output == "reached\n"
     assert said(new_twin(), "ip link set lo down 2>/dev/null && echo changed; true") == []
