@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 
 import pytest
 
@@ -194,6 +195,27 @@ def test_the_number_of_rows_is_limited(monkeypatch):
         PackageSet.of(Manager.APT, [OPENSSL, OPENSSL._replace(arch="i386")])
     with pytest.raises(MalformedFacts, match="2 rows, more than the 1 allowed"):
         OffersSlice.of(Manager.APT, MAIN, [Offer("a", "amd64", "1"), Offer("a", "amd64", "2")])
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "message"),
+    [
+        (PackageSet.parse, b"set1\tapt\n" + b"\n" * 3_000_000, "3000000 rows, more than the"),
+        (PackageSet.parse, b"set1\tapt\n" + b"\t" * 10_000_000 + b"\n", "a line of more fields"),
+        (PackageSet.parse, b"set1" + b"\t" * 10_000_000 + b"\n", "does not start as"),
+        (OffersSlice.parse, SLICE.replace(b"RLSA-2026:1", b"," * 10_000_000), "longer than the 32768 characters"),
+    ],
+    ids=["rows", "fields", "header", "notices"],
+)
+def test_a_body_that_would_grow_in_memory_is_refused_before_it_is_taken_apart(read, body, message):
+    """Every separator costs an object of fifty bytes and more: a few kilobytes on the wire would fill the server's memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedFacts, match=message):
+            read(body)
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 def test_versions_side_by_side_share_a_key():

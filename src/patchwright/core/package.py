@@ -240,6 +240,8 @@ def _read_offer(row: Tuple[str, ...]) -> Offer:
         build_time = int(row[5]) if row[5].isascii() and row[5].isdigit() and len(row[5]) < 16 else None
     if build_time is None:
         raise MalformedFacts(f"the build time {row[5]!r} of {row[0]} is no number of seconds")
+    if len(row[7]) > NOTICES_LIMIT:
+        raise MalformedFacts(f"the notices of {row[0][:80]!r} are longer than the {NOTICES_LIMIT} characters allowed")
     notices = tuple(row[7].split(",")) if row[7] else ()
     return Offer(row[0], row[1], row[2], row[3], row[4], build_time, row[6], notices)
 
@@ -276,15 +278,17 @@ def _read(
 ) -> Tuple[Tuple[str, ...], List[Tuple[str, ...]]]:
     if len(body) > FACTS_LIMIT_BYTES:
         raise MalformedFacts(f"a body of {len(body)} bytes, more than the {FACTS_LIMIT_BYTES} allowed")
+    _check_count(body.count(b"\n") - 1)  # before it is taken apart: a line takes a hundred times its bytes in memory
     try:
         lines = body.decode().split("\n")
     except UnicodeDecodeError as error:
         raise MalformedFacts(f"the body is not UTF-8: {error}") from None
-    header = tuple(lines[0].split("\t"))
+    header = tuple(lines[0].split("\t", header_fields))
     if header[0] != form or len(header) != header_fields or lines[-1] != "":
         raise MalformedFacts(f"the body does not start as {form} does, or does not end with a line end")
-    rows = [tuple(line.split("\t")) for line in lines[1:-1]]
+    rows = [tuple(line.split("\t", row_fields)) for line in lines[1:-1]]
     for row in rows:
         if len(row) != row_fields:
-            raise MalformedFacts(f"a line of {len(row)} fields where {form} has {row_fields}")
+            number = "more" if len(row) > row_fields else str(len(row))
+            raise MalformedFacts(f"a line of {number} fields where {form} has {row_fields}")
     return header, rows

@@ -252,6 +252,40 @@ async def test_each_kind_of_operation_has_its_limit(bench):
     assert [await status(PING, size, NODE_KEY) for size in (100, 101)] == [400, 413]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+async def test_free_form_documents_are_small(bench, packed):
+    """They are looked through value by value: sixty-four inflated megabytes of them would take a minute."""
+    target = "Patchwright.PutFacts"
+    limits = Limits(documents=100_000)
+
+    async def status(size: int) -> int:
+        facts = {"OperationId": "o" * 36, "Phase": "before", "Facts": {"held": ["x" * (size - 99)]}}
+        body = json.dumps(facts).encode()
+        assert len(body) == size
+        if packed:
+            headers, body = signed(target, gzip.compress(body), key=NODE_KEY, more={"Content-Encoding": "gzip"})
+        else:
+            headers, body = signed(target, body, key=NODE_KEY)
+        return (await call(bench.endpoint({target: {}}, limits=limits), headers, body)).status
+
+    assert [await status(size) for size in (100_000, 100_001)] == [200, 413]
+
+
+async def test_a_large_body_is_read_off_the_loop(bench):
+    """Others are answered meanwhile."""
+    target = "Patchwright.PutFacts"
+    body = b'{"OperationId":"%s","Phase":"before","Facts":{"a":[%s0]}}' % (b"o" * 36, b"0," * 500_000)
+    headers, body = signed(target, body, key=NODE_KEY)
+    large = asyncio.ensure_future(call(bench.endpoint({target: {}}), headers, body))
+    turns = 0
+    while not large.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert large.result().status == 200
+    assert turns > 100
+
+
 async def test_a_body_that_is_too_large_ends_the_connection(bench):
     """What is left of it would be read as the next request."""
     headers, body = signed(GET, b"x" * 3_000)

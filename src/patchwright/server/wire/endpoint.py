@@ -25,7 +25,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _CONTENT_TYPE = (b"content-type", b"application/x-amz-json-1.1")
 _OFFLOAD_HASH = 1024 * 1024  # bytes from which hashing, and
-_OFFLOAD_INFLATE = 64 * 1024  # bytes from which inflating, would hold up the event loop
+_OFFLOAD_INFLATE = 64 * 1024  # bytes from which inflating or reading would hold up the event loop
 _CLIENT_GONE = 499  # in the log only
 _LONGEST_TARGET = 128
 
@@ -35,12 +35,14 @@ class Limits:
     """
     How much a request may carry, in bytes as sent, and how long its body may take.
 
-    *bulk* is for services that accept gzip; *inflated* is what such a body may become. *by_target* wins over the rest.
+    *bulk* is for services that accept gzip; *inflated* is what such a body may become, *documents* what it may become where
+    it holds free-form documents, which take long to look through. *by_target* wins over the rest.
     """
 
     body: int = 1024 * 1024
     bulk: int = 16 * 1024 * 1024
     inflated: int = 64 * 1024 * 1024
+    documents: int = 4 * 1024 * 1024
     anonymous: int = 64 * 1024
     seconds: float = 30.0
     by_target: Mapping[str, int] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class _Route:
     handler: Handler | None
     audience: str
     limit: int
+    inflated: int
 
 
 @dataclass(slots=True)
@@ -141,7 +144,7 @@ class Endpoint:
         _check_audience(route, caller)
         if route.handler is None:
             raise ApiError("UnsupportedOperationException", f"Patchwright does not serve {call.target} yet.")
-        request = route.operation.parse(await self._content(route, headers, body))
+        request = await _read(route.operation, await self._content(route, headers, body))
         answer = route.handler(caller, request)
         if call.target in self._parked:
             answer = _while_connected(answer, receive)
@@ -160,7 +163,11 @@ class Endpoint:
         audience = self._audience.get(target) or self._audience.get(prefix, "user")
         limits = self._limits
         limit = limits.anonymous if audience == ANONYMOUS else limits.bulk if service.accepts_gzip else limits.body
-        found = _Route(service, operation, self._operations.get(target), audience, limits.by_target.get(target, limit))
+        inflated = limits.inflated
+        if operation.holds_documents:
+            limit, inflated = min(limit, limits.documents), min(inflated, limits.documents)
+        limit = limits.by_target.get(target, limit)
+        found = _Route(service, operation, self._operations.get(target), audience, limit, inflated)
         self._routes[target] = found
         return found
 
@@ -180,8 +187,8 @@ class Endpoint:
         if encoding != b"gzip" or not route.service.accepts_gzip or route.audience == ANONYMOUS:
             raise serialization("This Content-Encoding is not accepted here.")
         if len(body) < _OFFLOAD_INFLATE:
-            return inflate(body, limit=self._limits.inflated)
-        return await asyncio.to_thread(inflate, body, limit=self._limits.inflated)
+            return inflate(body, limit=route.inflated)
+        return await asyncio.to_thread(inflate, body, limit=route.inflated)
 
     def _refusal(self, error: Exception, call: _Call) -> ApiError:
         """What the client is told about *error*."""
@@ -209,6 +216,13 @@ class Endpoint:
         else:
             # Formatted here: a renderer that shows local variables would show bodies.
             self._log.error("call", **line, traceback="".join(traceback.format_exception(call.unexpected)))
+
+
+async def _read(operation: Operation, content: bytes) -> dict[str, Any]:
+    if len(content) < _OFFLOAD_INFLATE:
+        return operation.parse(content)
+    operation.prepare()
+    return await asyncio.to_thread(operation.parse, content)
 
 
 def _check_address(scope: Mapping[str, Any]) -> None:
