@@ -29,6 +29,7 @@ _DOUBTS = {
     Doubt.METADATA_STALE: "the node's repository metadata is old",
     Doubt.REPOSITORY_UNREACHABLE: "the node could not reach every repository",
     Doubt.NO_REPOSITORIES: "the node has no repositories",
+    Doubt.OTHER_SOURCES: "the baseline names repositories of its own, and the facts were taken without them",
 }
 
 

@@ -293,6 +293,7 @@ class Doubt(str, Enum):
     METADATA_STALE = "METADATA_STALE"
     REPOSITORY_UNREACHABLE = "REPOSITORY_UNREACHABLE"
     NO_REPOSITORIES = "NO_REPOSITORIES"
+    OTHER_SOURCES = "OTHER_SOURCES"  # the baseline names repositories that the facts were taken without
 
 
 class Standing(str, Enum):
@@ -308,11 +309,12 @@ STALE_AFTER_SECONDS = 2 * 24 * 3600.0
 
 def doubts(view: Optional[View], age_seconds: float, *, stale_after: float = STALE_AFTER_SECONDS) -> Tuple[Doubt, ...]:
     """
-    The reasons not to trust *view* as the node's present state, in the order of the enum.
+    The reasons not to trust *view* as the node's present state, in the order of the enum. OTHER_SOURCES is for those to add
+    who know of sources: a `Baseline` does not.
 
     Args:
         view: The newest facts, None where there are none.
-        age_seconds: How long ago the server received them.
+        age_seconds: How long ago they were taken.
         stale_after: From which age on facts and repository metadata count as stale, in seconds.
     """
     if view is None:

@@ -400,6 +400,33 @@ async def test_a_command_that_ends_early_ends_its_operation_without_a_verdict(be
         await run.resolve(directive)
 
 
+async def test_what_a_run_installed_before_its_command_ended_waits_for_a_reboot(bench):
+    """Whether or not it could still say what it did: the next Scan must not call it installed, nor the node compliant."""
+    run = await bench.begin(await bench.enrol(), Kind.INSTALL)
+    await run.resolve(await run.send(Phase.BEFORE, OUTDATED))
+    await bench.database.write(patching.close, bench.scope, run.node, run.command, now=NOW + 5, reason="Too late.")
+
+    await bench.scan(run.node, PATCHED)
+
+    assert await bench.states(run.node) == PENDING
+    await bench.scan(run.node, RESTARTED)
+    assert await bench.states(run.node) == INSTALLED
+
+
+async def test_the_facts_of_a_run_that_ended_too_late_show_live(bench):
+    """The operation stays as it ended; how it left the node is known all the same."""
+    run = await bench.begin(await bench.enrol(), Kind.INSTALL)
+    await run.resolve(await run.send(Phase.BEFORE, OUTDATED))
+    await bench.database.write(patching.close, bench.scope, run.node, run.command, now=NOW + 5, reason="Too late.")
+
+    for _ in range(2):
+        late = await run.send(Phase.AFTER, PATCHED, acted_boot_id="boot-1")
+        assert (late.next, late.report.error) == (Next.DONE, "Too late.")
+
+    assert await bench.live(run.node) == PENDING
+    assert await bench.verdicts.last(bench.scope, [run.node]) == []
+
+
 async def test_a_command_that_ends_while_the_node_restarts_keeps_what_was_reported(bench):
     """The states of the Install stand; the report says why it was cut short."""
     run = await bench.begin(await bench.enrol(), Kind.INSTALL, reboot=REBOOT)

@@ -82,6 +82,10 @@ class Definition:
     sources: tuple[Source, ...] = ()
     available_security_updates: str = ""
 
+    def sources_for(self, product: str) -> tuple[Source, ...]:
+        """The repositories that replace those of a node of *product*; none: its own are used."""
+        return tuple(source for source in self.sources if "*" in source.products or product in source.products)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object; `from_json` reads it back to an equal value."""
         baseline = self.baseline

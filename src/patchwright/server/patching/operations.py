@@ -147,13 +147,12 @@ def _begin(fresh: Operation, *, product: str) -> UnitOfWork[Operation]:
     snapshot = yield from baselines.freeze(
         scope, group, fresh.operating_system, fresh.snapshot_id, now=fresh.started_at
     )
-    for source in snapshot.definition.sources:
-        if "*" in source.products or product in source.products:
-            msg = (
-                f"The baseline {snapshot.baseline_id} names the repository {source.name!r} as a source for {product}."
-                " Sources are not served yet, and a run without them would give a wrong answer."
-            )
-            raise OperationRefused(msg)
+    for source in snapshot.definition.sources_for(product):
+        msg = (
+            f"The baseline {snapshot.baseline_id} names the repository {source.name!r} as a source for {product}."
+            " Sources are not served yet, and a run without them would give a wrong answer."
+        )
+        raise OperationRefused(msg)
     operation = replace(fresh, patch_group=group, baseline_id=snapshot.baseline_id)
     yield from store.put(operation)
     return operation
@@ -162,6 +161,10 @@ def _begin(fresh: Operation, *, product: str) -> UnitOfWork[Operation]:
 def _end(operation: Operation, *, now: float, reason: str) -> UnitOfWork[None]:
     reported = operation.state is OperationState.REBOOTING and operation.states_digest != ""
     state = OperationState.FINISHED if reported else OperationState.FAILED
+    if operation.state is OperationState.PLANNED and not operation.acted_boot_id:
+        # It may have acted on its plan and never said so: what the plan brought waits for a restart all the same.
+        before = yield from nodes.load(operation.scope, operation.before_facts or "")
+        operation = replace(operation, acted_boot_id=before.view.facts.boot_id)
     yield from store.put(replace(operation, state=state, ended_at=now, report=Report(False, "", reason)))
 
 
@@ -174,18 +177,21 @@ def _put_bodies(
 
 def _put_facts(scope: Scope, instance_id: str, message: FactsMessage, *, now: float) -> UnitOfWork[Directive]:
     operation = yield from _require(scope, instance_id, message.operation_id)
-    if operation.state.ended:
-        return Directive(Next.DONE, report=operation.report or Report(False, "", "The operation has ended."))
+    facts_id = _facts_id(instance_id, message.facts)
+    ended = Directive(Next.DONE, report=operation.report or Report(False, "", "The operation has ended."))
+    if operation.state.ended and (message.phase is Phase.BEFORE or facts_id == operation.after_facts):
+        return ended
     if message.facts.operating_system is not operation.operating_system:
         msg = f"The operation began on {operation.operating_system.value}, the facts are of {message.facts.operating_system.value}."
         raise OperationRefused(msg)
     absent = yield from nodes.missing(scope, message.facts.digests)
     if absent:
         return Directive(Next.SEND_BODIES, missing=tuple(absent))
-    facts_id = _facts_id(instance_id, message.facts)
     yield from nodes.record(scope, instance_id, message.facts, facts_id=facts_id, now=now)
     observed = yield from nodes.load(scope, facts_id)
     _check_managers(observed.view)
+    if operation.state.ended:  # too late for the operation; the live verdict still wants to know how it left the node
+        return ended
     snapshot = yield from _snapshot(operation)
     if message.phase is Phase.AFTER:
         return (yield from _after(operation, snapshot, observed, message, now=now))

@@ -125,8 +125,11 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
     failures = _standing_failures(last.operation, observed.view) if last else {}
     past = yield from history(scope, instance_id, facts.boot_id, failures)
     judgement = judge(rules, observed.view, decider(rules, today(now)), history=past)
-    age = max(now - observed.recorded_at, 0.0)
+    # Facts may have waited on the node while the server was away: they are as old as when they were taken.
+    age = max(now - observed.recorded_at, now - facts.observed_at - facts.clock_offset, 0.0)
     found = doubts(observed.view, age, stale_after=stale_after)
+    if baseline.definition.sources_for(facts.product):
+        found = (*found, Doubt.OTHER_SOURCES)
     return Verdict(
         node=node,
         standing=standing(judgement, found),
