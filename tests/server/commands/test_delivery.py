@@ -126,6 +126,20 @@ async def test_a_reply_ends_an_invocation_with_what_its_steps_reported(bench):
     assert await events(bench, command) == [("Failed", "reply")]
 
 
+async def test_a_step_that_ended_starts_nobody(bench):
+    """Its result is kept; the command stands where it stood until the node is done."""
+    ids = await bench.nodes(2)
+    command, _ = await bench.send(*ids, max_concurrency="1")
+    await bench.reply(command, ids[0], Detail.IN_PROGRESS)
+    step = StepResult("Success", 0, STARTED, ENDED, "out", "")
+
+    assert await bench.reply(command, ids[0], Detail.IN_PROGRESS, steps={"PatchLinux": step}) == (False, [])
+
+    _, invocation = await bench.service.invocation(bench.scope, command.id, ids[0])
+    assert commands.step_result(command, invocation) == ("PatchLinux", step)
+    assert (await bench.service.command(bench.scope, command.id)).detail is Detail.IN_PROGRESS
+
+
 async def test_a_reply_counts_once(bench):
     """The same again changes nothing, and starts nobody twice."""
     ids = await bench.nodes(3)

@@ -71,6 +71,7 @@ async def test_a_command_is_sent_to_the_nodes_it_names(bench):
         ({"instance_ids": ()}, InvalidTargets),
         ({"targets": EVERYONE}, InvalidTargets),
         ({"instance_ids": (), "targets": (Target("resource-groups:Name", ("x",)),)}, InvalidTargets),
+        ({"instance_ids": (), "targets": (Target("tag:role", ()),)}, InvalidTargets),
         ({"instance_ids": (), "targets": (Target("", ()),)}, InvalidTargets),
     ],
 )

@@ -201,6 +201,8 @@ def record(
     )
     yield from store.put(changed, before=invocation.detail, event_id=next(fresh_ids), reason="reply", now=now)
     yield from store.acknowledge(scope, reply.command_id, instance_id, now=now)
+    if wanted is invocation.detail:
+        return False, []  # a step's result: the command as a whole stands where it stood
     released = yield from _settle(scope, reply.command_id, now=now, fresh_ids=fresh_ids)
     return wanted.final, released
 
@@ -264,6 +266,9 @@ def _resolve_targets(command: Command) -> UnitOfWork[list[str]]:
     scope = command.scope
     matching: set[str] | None = None
     for target in command.request.targets:
+        if not target.values:
+            msg = f"The target {target.key!r} names no value. To reach every node with a tag, use tag-key."
+            raise InvalidTargets(msg)
         found = set((yield from _matching(scope, target.key, target.values)))
         matching = found if matching is None else matching & found
     known = yield from nodes.all_ids(scope)
