@@ -16,6 +16,8 @@ from patchwright.agent.journal import Journal
 from patchwright.agent.outbox import FINAL, reply_id
 from patchwright.core import protocol
 
+PENDING = "22222222-2222-4222-8222-222222222222"  # a command that was taken in and not begun
+
 
 def test_the_loop_speaks_the_protocols_words():
     """What the waiting agent repeats of core.protocol, to stay small, is the same there."""
@@ -198,6 +200,39 @@ def test_a_node_the_server_does_not_know_keeps_its_replies(stage):
 
     assert stage.once() == 1
     assert len(list((stage.state_dir / "outbox").glob("[!.]*"))) == 3
+
+
+def test_a_node_enrolled_anew_leaves_behind_what_it_was_told_before(stage):
+    """Neither replies nor commands of the identity it had: they are not the new server's, and must not make it deaf."""
+    stage.simulator.refusing["SendReply"] = Refusal("InternalServerError", "later", 500)
+    stage.send("Scan")
+    assert stage.once() == 1
+    old = f"aws.ssm.{PENDING}.{stage.instance_id}"
+    Journal(Disk(stage.state_dir)).accept(PENDING, message_id=old, payload="{}", now=1.0)
+    del stage.simulator.refusing["SendReply"]
+    before = stage.simulator.count("BeginOperation")
+    stage.instance_id, secret = stage.simulator.add_node()
+    identity = {**stage.identity, "instance_id": stage.instance_id, "secret": secret}
+    (stage.state_dir / "identity.json").write_text(json.dumps(identity))
+    command = stage.send("Scan")
+
+    assert stage.once() == 0
+    assert stage.simulator.final(command)["documentStatus"] == "Success"
+    assert stage.simulator.count("BeginOperation") == before + 1
+    assert stage.simulator.replies_of(PENDING) == []
+    assert list((stage.state_dir / "outbox").glob("[!.]*")) == []
+    assert Journal(Disk(stage.state_dir)).stage(PENDING) == "done"
+
+
+def test_a_reply_that_cannot_be_taken_does_not_make_the_node_deaf(stage):
+    """Commands are taken in and run all the same; their replies wait behind it."""
+    stage.simulator.refusing["SendReply"] = Refusal("InternalServerError", "broken", 500)
+    stage.send("Scan")
+    assert stage.once() == 1
+    second = stage.send("Scan")
+
+    assert stage.once() == 1
+    assert Journal(Disk(stage.state_dir)).stage(second) == "done"
 
 
 def test_the_server_learns_where_the_node_is(stage):

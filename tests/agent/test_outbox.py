@@ -31,7 +31,7 @@ class Server:
 @pytest.fixture
 def outbox(tmp_path):
     """An outbox with three replies of one command, put in another order."""
-    outbox = Outbox(Disk(tmp_path))
+    outbox = Outbox(Disk(tmp_path), instance_id="mi-1")
     for position in (FINAL, 1, STARTED):
         outbox.put("a", position, message_id="aws.ssm.a.mi-1", payload=str(position))
     return outbox
@@ -67,6 +67,15 @@ def test_a_refused_node_keeps_everything(outbox):
     """A refusal of the node itself says nothing about its replies."""
     assert not try_to_drain(outbox, Server(Refused("UnrecognizedClientException", "who?")))
     assert len(outbox.waiting()) == 3
+
+
+def test_what_an_earlier_identity_left_is_dropped(outbox, tmp_path):
+    """Only the node it was may send it; its server would refuse it for ever, and everything behind it would wait."""
+    outbox.put("b", FINAL, message_id="aws.ssm.b.mi-2", payload="new")
+    server = Server()
+
+    assert Outbox(Disk(tmp_path), instance_id="mi-2").drain(server) == 0
+    assert [reply["Payload"] for reply in server.taken] == ["new"]
 
 
 def test_one_process_drains_at_a_time(outbox, tmp_path):

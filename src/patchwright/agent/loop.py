@@ -19,7 +19,7 @@ from patchwright.agent.clock import Clock
 from patchwright.agent.config import Identity, Settings
 from patchwright.agent.disk import Disk, DiskFull, Lock
 from patchwright.agent.journal import DAY_SECONDS, Journal
-from patchwright.agent.outbox import FINAL, Outbox
+from patchwright.agent.outbox import FINAL, Outbox, try_to_drain
 from patchwright.core.errors import PatchwrightError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Loop:
         self._environment = environment
         self._client = Client.of(identity, settings=settings, clock=clock)
         self._journal = Journal(disk)
-        self._outbox = Outbox(disk)
+        self._outbox = Outbox(disk, instance_id=identity.instance_id)
         self._workers = Workers(disk, self._journal, program=program, clock=clock, cap=settings.backoff_cap_seconds)
         self._next_health = self._next_housekeeping = float("-inf")
 
@@ -159,7 +159,7 @@ class Loop:
         """One round: whatever is due, then a poll and what it brings. Raises ServerUnavailable, Refused, DiskFull."""
         self._workers.ensure(self._environment)
         self._say_hello()
-        self._outbox.drain(self._client)
+        try_to_drain(self._outbox, self._client)  # a reply that the server cannot take now must not make the node deaf
         self._keep_house()
         if not self._disk.keep_reserve():
             raise DiskFull("the disk is full: no command is accepted until there is room")

@@ -26,10 +26,16 @@ def reply_id(message_id: str, position: int) -> str:
 
 
 class Outbox:
-    """The replies below `outbox/`. Several processes may put and drain; one drains at a time."""
+    """
+    The replies below `outbox/`. Several processes may put and drain; one drains at a time.
 
-    def __init__(self, disk: Disk) -> None:
+    *instance_id* is the node that replies. What an identity of this node that was replaced has left is dropped: nobody but that
+    node may send it, so it would be in the way for ever.
+    """
+
+    def __init__(self, disk: Disk, *, instance_id: str) -> None:
         self._disk = disk
+        self._instance_id = instance_id
         self._directory = disk.directory("outbox")
 
     def put(self, command_id: str, position: int, *, message_id: str, payload: str) -> None:
@@ -68,6 +74,12 @@ class Outbox:
         except Damaged as error:
             log.error(f"a reply is lost: {error}")
             path.rename(path.with_suffix(".damaged"))
+            return
+        if str(reply.get("MessageId", "")).rpartition(".")[2] != self._instance_id:
+            log.error(
+                f"the reply {path.name} is dropped: it is of another node, which this one was before it was enrolled anew"
+            )
+            self._disk.remove(path)
             return
         try:
             client.call("SendReply", reply)

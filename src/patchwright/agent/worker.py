@@ -40,7 +40,7 @@ def work(disk: Disk, settings: Settings, program: Tuple[str, ...]) -> int:
         identity.instance_id,
         client=Client.of(identity, settings=settings, clock=clock),
         journal=Journal(disk),
-        outbox=Outbox(disk),
+        outbox=Outbox(disk, instance_id=identity.instance_id),
         bench=Bench(disk, Shell(), clock, program, inherited_environment()),
         settings=settings,
     ).run()
@@ -89,6 +89,10 @@ class Worker:
         except Damaged as error:
             self._give_up_damaged(command_id, str(error))
             return
+        if entry["final"] is None and entry["message_id"] != message_id_of(command_id, self._instance_id):
+            # What an earlier server wanted is no order of the one that this node is enrolled with now.
+            self._fail(entry, "the node was enrolled anew before the command ended")
+            self._settle(entry)
         if entry["final"] is None:
             entry["runs"] += 1
             self._journal.write(entry)
