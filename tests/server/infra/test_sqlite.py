@@ -169,6 +169,24 @@ async def test_a_read_does_not_wait_for_the_writer(notes: SqliteDatabase) -> Non
     assert await notes.read(ids) == [7]
 
 
+async def test_many_reads_in_a_row_hold_nobody_up(notes: SqliteDatabase) -> None:
+    """Somebody who pages through everything takes turns with somebody who asks one thing."""
+    order: list[str] = []
+
+    async def page_through() -> None:
+        for _ in range(100):
+            await notes.read(ids)
+        order.append("everything")
+
+    async def ask() -> None:
+        await notes.read(ids)
+        order.append("one")
+
+    await asyncio.gather(page_through(), ask())
+
+    assert order == ["one", "everything"]
+
+
 async def test_a_lock_held_by_another_process_makes_it_unavailable(file: Path) -> None:
     """Everyone who waits is told at once, nothing is kept; when the lock is gone, writing goes on."""
     writer = Writer(Connection(file, wait_seconds=0.05), clock=SystemClock())

@@ -58,7 +58,9 @@ class SqliteDatabase:
         return await self._writer.submit(lambda: work(*args, **kwargs))
 
     async def read(self, work: Callable[P, UnitOfWork[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the unit here and now over one snapshot."""
+        """Run the unit in the event loop over one snapshot, after whoever else has something to do there."""
+        # Nothing below waits: without this, a request that reads page after page would hold up all others.
+        await asyncio.sleep(0)
         if self._closed:
             msg = "the database is closed"
             raise Unavailable(msg)
