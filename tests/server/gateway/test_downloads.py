@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 import hashlib
+import http.server
+import ssl
 import subprocess
 import sys
+import threading
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 import patchwright
 from patchwright.server.gateway import Downloads
@@ -72,6 +81,65 @@ async def test_the_script_is_a_shell_script(downloads, tmp_path, shell):
     assert headers["content-type"].startswith("text/x-shellscript")
     assert server_of(body) == "server='https://patchwright.example.org:8473'"
     assert b"@SERVER@" not in body
+
+
+@pytest.fixture
+def tls_server(tmp_path):
+    """URL and pin of a server that shows a certificate which an authority has signed, and serves one file."""
+    chain, key = tmp_path / "leaf.crt", tmp_path / "leaf.key"
+    leaf = signed_by_an_authority(chain, key)
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "patchwright-agent.pyz").write_bytes(b"the agent")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}", f"sha256:{leaf.fingerprint(hashes.SHA256()).hex()}"
+        server.shutdown()
+        thread.join()
+
+
+def signed_by_an_authority(chain, key):
+    """Write a certificate that is not self-signed, with its key, and return it."""
+    authority, private = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    name = functools.partial(x509.NameAttribute, NameOID.COMMON_NAME)
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([name("patchwright")]))
+        .issuer_name(x509.Name([name("authority")]))
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+        .not_valid_after(datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC))
+        .sign(authority, hashes.SHA256())
+    )
+    chain.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    key.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    return leaf
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_the_script_downloads_from_whoever_shows_the_pinned_certificate(downloads, tls_server, tmp_path, right):
+    """Whoever has signed that certificate; from nobody else."""
+    url, pin = tls_server
+    fetch = (await get(downloads, SCRIPT))[2].decode().partition("<<'PYTHON'\n")[2].partition("\nPYTHON\n")[0]
+    target = tmp_path / "fetched"
+
+    done = subprocess.run(
+        [sys.executable, "-", url + AGENT, str(target), "--pin", pin if right else "sha256:" + "0" * 64],
+        input=fetch,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode == 0, target.exists()) == (right, right), done.stderr
+    assert not right or target.read_bytes() == b"the agent"
 
 
 async def test_a_head_request_gets_the_length_alone(downloads):
