@@ -12,7 +12,7 @@ from patchwright.core.protocol import Next, Phase, RebootOption
 from patchwright.core.system import OperatingSystem
 from patchwright.server import patching
 from patchwright.server.nodes import UnknownNode
-from patchwright.server.patching import OperationRefused, UnknownOperation
+from patchwright.server.patching import OperationRefused, UnknownOperation, operations
 from server.patching.bench import (
     HALF,
     NOW,
@@ -368,6 +368,18 @@ async def test_facts_whose_bodies_are_of_another_kind_are_refused(bench):
             await run.put(Phase.BEFORE, replace(OUTDATED, facts=one))
 
     assert (await bench.verdicts.live(bench.scope, run.node)).facts is None
+
+
+async def test_facts_that_would_take_long_to_judge_are_refused(bench, monkeypatch):
+    """A slice named again and again costs the node nothing and would keep the database's writer busy for hours."""
+    monkeypatch.setattr(operations, "ROWS_LIMIT", 10)
+    many = with_facts(OUTDATED, slices=OUTDATED.facts.slices * 10)
+    run = await bench.begin(await bench.enrol())
+
+    with pytest.raises(MalformedFacts, match="50 offers together, more than the 10 allowed"):
+        await run.send(Phase.BEFORE, many)
+
+    assert (await run.send(Phase.BEFORE, OUTDATED)).report.succeeded
 
 
 async def test_a_forged_body_is_refused_with_all_that_came_with_it(bench):

@@ -18,7 +18,7 @@ from patchwright.core.compliance import Judgement, PatchState, judge
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import MalformedFacts
 from patchwright.core.facts import NodeFacts, View
-from patchwright.core.package import Manager, PackageState
+from patchwright.core.package import ROWS_LIMIT, Manager, PackageState
 from patchwright.core.plan import Intent, Plan, Resolution, intend, settle
 from patchwright.core.protocol import (
     MAX_REPLANS,
@@ -189,7 +189,7 @@ def _put_facts(scope: Scope, instance_id: str, message: FactsMessage, *, now: fl
         return Directive(Next.SEND_BODIES, missing=tuple(absent))
     yield from nodes.record(scope, instance_id, message.facts, facts_id=facts_id, now=now)
     observed = yield from nodes.load(scope, facts_id)
-    _check_managers(observed.view)
+    _check(observed.view)
     if operation.state.ended:  # too late for the operation; the live verdict still wants to know how it left the node
         return ended
     snapshot = yield from _snapshot(operation)
@@ -401,8 +401,12 @@ def _snapshot(operation: Operation) -> UnitOfWork[Snapshot]:
     return snapshot
 
 
-def _check_managers(view: View) -> None:
-    """Raise MalformedFacts unless facts, set, slices and operating system are of one package manager."""
+def _check(view: View) -> None:
+    """Raise MalformedFacts unless all of it is of one package manager, and can be judged in a short transaction."""
+    offers = sum(len(part.offers) for part in view.slices)
+    if offers > ROWS_LIMIT:  # each slice is within it; a slice may be named twice, at two priorities
+        msg = f"The slices have {offers} offers together, more than the {ROWS_LIMIT} allowed."
+        raise MalformedFacts(msg)
     managers = {view.facts.manager, view.packages.manager, *(part.manager for part in view.slices)}
     if len(managers) > 1 or (view.facts.manager is Manager.APT) != (view.facts.operating_system.family is Family.APT):
         msg = "The facts mix package managers, or are of one that the operating system does not have."
