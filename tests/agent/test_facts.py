@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from patchwright.agent import facts
+from patchwright.agent import facts, node
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import UnsupportedSystem
 from patchwright.agent.providers import Outcome, Reading, Refresh
@@ -111,7 +111,7 @@ def test_os_release_is_unquoted_and_rubbish_skipped():
     """Both quotes, escapes, and lines that are no assignment."""
     text = 'A=plain\nB=\'single\'\nC="a \\"b\\""\nrubbish\n#D=1\nE="open\n'
 
-    assert facts.os_release(text) == {"A": "plain", "B": "single", "C": 'a "b"', "E": "open"}
+    assert node.assignments(text) == {"A": "plain", "B": "single", "C": 'a "b"', "E": "open"}
 
 
 def plant(proc: Path, pid: int, *, maps: str, cgroup: str, namespace: str = "pid:[1]", root: str = "/") -> None:

@@ -29,6 +29,8 @@ def test_install_sh_makes_a_node_that_comes_back(station, debrepo, new_node):
     assert known["Name"] == "fresh"
     station.ids[node.name] = known["InstanceId"]
     assert station.patch(node, "Scan")["Status"] == "Success"
+    again = node.run(["sh", "/root/install.sh"]).stdout
+    assert "its identity stays" in again
     node.reboot()
     until(
         lambda: "active" == node.run(["systemctl", "is-active", "patchwright-agent"], check=False).stdout.strip(),

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
-from patchwright.agent import reboot
+from patchwright.agent import node, reboot
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import UnsupportedSystem
 from patchwright.agent.providers import Provider
@@ -81,31 +80,17 @@ def take(
 
 def supported_system(root: Path = Path("/")) -> System:
     """The system below *root* as baselines see it; raises UnsupportedSystem where none can cover it."""
-    for name in ("etc/os-release", "usr/lib/os-release"):
-        try:
-            text = (root / name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        release = os_release(text)
-        system = identify(release)
-        if system is None:
-            raise UnsupportedSystem(
-                "no patch baseline covers {} (os-release ID {!r})".format(
-                    release.get("PRETTY_NAME", "this system"), release.get("ID", "")
-                )
+    release = node.os_release(root)
+    if not release:
+        raise UnsupportedSystem("this system has no os-release file, so no patch baseline can be chosen for it")
+    system = identify(release)
+    if system is None:
+        raise UnsupportedSystem(
+            "no patch baseline covers {} (os-release ID {!r})".format(
+                release.get("PRETTY_NAME", "this system"), release.get("ID", "")
             )
-        return system
-    raise UnsupportedSystem("this system has no os-release file, so no patch baseline can be chosen for it")
-
-
-def os_release(text: str) -> Dict[str, str]:
-    """The assignments of an os-release file, unquoted; lines that are none are skipped."""
-    values = {}
-    for line in text.splitlines():
-        name, equals, value = line.strip().partition("=")
-        if equals and not name.startswith("#"):
-            values[name] = _unquoted(value)
-    return values
+        )
+    return system
 
 
 def stale_services(proc: Path = Path("/proc")) -> Tuple[str, ...]:
@@ -168,10 +153,3 @@ def _identity(path: Path) -> Tuple[int, int]:
     except OSError:
         return (0, 0)
     return (stat.st_dev, stat.st_ino)
-
-
-def _unquoted(value: str) -> str:
-    try:
-        return "".join(shlex.split(value))
-    except ValueError:
-        return value.strip("\"'")

@@ -12,7 +12,6 @@ from patchwright import __version__
 
 AGENT_NAME = "patchwright-agent"
 TEXT_LIMIT = 512  # characters of one member
-_ASSIGNMENT = re.compile(r"([A-Z_][A-Z0-9_]*)=(?:\"(.*)\"|'(.*)'|(\S*))\s*\Z")
 
 
 def describe(address: str = "", root: Path = Path("/")) -> Dict[str, str]:
@@ -44,6 +43,23 @@ def os_release(root: Path = Path("/")) -> Dict[str, str]:
             text = (root / name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        found = (_ASSIGNMENT.match(line.strip()) for line in text.splitlines())
-        return {match.group(1): match.group(2) or match.group(3) or match.group(4) or "" for match in found if match}
+        return assignments(text)
     return {}
+
+
+def assignments(text: str) -> Dict[str, str]:
+    """The assignments of an os-release file's *text*, unquoted; lines that are none are skipped."""
+    values = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            values[name] = _unquoted(value.strip())
+    return values
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", value[1:-1])  # the shell's escapes inside double quotes
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return value[1:-1]
+    return value.strip("\"'")

@@ -79,7 +79,8 @@ class Application:
         try:
             await self._database.read(commands.any_overdue, now=0.0)
         except InfraError as error:
-            return 503, f"the database cannot be reached: {error}\n".encode()
+            _log.warning("unhealthy", error=str(error))
+            return 503, b"the database cannot be reached; the server's log says why\n"
         return 200, b"ok\n"
 
 

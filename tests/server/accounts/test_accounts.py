@@ -198,3 +198,21 @@ def test_the_credentials_file_is_what_aws_clients_read(tmp_path):
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in tmp_path.iterdir()] == ["credentials"]
+
+
+def test_a_master_key_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    """A disk that fails while it is written leaves nothing behind that a later start would stumble over."""
+    path = tmp_path / "master.key"
+
+    def fail(handle: int) -> None:
+        raise OSError(28, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", fail)
+        with pytest.raises(OSError, match="no space left"):
+            MasterKey.load(path)
+
+    assert list(tmp_path.iterdir()) == []
+    made = MasterKey.load(path)
+    assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_size) == (0o600, 32)
+    assert MasterKey.load(path).node_secret("mi-1", 1) == made.node_secret("mi-1", 1)

@@ -330,3 +330,23 @@ async def test_after_an_unavailable_read_the_next_one_opens_the_file_anew(notes:
     with pytest.raises(Unavailable):
         await notes.read(fails)
     assert await notes.read(ids) == [1]
+
+
+async def test_whatever_a_commit_raises_the_writer_goes_on(notes: SqliteDatabase) -> None:
+    """Memory that runs out in COMMIT is told to whoever waits, and the next write is made."""
+    connection = notes._writer._connection
+    execute, failures = connection.execute, ["COMMIT", "BEGIN IMMEDIATE"]
+
+    def fail_once(text: str, *more: object) -> object:
+        if text in failures:
+            failures.remove(text)
+            raise MemoryError
+        return execute(text, *more)
+
+    connection.execute = fail_once  # type: ignore[method-assign, assignment]
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await notes.write(add, 1)
+
+    assert await notes.write(add, 1) == 1
+    assert not failures

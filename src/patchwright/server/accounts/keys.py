@@ -8,10 +8,12 @@ it; a node's secret is derived from it and stored nowhere (design D6).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -40,17 +42,14 @@ class MasterKey:
 
     @classmethod
     def load(cls, path: Path) -> MasterKey:
-        """The key in *path*; made there, readable for its owner only, if the file does not exist."""
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls(path.read_bytes())
-        with os.fdopen(handle, "wb") as file:
-            key = secrets.token_bytes(_KEY_BYTES)
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        return cls(key)
+        """
+        The key in *path*; made there, readable for its owner only, if the file does not exist.
+
+        The file appears whole or not at all, whatever interrupts its making, and the first of several that make it counts.
+        """
+        if not path.exists():
+            _make(path)
+        return cls(path.read_bytes())
 
     def seal(self, secret: str, *, label: str) -> bytes:
         """*secret* encrypted; only `unseal` with the same *label* opens it."""
@@ -76,6 +75,19 @@ class MasterKey:
     def paging(self) -> bytes:
         """The key that binds NextTokens to their request."""
         return self._paging
+
+
+def _make(path: Path) -> None:
+    handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
 
 
 def _derive(key: bytes, label: bytes) -> bytes:

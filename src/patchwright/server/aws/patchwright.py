@@ -8,7 +8,6 @@ from typing import Any
 
 from patchwright.core.verdict import describe_item, describe_node
 from patchwright.server import patching
-from patchwright.server.aws.scope import scope_of
 from patchwright.server.patching import Verdict, Verdicts
 from patchwright.server.wire import Caller
 
@@ -21,7 +20,7 @@ class PatchwrightOperations:
 
     async def get_verdict(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetVerdict: the live verdict on a node, and beside it, under its own name, the last operation."""
-        verdict = await self._verdicts.live(scope_of(caller), request["InstanceId"])
+        verdict = await self._verdicts.live(caller.scope, request["InstanceId"])
         return {"Document": json.dumps(_describe(verdict))}
 
 

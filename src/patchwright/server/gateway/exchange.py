@@ -8,7 +8,6 @@ from typing import Any
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.protocol import FactsMessage, RebootOption, resolution_from_json
 from patchwright.server import commands, patching
-from patchwright.server.accounts import Scope
 from patchwright.server.infra import Database
 from patchwright.server.wire import Caller
 
@@ -22,7 +21,7 @@ class Exchange:
 
     async def begin_operation(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """BeginOperation. What is to be done is the command's word: the node only says which step of which command."""
-        scope, instance_id = _scope(caller), str(caller.instance_id)
+        scope, instance_id = caller.scope, str(caller.instance_id)
         inputs = await self._database.read(
             commands.parameters_of_step, scope, request["CommandId"], instance_id, request["StepName"]
         )
@@ -42,26 +41,22 @@ class Exchange:
     async def put_bodies(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """PutBodies: bodies of facts that the account does not have yet."""
         bodies = {body["Digest"]: body["Body"].encode() for body in request["Bodies"]}
-        await self._operations.put_bodies(_scope(caller), str(caller.instance_id), request["OperationId"], bodies)
+        await self._operations.put_bodies(caller.scope, str(caller.instance_id), request["OperationId"], bodies)
         return {}
 
     async def put_facts(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """PutFacts: the facts an operation starts from or ends with; the answer says what comes next."""
         message = FactsMessage.from_json(request)
-        directive = await self._operations.put_facts(_scope(caller), str(caller.instance_id), message)
+        directive = await self._operations.put_facts(caller.scope, str(caller.instance_id), message)
         return directive.to_json()
 
     async def put_resolution(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """PutResolution: the node's closure; the answer is the plan."""
         plan = await self._operations.put_resolution(
-            _scope(caller),
+            caller.scope,
             str(caller.instance_id),
             request["OperationId"],
             attempt=request["Attempt"],
             resolution=resolution_from_json(request["Resolution"]),
         )
         return {"Plan": plan.to_json(), "PlanDigest": plan.digest}
-
-
-def _scope(caller: Caller) -> Scope:
-    return Scope(caller.account, caller.region)

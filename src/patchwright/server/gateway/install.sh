@@ -38,7 +38,11 @@ with urllib.request.urlopen(url, context=context if url.startswith("https:") els
 PYTHON
 mv "$target/patchwright-agent.pyz.new" "$target/patchwright-agent.pyz"
 
-"$python" -I -S "$target/patchwright-agent.pyz" enroll --server "$server" "$@"
+if [ -e /var/lib/patchwright-agent/identity.json ]; then
+    say "This machine is enrolled already: the agent is brought up to date, its identity stays."
+else
+    "$python" -I -S "$target/patchwright-agent.pyz" enroll --server "$server" "$@"
+fi
 
 if [ -d /run/systemd/system ]; then
     sed "s#/usr/bin/python3#$python#; s#/usr/lib/patchwright#$target#" \
@@ -46,7 +50,8 @@ if [ -d /run/systemd/system ]; then
 @UNIT@
 UNIT
     systemctl daemon-reload
-    systemctl enable --now patchwright-agent.service
+    systemctl enable patchwright-agent.service
+    systemctl restart patchwright-agent.service
     say "The agent runs as patchwright-agent.service."
 else
     say "This machine has no systemd. Start the agent with: $python -I -S $target/patchwright-agent.pyz run"

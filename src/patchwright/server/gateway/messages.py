@@ -238,7 +238,7 @@ def _node(caller: Caller, claimed: str | None = None) -> tuple[Scope, str]:
     """The node that signed. What a body says of it must be the same: a node speaks for itself alone."""
     if caller.instance_id is None or claimed not in {None, caller.instance_id}:
         raise access_denied(f"{caller.principal} may not speak for {claimed}.")
-    return Scope(caller.account, caller.region), caller.instance_id
+    return caller.scope, caller.instance_id
 
 
 def _own_command(caller: Caller, message: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 from patchwright.server.infra.clock import Clock
 from patchwright.server.infra.counters import Counters
-from patchwright.server.infra.errors import InfraError, Unavailable
+from patchwright.server.infra.errors import Unavailable
 from patchwright.server.infra.sqlite_connection import Connection
 from patchwright.server.infra.statement import UnitOfWork
 
@@ -94,7 +94,7 @@ class Writer:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except InfraError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is (memory, the library), the thread that writes must go on
             last = self._take_all(batch)
             self._give_up(batch, error)
             return last
@@ -113,7 +113,7 @@ class Writer:
                 batch.append(job)
                 self._run_in_savepoint(job)
             connection.execute("COMMIT")
-        except InfraError as error:
+        except Exception as error:  # noqa: BLE001 - as above; whoever waits is told, and the next batch begins anew
             self._give_up(batch, error)
         else:
             self.counters.commits += 1
@@ -149,7 +149,7 @@ class Writer:
             batch.append(job)
         return False
 
-    def _give_up(self, batch: list[_Job], error: InfraError) -> None:
+    def _give_up(self, batch: list[_Job], error: Exception) -> None:
         """
         Nothing of *batch* was kept: undo it, tell everyone, and begin anew with a fresh connection.
 

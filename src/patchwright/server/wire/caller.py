@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from patchwright.server.accounts import Scope
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -27,6 +29,11 @@ class Caller:
     source_ip: str
     target: str
     access_key_id: str = ""
+
+    @property
+    def scope(self) -> Scope:
+        """The account and region that the request is about."""
+        return Scope(self.account, self.region)
 
 
 # What serves one operation: the request's members in, the answer's out. Refuses by raising.

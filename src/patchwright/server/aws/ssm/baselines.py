@@ -18,7 +18,7 @@ from patchwright.core.baseline import (
     read_day,
 )
 from patchwright.core.system import OperatingSystem
-from patchwright.server.aws.scope import filters_of, scope_of, tags_of
+from patchwright.server.aws.members import filters_of, tags_of
 from patchwright.server.patching import Baselines, Definition, PatchBaseline, Source
 from patchwright.server.wire import Caller, Pager, validation
 
@@ -37,7 +37,7 @@ class BaselineOperations:
         definition = apply(_blank(request["Name"], request.get("OperatingSystem", "WINDOWS")), request)
         token = request.get("ClientToken", "")
         baseline_id = await self._baselines.create(
-            scope_of(caller),
+            caller.scope,
             definition,
             own_tags=tags_of(request),
             client_token=token,
@@ -47,7 +47,7 @@ class BaselineOperations:
 
     async def get_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetPatchBaseline."""
-        found = await self._baselines.get(scope_of(caller), request["BaselineId"])
+        found = await self._baselines.get(caller.scope, request["BaselineId"])
         return {**describe(found), "PatchGroups": list(found.groups)}
 
     async def update_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -60,14 +60,14 @@ class BaselineOperations:
                 stored = _blank(request["Name"], stored.baseline.operating_system.value)
             return apply(stored, request)
 
-        changed = await self._baselines.update(scope_of(caller), request["BaselineId"], change)
+        changed = await self._baselines.update(caller.scope, request["BaselineId"], change)
         return describe(changed)
 
     async def describe_patch_baselines(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """DescribePatchBaselines: own ones first, then the predefined; filters are ANDed."""
         after = self._pager.cursor(caller, request)
         filters = _wanted(request)
-        every = await self._baselines.every(scope_of(caller))
+        every = await self._baselines.every(caller.scope)
         chosen = [baseline for baseline in every if all(_matches(baseline, *one) for one in filters)]
         start = next((i + 1 for i, baseline in enumerate(chosen) if baseline.id == after), 0) if after else 0
         page = chosen[start : start + request.get("MaxResults", PAGE)]
@@ -79,13 +79,13 @@ class BaselineOperations:
     async def register_patch_baseline_for_patch_group(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """RegisterPatchBaselineForPatchGroup."""
         group = request["PatchGroup"]
-        baseline_id = await self._baselines.register_group(scope_of(caller), request["BaselineId"], group)
+        baseline_id = await self._baselines.register_group(caller.scope, request["BaselineId"], group)
         return {"BaselineId": baseline_id, "PatchGroup": group}
 
     async def get_patch_baseline_for_patch_group(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetPatchBaselineForPatchGroup: the group's baseline, else the default of the operating system."""
         system = OperatingSystem(request.get("OperatingSystem", "WINDOWS"))
-        found = await self._baselines.for_group(scope_of(caller), request["PatchGroup"], system)
+        found = await self._baselines.for_group(caller.scope, request["PatchGroup"], system)
         return {"BaselineId": found.id, "PatchGroup": request["PatchGroup"], "OperatingSystem": system.value}
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import truncate
 from patchwright.server import commands
-from patchwright.server.aws.scope import scope_of
 from patchwright.server.commands import Command, Invocation, Request, StepResult, Target, Waking
 from patchwright.server.wire import ApiError, Caller, Pager
 
@@ -44,7 +43,7 @@ class CommandOperations:
             if request.get(member):
                 raise ApiError("InvalidParameters", f"{member} is not served yet; send the command without it.")
         command, released = await self._service.send(
-            scope_of(caller),
+            caller.scope,
             caller.principal,
             Request(
                 document_name=request["DocumentName"],
@@ -66,9 +65,7 @@ class CommandOperations:
 
     async def get_command_invocation(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetCommandInvocation."""
-        command, invocation = await self._service.invocation(
-            scope_of(caller), request["CommandId"], request["InstanceId"]
-        )
+        command, invocation = await self._service.invocation(caller.scope, request["CommandId"], request["InstanceId"])
         name, step = commands.step_result(command, invocation, request.get("PluginName", ""))
         return {
             "CommandId": command.id,
@@ -99,7 +96,7 @@ class CommandOperations:
         found: list[tuple[Command, Invocation]] = []
         while len(found) <= limit:
             batch = await self._service.invocations(
-                scope_of(caller),
+                caller.scope,
                 command_id=request.get("CommandId", ""),
                 instance_id=request.get("InstanceId", ""),
                 before=before,

@@ -9,7 +9,7 @@ from typing import Any
 from patchwright import __version__
 from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
-from patchwright.server.aws.scope import filters_of, scope_of, tags_of
+from patchwright.server.aws.members import filters_of, tags_of
 from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.nodes import ActivationRefused, Node
 from patchwright.server.wire import ApiError, Caller, Pager, validation
@@ -48,7 +48,7 @@ class NodeOperations:
         tags.check(own_tags)  # now, or no node could ever enrol with it
         try:
             activation, code = await self._directory.create_activation(
-                scope_of(caller),
+                caller.scope,
                 role=request["IamRole"],
                 description=request.get("Description", ""),
                 default_name=request.get("DefaultInstanceName", ""),
@@ -72,7 +72,7 @@ class NodeOperations:
                 raise ApiError("InvalidFilterKey", f"There is no filter {key}; use {known} or tag-key.")
         limit = request.get("MaxResults", _DEFAULT_PAGE)
         after = self._pager.cursor(caller, request) or ""
-        found, more = await self._matching(scope_of(caller), filters, after=after, limit=limit)
+        found, more = await self._matching(caller.scope, filters, after=after, limit=limit)
         answer: dict[str, Any] = {"InstanceInformationList": [self._describe(node) for node in found]}
         if more:
             answer["NextToken"] = self._pager.token(caller, request, found[-1].id)

@@ -9,7 +9,7 @@ from typing import Any
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.compliance import PatchState
 from patchwright.server import patching
-from patchwright.server.aws.scope import filters_of, scope_of
+from patchwright.server.aws.members import filters_of
 from patchwright.server.patching import LastOperation, PatchRow, Verdicts
 from patchwright.server.wire import ApiError, Caller, Pager
 
@@ -29,7 +29,7 @@ class StateOperations:
         after = self._pager.cursor(caller, request) or ""
         ids = sorted(instance_id for instance_id in set(request["InstanceIds"]) if instance_id > after)
         limit = request.get("MaxResults", _PAGE)
-        found = await self._verdicts.last(scope_of(caller), ids[:limit])
+        found = await self._verdicts.last(caller.scope, ids[:limit])
         answer: dict[str, Any] = {"InstancePatchStates": [_describe(one) for one in found]}
         if len(ids) > limit:
             answer["NextToken"] = self._pager.token(caller, request, ids[limit - 1])
@@ -39,7 +39,7 @@ class StateOperations:
         """DescribeInstancePatches, in order of KBId; filters are ANDed, their values ORed."""
         after = self._pager.cursor(caller, request) or ""
         filters = _filters(request)
-        rows = await self._verdicts.rows(scope_of(caller), request["InstanceId"])
+        rows = await self._verdicts.rows(caller.scope, request["InstanceId"])
         chosen = [row for row in rows if row.item.key > after and all(_matches(row, *one) for one in filters)]
         limit = request.get("MaxResults", _PAGE)
         answer: dict[str, Any] = {"Patches": [_patch(row) for row in chosen[:limit]]}

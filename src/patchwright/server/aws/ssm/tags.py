@@ -8,7 +8,7 @@ from typing import Any
 
 from patchwright.server import nodes, patching, tags
 from patchwright.server.accounts import Scope
-from patchwright.server.aws.scope import scope_of, tags_of
+from patchwright.server.aws.members import tags_of
 from patchwright.server.infra import Database, UnitOfWork
 from patchwright.server.wire import ApiError, Caller
 
@@ -21,17 +21,17 @@ class TagOperations:
 
     async def add_tags_to_resource(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """AddTagsToResource: overwrites by key."""
-        await self._database.write(_add, scope_of(caller), *_resource(request), tags_of(request))
+        await self._database.write(_add, caller.scope, *_resource(request), tags_of(request))
         return {}
 
     async def remove_tags_from_resource(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """RemoveTagsFromResource: keys that are not there are passed over."""
-        await self._database.write(_remove, scope_of(caller), *_resource(request), request["TagKeys"])
+        await self._database.write(_remove, caller.scope, *_resource(request), request["TagKeys"])
         return {}
 
     async def list_tags_for_resource(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """ListTagsForResource, in order of key."""
-        found = await self._database.read(_list, scope_of(caller), *_resource(request))
+        found = await self._database.read(_list, caller.scope, *_resource(request))
         return {"TagList": [{"Key": key, "Value": value} for key, value in found.items()]}
 
 

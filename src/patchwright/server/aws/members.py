@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small translations that every group of operations needs."""
+"""Members that several operations have in common: Tags and Filters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from patchwright.server.accounts import Scope
-from patchwright.server.wire import Caller, validation
-
-
-def scope_of(caller: Caller) -> Scope:
-    """The account and region a request is about."""
-    return Scope(caller.account, caller.region)
+from patchwright.server.wire import validation
 
 
 def tags_of(request: Mapping[str, Any]) -> dict[str, str]:
