@@ -289,3 +289,16 @@ async def test_a_server_that_stops_keeps_no_poll(bench):
 
     assert not await waking.wait("mi-1", event, seconds=30)
     assert not await waking.wait("mi-2", waking.park("mi-2"), seconds=30)
+
+
+async def test_what_has_not_begun_in_time_does_not_begin(alone):
+    """TimeoutSeconds is how long a command may wait to begin; what does begin has its execution time before it."""
+    bench = alone
+    (instance_id,) = await bench.nodes(1)
+    command, _ = await bench.send(instance_id, timeout_seconds=30)
+    begin_until = command.requested_at + 30
+
+    bench.clock.time = begin_until
+    assert await bench.take(instance_id) == []
+    bench.clock.time = begin_until - 0.001
+    assert [one.command_id for one in await bench.take(instance_id)] == [command.id]

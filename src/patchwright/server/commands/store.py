@@ -10,7 +10,14 @@ from typing import Any
 
 from patchwright.core.invocation import ERRORS, FINAL, Detail
 from patchwright.server.accounts import Scope
-from patchwright.server.commands.model import Command, Invocation, Request, StepResult, Target
+from patchwright.server.commands.model import (
+    EXECUTION_TIMEOUT_SECONDS,
+    Command,
+    Invocation,
+    Request,
+    StepResult,
+    Target,
+)
 from patchwright.server.commands.rate_control import Tally
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
 
@@ -177,15 +184,21 @@ def page(
 
 
 def deliverable(scope: Scope, instance_id: str, *, now: float, limit: int) -> UnitOfWork[list[str]]:
-    """The commands that wait for a node: released, unacknowledged, not on their way already, not overdue; oldest first."""
+    """
+    The commands that wait for a node, oldest first: released, unacknowledged, not on their way already.
+
+    What has not begun within its TimeoutSeconds does not begin any more (SendCommand in the model): so what begins has the
+    document's execution time left before it is called timed out.
+    """
     rows = yield sql(
         "SELECT command_id FROM invocation WHERE account = $1 AND region = $2 AND instance_id = $3"
-        " AND visible_at <= $4 AND due_at > $4 AND acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"
+        " AND visible_at <= $4 AND due_at > $6 AND acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"
         " ORDER BY requested_at, command_id LIMIT $5",
         *scope,
         instance_id,
         now,
         limit,
+        now + EXECUTION_TIMEOUT_SECONDS,
     )
     return [row[0] for row in rows]
 
