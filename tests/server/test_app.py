@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import datetime
 import hashlib
@@ -278,7 +279,11 @@ def test_off_loopback_there_is_tls_with_a_pin_that_stays(start):
         get(f"http://127.0.0.1:{port}", "/healthz")
     assert stat.S_IMODE((server.data / "tls.key").stat().st_mode) == 0o600
     server.end()
-    assert f"--pin {pin}" in server.rest()
+    told = server.rest()
+    assert f"--pin {pin}" in told
+    public = x509.load_pem_x509_certificate((server.data / "tls.crt").read_bytes()).public_key()
+    key = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert f"--pinnedpubkey 'sha256//{base64.b64encode(hashlib.sha256(key).digest()).decode()}'" in told
     assert [line["pin"] for line in server.log() if line["event"] == "serving"] == [pin]
 
     again = start(listen="0.0.0.0:0").ready()

@@ -292,6 +292,10 @@ def _announce(config: Config, house: House, certificate: Certificate | None, por
         lines.append(f"Root credentials are in {config.data_dir / 'credentials'} (profile default).")
     if certificate and certificate.self_signed:
         lines.append(f"The certificate is self-signed; agents enrol with --pin {certificate.pin}")
+        lines.append(
+            f"A machine joins with: curl -fsSk --pinnedpubkey '{certificate.key_pin}' {url}/agent/install.sh"
+            f" | sudo sh -s -- --pin {certificate.pin} --activation-id ID --activation-code CODE"
+        )
     print("\n".join(lines), flush=True)  # noqa: T201 - the operator reads where the server is
 
 

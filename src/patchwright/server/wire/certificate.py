@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import hashlib
 import ipaddress
 import os
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,11 +27,17 @@ _LIFE_DAYS = 3650  # agents trust the pin, not the date; a short life would only
 
 @dataclass(frozen=True)
 class Certificate:
-    """PEM files of a certificate chain and its key; *pin* is `sha256:` and the hash of the certificate itself (DER)."""
+    """
+    PEM files of a certificate chain and its key.
+
+    *pin* is `sha256:` and the hash of the certificate itself (DER), for agents; *key_pin* is `sha256//` and the hash of its
+    public key in base64, as curl's --pinnedpubkey takes it.
+    """
 
     chain: Path
     key: Path
     pin: str
+    key_pin: str
     self_signed: bool
 
     @classmethod
@@ -39,7 +46,7 @@ class Certificate:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(chain, key)
-            return cls(chain, key, _pin(chain), self_signed=False)
+            return cls(chain, key, *_pins(chain), self_signed=False)
         except (OSError, ValueError) as error:
             msg = f"the certificate {chain} with the key {key} cannot be used: {error}"
             raise ConfigError(msg) from error
@@ -51,7 +58,7 @@ class Certificate:
         if not (chain.exists() and key.exists()):
             _make(chain, key, _names(host, public_url))
         made = cls.given(chain, key)
-        return cls(chain, key, made.pin, self_signed=True)
+        return replace(made, self_signed=True)
 
 
 def _make(chain: Path, key: Path, names: list[x509.GeneralName]) -> None:
@@ -90,9 +97,13 @@ def _name(text: str) -> x509.GeneralName:
         return x509.DNSName(text)
 
 
-def _pin(chain: Path) -> str:
+def _pins(chain: Path) -> tuple[str, str]:
     first = x509.load_pem_x509_certificates(chain.read_bytes())[0]
-    return f"sha256:{hashlib.sha256(first.public_bytes(serialization.Encoding.DER)).hexdigest()}"
+    public = first.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    whole = hashlib.sha256(first.public_bytes(serialization.Encoding.DER)).hexdigest()
+    return f"sha256:{whole}", f"sha256//{base64.b64encode(hashlib.sha256(public).digest()).decode()}"
 
 
 def _write(path: Path, content: bytes, *, mode: int) -> None:
