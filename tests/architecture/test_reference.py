@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from patchwright.agent.config import TABLE, Settings
 from patchwright.server.config import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -50,3 +51,14 @@ def test_every_setting_is_documented(setting):
     flag = f"`{setting.flag}`" if setting.flag else ""
     default = f"`{setting.default}`" if setting.default else ""
     assert f"| `{setting.variable}` | {flag} | {default} | {setting.help} |" in rows
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_setting_of_the_agent_is_documented(name):
+    """docs/reference/agent-settings.md has a row for each, with its variable, default and bounds."""
+    rows = (ROOT / "docs" / "reference" / "agent-settings.md").read_text().splitlines()
+    row, default = TABLE[name], getattr(Settings(), name)
+    wanted = (
+        f"| `{name}` | `PATCHWRIGHT_AGENT_{name.upper()}` | {default} | {row.minimum} to {row.maximum} | {row.help} |"
+    )
+    assert wanted in rows
