@@ -126,7 +126,7 @@ def test_every_source_file_names_its_licence():
     assert unlicensed(ROOT) == []
 
 
-@pytest.mark.parametrize("path", ["/home/" + "ada/x", "/Users/" + "ada/x", "/work/" + "main", "/root/" + ".ssh"])
+@pytest.mark.parametrize("path", ["/home/" + "ada/x", "/Users/" + "ada/x", "/work" + "/main", "/root/" + ".ssh"])
 def test_a_personal_path_is_found(tmp_path, path):
     """A home directory in any file is seen."""
     plant(tmp_path, {"docs/howto.md": f"look\nin {path}/y\n"})

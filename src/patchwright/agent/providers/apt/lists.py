@@ -33,7 +33,7 @@ class Target(NamedTuple):
 
     @property
     def address(self) -> str:
-        """The repository's address and suite, without credentials: `http://deb.debian.org/debian bookworm/main`."""
+        """The repository's address and suite, without credentials: `http://archive.example/debian bookworm/main`."""
         return without_secret(self.description.rpartition(" Packages")[0].rpartition(" ")[0])
 
 
