@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The course of an operation: what its facts lead to (design D4, D10, D13).
+
+    before  facts an operation starts from   → DONE (Scan, nothing to do, no verdict) | RESOLVE an intent | REBOOT
+    after   facts an Install ends with       → DONE | REBOOT
+
+Units of work. Who asks, and whether the message is one for this operation, was settled in `operations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from patchwright.core.compliance import Judgement, PatchState, judge
+from patchwright.core.compliance import Operation as Kind
+from patchwright.core.facts import NodeFacts, View
+from patchwright.core.package import PackageState
+from patchwright.core.plan import Intent, Plan, intend
+from patchwright.core.protocol import (
+    MAX_REPLANS,
+    Directive,
+    FactsMessage,
+    Next,
+    RebootOption,
+    Report,
+    intent_from_json,
+    intent_to_json,
+)
+from patchwright.server import nodes
+from patchwright.server.infra import UnitOfWork
+from patchwright.server.patching import operation_store as store
+from patchwright.server.patching import report, states
+from patchwright.server.patching.decisions import decider
+from patchwright.server.patching.history import history
+from patchwright.server.patching.model import Operation, OperationRefused, OperationState, Snapshot
+
+
+def before(
+    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, message: FactsMessage, *, now: float
+) -> UnitOfWork[Directive]:
+    """The facts an operation starts from: a Scan ends here, an Install gets its intent."""
+    if operation.after_facts is not None:
+        msg = "The operation has acted already; it takes the facts it ends with."
+        raise OperationRefused(msg)
+    if message.attempt < operation.attempt:
+        msg = f"The operation is at attempt {operation.attempt}; facts of attempt {message.attempt} come too late."
+        raise OperationRefused(msg)
+    if operation.intent and (message.attempt, observed.id) == (operation.attempt, operation.before_facts):
+        # The same again, perhaps long after: the plan that was made of these facts stands.
+        return Directive(Next.RESOLVE, intent=intent_from_json(operation.intent))
+    view = observed.view
+    if view.facts.problems:
+        return (yield from _fail(operation, report.unreachable(operation, view.facts), now=now))
+    if operation.state is OperationState.REBOOTING:
+        return (yield from _rebooting(operation, snapshot, observed, now=now))
+    operation = replace(
+        operation,
+        before_facts=observed.id,
+        attempt=message.attempt,
+        drift=message.drift,
+        intent={},
+        plan_digest="",  # whatever was planned is not what will be done
+    )
+    judgement = yield from _judge(operation, snapshot, view, Kind.SCAN)
+    if operation.kind is Kind.SCAN:
+        return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+    intent = intend(snapshot.definition.baseline, view, judgement)
+    if not intent.wanted:
+        return (yield from _conclude(operation, snapshot, view, judgement, acted=False, now=now))
+    if message.attempt > MAX_REPLANS:
+        return (yield from _give_up(operation, snapshot, view, intent, now=now))
+    yield from store.put(replace(operation, state=OperationState.INTENDED, intent=intent_to_json(intent)))
+    return Directive(Next.RESOLVE, intent=intent)
+
+
+def after(
+    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, message: FactsMessage, *, now: float
+) -> UnitOfWork[Directive]:
+    """The facts an Install ends with, before its reboot or after it."""
+    if operation.state is OperationState.REBOOTING:
+        return (yield from _rebooting(operation, snapshot, observed, now=now))
+    if operation.state is not OperationState.PLANNED:
+        msg = f"The operation is {operation.state.value}: it has no plan that could have been carried out."
+        raise OperationRefused(msg)
+    plan = yield from store.find_plan(operation.scope, operation.plan_digest)
+    operation = replace(
+        operation,
+        after_facts=observed.id,
+        acted_boot_id=message.acted_boot_id or observed.view.facts.boot_id,
+        failures=_failures(plan, observed.view, message.failures),
+    )
+    yield from store.put(operation)
+    judgement = yield from _judge(operation, snapshot, observed.view, Kind.INSTALL)
+    acted = any(action.key not in operation.failures for action in plan.actions)
+    return (yield from _conclude(operation, snapshot, observed.view, judgement, acted=acted, now=now))
+
+
+def _rebooting(
+    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, *, now: float
+) -> UnitOfWork[Directive]:
+    """The facts of a node that was told to restart: it has done so if and only if its boot id is another (design D10)."""
+    view = observed.view
+    if view.facts.boot_id == operation.acted_boot_id:
+        return Directive(Next.REBOOT)
+    operation = replace(operation, after_facts=observed.id)
+    judgement = yield from _judge(operation, snapshot, view, Kind.INSTALL)
+    return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+
+
+def _give_up(
+    operation: Operation, snapshot: Snapshot, view: View, intent: Intent, *, now: float
+) -> UnitOfWork[Directive]:
+    """The node drifted away from every plan: nothing is done, and what drifted is named (design D4)."""
+    drifted = {text.split(":", 1)[0]: text for text in operation.drift}
+    failures = {
+        item.key: f"the node drifted from each of {MAX_REPLANS + 1} plans; at last {drifted[item.key]}"
+        if item.key in drifted
+        else f"not attempted: the node drifted from each of {MAX_REPLANS + 1} plans ({'; '.join(operation.drift)})"
+        for item in intent.wanted
+    }
+    operation = replace(operation, failures=failures, intent=intent_to_json(intent))
+    judgement = yield from _judge(operation, snapshot, view, Kind.INSTALL)
+    return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+
+
+def _conclude(
+    operation: Operation, snapshot: Snapshot, view: View, judgement: Judgement, *, acted: bool, now: float
+) -> UnitOfWork[Directive]:
+    """
+    Restart the node, or finish.
+
+    RebootIfNeeded means what AWS means by it: restart if something was installed or is pending, whether or not the system
+    asks for it (spec §3.5).
+    """
+    pending = any(item.state is PatchState.INSTALLED_PENDING_REBOOT for item in judgement.items)
+    boot_id = operation.acted_boot_id or view.facts.boot_id
+    restarted = boot_id != view.facts.boot_id
+    wanted = operation.reboot_option is RebootOption.REBOOT_IF_NEEDED and (acted or pending) and not restarted
+    if not wanted:
+        return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+    digest, body, counts = states.freeze(judgement)
+    yield from store.put_states(operation.scope, digest, body, now=now)
+    yield from store.put(
+        replace(
+            operation,
+            state=OperationState.REBOOTING,
+            acted_boot_id=boot_id,
+            states_digest=digest,
+            counts=counts,
+        )
+    )
+    return Directive(Next.REBOOT)
+
+
+def _finish(
+    operation: Operation, snapshot: Snapshot, facts: NodeFacts, judgement: Judgement, *, now: float
+) -> UnitOfWork[Directive]:
+    digest, body, counts = states.freeze(judgement)
+    yield from store.put_states(operation.scope, digest, body, now=now)
+    text = report.finished(operation, snapshot, judgement, facts)
+    yield from store.put(
+        replace(
+            operation,
+            state=OperationState.FINISHED,
+            states_digest=digest,
+            counts=counts,
+            report=text,
+            ended_at=now,
+        )
+    )
+    return Directive(Next.DONE, report=text)
+
+
+def _fail(operation: Operation, text: Report, *, now: float) -> UnitOfWork[Directive]:
+    yield from store.put(replace(operation, state=OperationState.FAILED, report=text, ended_at=now))
+    return Directive(Next.DONE, report=text)
+
+
+def _judge(operation: Operation, snapshot: Snapshot, view: View, kind: Kind) -> UnitOfWork[Judgement]:
+    past = yield from history(operation.scope, operation.instance_id, view.facts.boot_id, operation.failures)
+    baseline = snapshot.definition.baseline
+    return judge(baseline, view, decider(baseline, snapshot.day), history=past, operation=kind)
+
+
+def _failures(plan: Plan, view: View, told: Mapping[str, str]) -> dict[str, str]:
+    """
+    Why what was to be installed is not, by `name.arch`: of the plan's packages, those and only those that failed.
+
+    The package database decides, the node's word (*told*) only explains: a child that was killed may have installed some.
+    """
+    states = {(package.key, package.version): package.state for package in view.packages.packages}
+    failures = dict(plan.unresolved)
+    done = set()
+    for action in plan.actions:
+        state = states.get((action.key, action.after))
+        if state is None:
+            failures[action.key] = "the run ended without installing it"
+        elif not PackageState(state).usable:
+            failures[action.key] = f"the package database says {state}"
+        else:
+            done.add(action.key)
+    failures.update((key, reason) for key, reason in told.items() if key not in done)
+    return failures
