@@ -167,7 +167,8 @@ def test_too_many_nodes_are_a_usage_error(server):
 def started(server: Server, node: Node) -> subprocess.Popen[str]:
     """A scan of *node* that is being watched by a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "patchwright", "patch", node.id, "--operation", "Scan"],
+        # Whoever runs the tests in the background has the signal ignored, and children inherit that.
+        ["env", "--default-signal=INT", sys.executable, "-m", "patchwright", "patch", node.id, "--operation", "Scan"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

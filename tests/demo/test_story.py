@@ -100,5 +100,5 @@ def test_without_root_it_says_what_it_leaves_out():
 
 
 def _others_may_read() -> bool:
-    probe = "import os; os.setuid(65534); os.execv(__import__('sys').executable, ['python', '-c', 'import msgspec'])"
+    probe = "import os, sys; os.setuid(65534); os.execv(sys.executable, [sys.executable, '-c', 'import msgspec'])"
     return subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False).returncode == 0
