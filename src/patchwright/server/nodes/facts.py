@@ -25,6 +25,7 @@ from patchwright.server.nodes.model import UnknownNode
 Body = TypeVar("Body", PackageSet, OffersSlice, Notice)
 
 _CHUNK = 500  # digests of one statement
+_PARSED = 128  # bodies kept taken apart, about 0.4 MB each: slices are shared by many nodes, sets by few
 _PARSERS: Mapping[str, Callable[[bytes], PackageSet | OffersSlice | Notice]] = {
     SET_FORMAT: PackageSet.parse,
     SLICE_FORMAT: OffersSlice.parse,
@@ -197,7 +198,7 @@ def _bodies(scope: Scope, digests: Iterable[str]) -> UnitOfWork[dict[str, bytes]
     return found
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=_PARSED)
 def _parsed(digest: str, content: bytes) -> PackageSet | OffersSlice | Notice:
     return _PARSERS[digest.partition(":")[0]](zlib.decompress(content))
 
