@@ -72,7 +72,7 @@ class Service:
 
     async def command(self, scope: Scope, command_id: str) -> Command:
         """The command as it stands. Errors: UnknownCommand."""
-        found = await self._database.read(store.find_command, scope, command_id)
+        found = await self._database.read(store.find_with_counts, scope, command_id)
         if found is None:
             raise UnknownCommand(command_id)
         return found
@@ -296,8 +296,9 @@ def _settle(scope: Scope, command_id: str, *, now: float, fresh_ids: Iterator[st
         return []
     request, total = command.request, command.target_count
     max_errors = resolve(request.max_errors, total, least=0)
+    stands = yield from store.standing(scope, command_id)
     batch = next_batch(
-        (yield from store.tally(scope, command_id)),
+        stands.tally,
         max_concurrency=resolve(request.max_concurrency, total, least=1),
         max_errors=max_errors,
     )
@@ -308,8 +309,9 @@ def _settle(scope: Scope, command_id: str, *, now: float, fresh_ids: Iterator[st
             yield from store.put(
                 ended, before=left.detail, event_id=next(fresh_ids), reason="more errors than allowed", now=now
             )
-    counts = yield from store.details(scope, command_id)
-    whole = aggregate([detail for detail, number in counts.items() for _ in range(number)], max_errors=max_errors)
+        stands = yield from store.standing(scope, command_id)
+    details = [detail for detail, number in stands.details.items() for _ in range(number)]
+    whole = aggregate(details, max_errors=max_errors)
     if whole is not command.detail:
         yield from store.set_command_detail(scope, command_id, whole)
     return released

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 from patchwright.core.invocation import ERRORS, FINAL, Detail
 from patchwright.server.accounts import Scope
@@ -30,6 +31,13 @@ _INVOCATION = (
     " deliveries, response_code, steps, trace, ended_at"
 )
 _PENDING = Detail.PENDING.value
+
+
+class Standing(NamedTuple):
+    """The invocations of one command: how many are in each detail, and what rate control asks about them."""
+
+    details: Mapping[Detail, int]
+    tally: Tally
 
 
 def put_command(command: Command) -> UnitOfWork[None]:
@@ -71,28 +79,29 @@ def put_invocations(command: Command, instance_ids: Sequence[str]) -> UnitOfWork
 
 
 def find_command(scope: Scope, command_id: str) -> UnitOfWork[Command | None]:
-    """The command, its counts as of now, or None."""
+    """The command without the counts of its invocations, or None."""
     rows = yield sql(
         f"SELECT {_COMMAND} FROM command WHERE account = $1 AND region = $2 AND id = $3", *scope, command_id
     )
-    if not rows:
+    return _command(rows[0]) if rows else None
+
+
+def find_with_counts(scope: Scope, command_id: str) -> UnitOfWork[Command | None]:
+    """The command, its invocations counted as they stand, or None. Reads every invocation of it."""
+    found = yield from find_command(scope, command_id)
+    if found is None:
         return None
-    counts = yield from details(scope, command_id)
-    return _command(rows[0], counts)
-
-
-def details(scope: Scope, command_id: str) -> UnitOfWork[dict[Detail, int]]:
-    """How many invocations of a command are in each detail."""
-    rows = yield sql(
-        "SELECT detail, COUNT(*) FROM invocation WHERE account = $1 AND region = $2 AND command_id = $3 GROUP BY detail",
-        *scope,
-        command_id,
+    counts = (yield from standing(scope, command_id)).details
+    return replace(
+        found,
+        completed_count=sum(number for detail, number in counts.items() if detail in FINAL),
+        error_count=sum(number for detail, number in counts.items() if detail in ERRORS),
+        delivery_timed_out_count=counts.get(Detail.DELIVERY_TIMED_OUT, 0),
     )
-    return {Detail(detail): number for detail, number in rows}
 
 
-def tally(scope: Scope, command_id: str) -> UnitOfWork[Tally]:
-    """How a command's invocations stand, for rate control."""
+def standing(scope: Scope, command_id: str) -> UnitOfWork[Standing]:
+    """How a command's invocations stand: by detail, and for rate control. Reads every one of them, once."""
     rows = yield sql(
         "SELECT detail, released, COUNT(*) FROM invocation"
         " WHERE account = $1 AND region = $2 AND command_id = $3 GROUP BY detail, released",
@@ -100,11 +109,15 @@ def tally(scope: Scope, command_id: str) -> UnitOfWork[Tally]:
         command_id,
     )
     counted = [(Detail(detail), bool(released), number) for detail, released, number in rows]
-    return Tally(
+    details = Counter[Detail]()
+    for detail, _, number in counted:
+        details[detail] += number
+    tally = Tally(
         waiting=sum(number for detail, released, number in counted if not released and not detail.final),
         under_way=sum(number for detail, released, number in counted if released and not detail.final),
-        errors=sum(number for detail, _, number in counted if detail in ERRORS),
+        errors=sum(number for detail, number in details.items() if detail in ERRORS),
     )
+    return Standing(details, tally)
 
 
 def release(scope: Scope, command_id: str, number: int) -> UnitOfWork[list[str]]:
@@ -287,7 +300,7 @@ def any_overdue(*, now: float) -> UnitOfWork[bool]:
     return bool((yield sql("SELECT 1 FROM invocation WHERE ended_at IS NULL AND due_at <= $1 LIMIT 1", now)))
 
 
-def _command(row: Row, counts: dict[Detail, int]) -> Command:
+def _command(row: Row) -> Command:
     request = Request(
         document_name=row[3],
         document_version=row[4],
@@ -309,9 +322,6 @@ def _command(row: Row, counts: dict[Detail, int]) -> Command:
         expires_at=row[15],
         detail=Detail(row[16]),
         target_count=row[17],
-        completed_count=sum(number for detail, number in counts.items() if detail in FINAL),
-        error_count=sum(number for detail, number in counts.items() if detail in ERRORS),
-        delivery_timed_out_count=counts.get(Detail.DELIVERY_TIMED_OUT, 0),
     )
 
 

@@ -61,7 +61,6 @@ def use_activation(activation_id: str) -> UnitOfWork[bool]:
 
 def put_node(node: Node, *, enrolment_hash: str) -> UnitOfWork[None]:
     """Store a new node of generation 1."""
-    machine = node.machine
     yield sql(
         f"INSERT INTO node ({_NODE}, enrolment_hash, generation) VALUES ({placeholders(1, 17)}, $18, 1)",
         *node.scope,
@@ -69,14 +68,7 @@ def put_node(node: Node, *, enrolment_hash: str) -> UnitOfWork[None]:
         node.activation_id,
         node.role,
         node.name,
-        machine.machine_id,
-        machine.computer_name,
-        machine.platform_type,
-        machine.platform_name,
-        machine.platform_version,
-        machine.agent_name,
-        machine.agent_version,
-        machine.ip_address,
+        *_columns(node.machine),
         node.registered_at,
         node.last_ping_at,
         node.facts_id,
@@ -139,14 +131,13 @@ def ping(scope: Scope, instance_id: str, machine: Machine, *, now: float) -> Uni
         *scope,
         instance_id,
         now,
-        machine.computer_name,
-        machine.platform_type,
-        machine.platform_name,
-        machine.platform_version,
-        machine.agent_name,
-        machine.agent_version,
-        machine.ip_address,
+        *_columns(machine)[1:],
     )
+
+
+def _columns(machine: Machine) -> tuple[str, ...]:
+    """The values of the columns in `_MACHINE`, in that order."""
+    return tuple(getattr(machine, name) for name in _MACHINE.split(", "))
 
 
 def _identity(rows: list[Row]) -> Identity | None:

@@ -91,7 +91,7 @@ def after(
         acted_boot_id=message.acted_boot_id or observed.view.facts.boot_id,
         failures=_failures(plan, observed.view, message.failures),
     )
-    yield from store.put(operation)
+    yield from store.put(operation)  # before it is judged: the history that judging reads includes this very plan
     judgement = yield from _judge(operation, snapshot, observed.view, Kind.INSTALL)
     acted = any(action.key not in operation.failures for action in plan.actions)
     return (yield from _conclude(operation, snapshot, observed.view, judgement, acted=acted, now=now))
@@ -140,37 +140,25 @@ def _conclude(
     wanted = operation.reboot_option is RebootOption.REBOOT_IF_NEEDED and (acted or pending) and not restarted
     if not wanted:
         return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
-    digest, body, counts = states.freeze(judgement)
-    yield from store.put_states(operation.scope, digest, body, now=now)
-    yield from store.put(
-        replace(
-            operation,
-            state=OperationState.REBOOTING,
-            acted_boot_id=boot_id,
-            states_digest=digest,
-            counts=counts,
-        )
-    )
+    judged = yield from _keep(operation, judgement, now=now)
+    yield from store.put(replace(judged, state=OperationState.REBOOTING, acted_boot_id=boot_id))
     return Directive(Next.REBOOT)
 
 
 def _finish(
     operation: Operation, snapshot: Snapshot, facts: NodeFacts, judgement: Judgement, *, now: float
 ) -> UnitOfWork[Directive]:
+    judged = yield from _keep(operation, judgement, now=now)
+    text = report.finished(operation, snapshot, judgement, facts)
+    yield from store.put(replace(judged, state=OperationState.FINISHED, report=text, ended_at=now))
+    return Directive(Next.DONE, report=text)
+
+
+def _keep(operation: Operation, judgement: Judgement, *, now: float) -> UnitOfWork[Operation]:
+    """The operation with the states of *judgement*, whose rows are stored."""
     digest, body, counts = states.freeze(judgement)
     yield from store.put_states(operation.scope, digest, body, now=now)
-    text = report.finished(operation, snapshot, judgement, facts)
-    yield from store.put(
-        replace(
-            operation,
-            state=OperationState.FINISHED,
-            states_digest=digest,
-            counts=counts,
-            report=text,
-            ended_at=now,
-        )
-    )
-    return Directive(Next.DONE, report=text)
+    return replace(operation, states_digest=digest, counts=counts)
 
 
 def _fail(operation: Operation, text: Report, *, now: float) -> UnitOfWork[Directive]:
@@ -190,11 +178,11 @@ def _failures(plan: Plan, view: View, told: Mapping[str, str]) -> dict[str, str]
 
     The package database decides, the node's word (*told*) only explains: a child that was killed may have installed some.
     """
-    states = {(package.key, package.version): package.state for package in view.packages.packages}
+    found = {(package.key, package.version): package.state for package in view.packages.packages}
     failures = dict(plan.unresolved)
     done = set()
     for action in plan.actions:
-        state = states.get((action.key, action.after))
+        state = found.get((action.key, action.after))
         if state is None:
             failures[action.key] = "the run ended without installing it"
         elif not PackageState(state).usable:
