@@ -94,6 +94,9 @@ class Provider:
         )
         return providers.Reading(packages, ((part, SliceRef(part.digest)),))
 
+    def installed(self) -> Mapping[str, str]:
+        return {f"{name}.{ARCH}": version for name, version in state()["installed"].items()}
+
     def candidates(self, keys: Sequence[str]) -> Mapping[str, str]:
         found = {}
         for name, versions in state()["offers"].items():

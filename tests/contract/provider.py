@@ -123,6 +123,12 @@ class ProviderContract(abc.ABC):
             node.key("bar"): ("2:3.1~rc1-1", "installed"),
         }
 
+    def test_the_database_alone_says_what_reading_says(self, world):
+        """`installed` has every package of `read` in its version, and no other."""
+        node = world(Made("foo"), Made("bar", old="2:3.1~rc1-1", new="2:3.1-1"))
+
+        assert node.versions() == node.provider.installed()
+
     def test_every_offered_version_is_read_older_ones_too(self, world):
         """Slices hold the release's version and the security archive's, each with its origin; nothing not installed."""
         node = world(Made("foo"), Made("absent", old=""))

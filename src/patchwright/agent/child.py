@@ -168,7 +168,7 @@ def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
     plan = Plan.from_json(read_json(directory / REQUEST)["plan"])
     provider, _ = _provider(disk)
     if not (directory / ACTING).exists():
-        moved = drift(plan, _installed(provider), provider.candidates([action.key for action in plan.actions]))
+        moved = drift(plan, provider.installed(), provider.candidates([action.key for action in plan.actions]))
         if moved:
             return {"drift": [item.text for item in moved]}
         disk.write(directory / ACTING, b"")
@@ -176,14 +176,10 @@ def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
     try:
         outcome = provider.install(plan, log.info)
     except AgentError as error:
-        installed, reason = _installed(provider), str(error)[-MESSAGE_LIMIT:]
+        installed, reason = provider.installed(), str(error)[-MESSAGE_LIMIT:]
         failures = {action.key: reason for action in plan.actions if installed.get(action.key) != action.after}
         return {"drift": [], "failures": failures, "output": reason, "boot_id": boot}
     return {"drift": [], "failures": dict(outcome.failures), "output": outcome.output, "boot_id": boot}
-
-
-def _installed(provider: Any) -> Dict[str, str]:
-    return {package.key: package.version for package in provider.read().packages.packages}
 
 
 def _provider(disk: Disk) -> Tuple[Any, Clock]:

@@ -86,6 +86,10 @@ class Provider(Protocol):
         """Read installed packages and offers. No network, no lock, nothing on the node changes."""
         ...
 
+    def installed(self) -> Mapping[str, str]:
+        """The versions in the package database by `name.arch`, as `read` has them, without looking at any repository."""
+        ...
+
     def candidates(self, keys: Sequence[str]) -> Mapping[str, str]:
         """
         By `name.arch`, the version the manager would install now, for those of *keys* that have one.

@@ -81,6 +81,10 @@ class Apt:
             refreshed_at=self._stamp(),
         )
 
+    def installed(self) -> Mapping[str, str]:
+        """Read dpkg's database alone; see `providers.Provider`."""
+        return {row.key: row.version for row in self._rows().values()}
+
     def candidates(self, keys: Sequence[str]) -> Mapping[str, str]:
         """Ask apt-cache policy; see `providers.Provider`."""
         wanted = [key for key in keys if is_name(key.rpartition(".")[0])]
