@@ -6,7 +6,9 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -259,3 +261,20 @@ def test_plain_http_to_a_tls_port_and_back_is_explained(secured, server):
     for endpoint in (secured[0].url.replace("https", "http"), server.url.replace("http", "https")):
         with pytest.raises(Unreachable, match=r"http:// or https://\?"):
             at(endpoint, pin="").call("DescribePatchBaselines", {})
+
+
+def test_a_port_that_resets_the_connection_is_asked_for_its_scheme():
+    """A TLS port may answer plain HTTP with a reset instead of an alert; the message asks the same question."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=_reset_the_next, args=(listener,))
+        accepting.start()
+        with pytest.raises(Unreachable, match=r"http:// or https://\?"):
+            at(f"http://127.0.0.1:{listener.getsockname()[1]}").call("DescribePatchBaselines", {})
+        accepting.join()
+
+
+def _reset_the_next(listener):
+    connection, _ = listener.accept()
+    connection.recv(1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()

@@ -192,7 +192,8 @@ class Client:
         if isinstance(error, ssl.SSLCertVerificationError):
             trust = "Give --pin sha256:… (the server prints it when it starts) or --ca-file FILE."
             return Unreachable(f"the certificate of {endpoint} is not trusted: {error.verify_message}. {trust}")
-        if isinstance(error, http.client.HTTPException | ssl.SSLError):
+        # A TLS port that is spoken to plainly may send its alert or just reset: which of them arrives is a race.
+        if isinstance(error, http.client.HTTPException | ssl.SSLError | ConnectionResetError | BrokenPipeError):
             return Unreachable(
                 f"{endpoint} does not answer as the API does: {error}. Is it http:// or https://? {_START}"
             )
