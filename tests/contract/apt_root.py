@@ -25,12 +25,11 @@ class AptRoot(World):
 
     def __init__(self, repo: DebRepo, node: Node, farm: Farm) -> None:
         self.repo = repo
-        self.root: Path = node._overlay.root
-        namespace = farm._lan.namespace
+        self.root: Path = node.root
         enter = ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
         clamp = ["setpriv", "--bounding-set=-sys_time,-sys_boot,-sys_module,-sys_rawio", "--inh-caps=-all"]
         self.shell = Shell(
-            prefix=["nsenter", f"--net={namespace}", *enter, f"--root={self.root}", "--mount-proc", *clamp]
+            prefix=["nsenter", f"--net={farm.namespace}", *enter, f"--root={self.root}", "--mount-proc", *clamp]
         )
         settings = Settings(
             root=self.root, lock_wait_seconds=0.3, refresh_timeout_seconds=60, install_timeout_seconds=60

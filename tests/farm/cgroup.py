@@ -6,12 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from .commands import until
-from .machine import cgroup_roots
+from .commands import FarmError, until
+from .machine import cgroup_roots, memory_controller
 
 ROOT = "pwfarm"
 
@@ -22,6 +22,8 @@ class Cgroup:
     def __init__(self, farm: str, node: str = "") -> None:
         self.farm = farm
         self.paths = [root / ROOT / farm / node for root in cgroup_roots()]
+        memory = memory_controller()
+        self._memory = memory / ROOT / farm / node if memory else None  # exists once there is a limit
 
     def make(self) -> None:
         """Create it."""
@@ -34,6 +36,8 @@ class Cgroup:
         for path in self.paths:
             (path / sub).mkdir(parents=True, exist_ok=True)
             files.append(str(path / sub / "cgroup.procs"))
+        if self._memory is not None and self._memory.is_dir():
+            files.append(str(self._memory / "cgroup.procs"))
         enter = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift; exec "$@"'
         return ["sh", "-c", enter, "enter", *files, "--", *argv]
 
@@ -61,11 +65,66 @@ class Cgroup:
     def remove(self) -> None:
         """End its processes and take it away."""
         self.kill()
-        for path in self.paths:
+        for path in [*self.paths, *([self._memory] if self._memory else [])]:
             for folder in reversed(_folders(path)):
                 until(partial(_removed, folder), what=f"an empty {folder}")
             with contextlib.suppress(OSError):  # other farms are there
                 path.parent.rmdir()
+
+    def limit_memory(self, limit: int | None) -> None:
+        """
+        Let all its processes together have *limit* bytes, those to come included; None ends the limit.
+
+        Beyond it the kernel kills the largest of them. Works with the memory controller of version 1 and of version 2.
+
+        Raises:
+            FarmError: The machine has no memory controller, or it cannot be given to the group.
+        """
+        if self._memory is not None:
+            self._memory.mkdir(parents=True, exist_ok=True)
+            self._gather(self._memory)
+            (self._memory / "memory.limit_in_bytes").write_text(str(limit or -1))
+            return
+        unified = self._unified()
+        for parent in (unified.parents[2], unified.parents[1], unified.parents[0]):
+            if "memory" not in (parent / "cgroup.controllers").read_text().split():
+                raise FarmError(f"{parent} has no memory controller: memory cannot be limited on this machine")
+            (parent / "cgroup.subtree_control").write_text("+memory")
+        (unified / "memory.max").write_text(str(limit or "max"))
+
+    def killed_for_memory(self) -> int:
+        """How many of its processes the kernel has killed because of the limit."""
+        file = self._memory / "memory.oom_control" if self._memory else self._unified() / "memory.events"
+        return sum(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("oom_kill "))
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all its processes for a while, all at once and without their knowing."""
+        unified = self._unified()
+        (unified / "cgroup.freeze").write_text("1")
+        try:
+            until(lambda: "frozen 1" in (unified / "cgroup.events").read_text(), what="a frozen node", every=0.002)
+            yield
+        finally:
+            (unified / "cgroup.freeze").write_text("0")
+
+    def _unified(self) -> Path:
+        for path in self.paths:
+            if (path / "cgroup.freeze").exists():
+                return path
+        raise FarmError("this machine has no unified cgroup hierarchy, so a node that runs cannot be frozen or limited")
+
+    def _gather(self, target: Path) -> None:
+        """Move every process into *target*, until those that were started meanwhile are there too."""
+
+        def gathered() -> bool:
+            inside = {int(pid) for pid in (target / "cgroup.procs").read_text().split()}
+            for pid in self.pids() - inside:
+                with contextlib.suppress(OSError):  # it has ended
+                    (target / "cgroup.procs").write_text(str(pid))
+            return self.pids() <= inside
+
+        until(gathered, what=f"all processes in {target}", every=0.002)
 
     def forget(self, sub: str) -> None:
         """Delete the child group *sub* where no process is left in it."""

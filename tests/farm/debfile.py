@@ -6,11 +6,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import random
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Content = str | bytes
+PACKED_UP_TO = 1 << 20  # bytes of content; what is larger would cost seconds to compress, and is left as it is
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,11 @@ def build(
         meta["/conffiles"] = "".join(f"{path}\n" for path in sorted(conffiles))
     for script, body in (scripts or {}).items():
         meta[f"/{script}"] = body if body.startswith("#!") else f"#!/bin/sh\nset -e\n{body}\n"
+    data, noisy = _tar(contents), any(len(content) > PACKED_UP_TO and any(content) for content in contents.values())
     members = (
         ("debian-binary", b"2.0\n"),
-        ("control.tar.gz", _tarball(meta)),
-        ("data.tar.gz", _tarball(contents)),
+        ("control.tar.gz", _gzip(_tar(meta))),
+        ("data.tar", data) if noisy else ("data.tar.gz", _gzip(data)),
     )
     return Deb(name, version, arch, text, b"!<arch>\n" + b"".join(_member(*member) for member in members))
 
@@ -92,8 +95,18 @@ def _member(name: str, content: bytes) -> bytes:
     return head + content + b"\n" * (len(content) % 2)
 
 
-def _tarball(contents: Mapping[str, Content]) -> bytes:
-    """A gzipped tar of *contents*, with the directories that lead to them, all of root's and of 1970."""
+def noise(size: int, seed: str) -> bytes:
+    """*size* bytes that no compression makes smaller, the same for the same *seed*: a block, repeated beyond any window."""
+    block = random.Random(seed).randbytes(min(size, 4 << 20))
+    return (block * (size // len(block) + 1))[:size] if size else b""
+
+
+def _gzip(raw: bytes) -> bytes:
+    return gzip.compress(raw, 1, mtime=0)
+
+
+def _tar(contents: Mapping[str, Content]) -> bytes:
+    """A tar of *contents*, with the directories that lead to them, all of root's and of 1970."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as tar:
         folders: set[str] = set()
@@ -110,4 +123,4 @@ def _tarball(contents: Mapping[str, Content]) -> bytes:
             entry = tarfile.TarInfo("./" + "/".join(parts))
             entry.size, entry.mode = len(data), 0o755 if data.startswith(b"#!") else 0o644
             tar.addfile(entry, io.BytesIO(data))
-    return gzip.compress(raw.getvalue(), 1, mtime=0)
+    return raw.getvalue()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from email.utils import formatdate
 from typing import Any
 
-from .debfile import Content, Deb, build
+from .debfile import Content, Deb, build, noise
 from .httpd import Server
 from .net import Lan
 from .openpgp import SigningKey
@@ -20,6 +20,9 @@ from .openpgp import SigningKey
 # Codename → version and the suite name that Debian uses today.
 RELEASES = {"bullseye": ("11", "oldoldstable"), "bookworm": ("12", "oldstable"), "trixie": ("13", "stable")}
 KEYRING = "/usr/share/keyrings/farm.gpg"  # in every node
+DAY = 86_400
+FAULTS = ("signature", "tampered", "expired", "early")
+ASK_FOR_REBOOT = 'touch /run/reboot-required; echo "$DPKG_MAINTSCRIPT_PACKAGE" >>/run/reboot-required.pkgs'
 
 
 class DebRepo:
@@ -42,6 +45,7 @@ class DebRepo:
         self._arch = arch
         self._lan = lan
         self._key = SigningKey("Test Farm archive <farm@invalid>", int(time.time()))
+        self._fault = ""
         self._suites: dict[str, dict[tuple[str, str], Deb]] = {s: {} for s in ("", "-security", "-updates")}
         self._pool: dict[str, bytes] = {}
         self._tree: dict[str, bytes] = {}
@@ -68,6 +72,30 @@ class DebRepo:
     def updates(self, name: str, version: str, **what: Any) -> Deb:
         """Put a package into CODENAME-updates. Keywords as for `package`."""
         return self._add("-updates", package(name, version, **what))
+
+    def kernel(self, release: str, version: str, *, flavour: str = "amd64", suite: str = "-security") -> Deb:
+        """
+        Put a kernel into a suite: `linux-image-RELEASE-FLAVOUR` with its /boot/vmlinuz, and the meta package
+        `linux-image-FLAVOUR` that depends on it, so that an update brings the new kernel beside the old one.
+
+        Like Ubuntu's, the image asks for a reboot in /run/reboot-required. (The kernel that runs is the host's.)
+
+        Args:
+            release: As in `uname -r`, without the flavour: `6.1.0-50`.
+            version: Of both packages: `6.1.176-1`.
+            suite: `""`, `-security` or `-updates`.
+
+        Returns:
+            The meta package.
+        """
+        image = f"linux-image-{release}-{flavour}"
+        vmlinuz = {f"/boot/vmlinuz-{release}-{flavour}": f"kernel {version}\n"}
+        with self.together():
+            what: dict[str, Any] = {"arch": self._arch, "section": "kernel"}
+            self._add(suite, package(image, version, files=vmlinuz, postinst=ASK_FOR_REBOOT, **what))
+            return self._add(
+                suite, package(f"linux-image-{flavour}", version, depends=f"{image} (= {version})", **what)
+            )
 
     def remove(self, name: str) -> None:
         """Take every version of *name* out of every suite and of the pool."""
@@ -117,12 +145,47 @@ class DebRepo:
                 tree.update(self._indexes(suffix, int(time.time())))
             self._tree = {**tree, **self._pool}
 
+    def spoil(self, fault: str) -> None:
+        """
+        Publish what apt must not believe, until `mend`.
+
+        Args:
+            fault: `signature` by a key that no node knows; `tampered`: changed after it was signed; `expired`: Valid-Until
+                has passed (-security and -updates; the release has none, as in Debian); `early`: dated in three days.
+        """
+        if fault not in FAULTS:
+            raise ValueError(f"{fault!r} is none of {FAULTS}")
+        self._fault = fault
+        self.publish()
+
+    def mend(self) -> None:
+        """Publish honestly again."""
+        self._fault = ""
+        self.publish()
+
+    @property
+    def release_state(self) -> str:
+        """A digest of what the release itself offers, without the updates and wherever it is served."""
+        with self._lock:
+            return hashlib.sha256(repr(sorted(deb.sha256 for deb in self._suites[""].values())).encode()).hexdigest()
+
     @property
     def state(self) -> str:
         """A digest of what is offered: equal states offer the same packages."""
         with self._lock:
             offered = sorted((suffix, deb.sha256) for suffix, suite in self._suites.items() for deb in suite.values())
         return hashlib.sha256(repr(offered).encode()).hexdigest()
+
+    def lists(self) -> dict[str, bytes]:
+        """What `apt-get update` would put into /var/lib/apt/lists now, by file name."""
+        with self._lock:
+            found = {}
+            for suffix in self._suites:
+                dists = f"/{_archive(suffix)}/dists/{self.codename}{suffix}"
+                for path in (f"{dists}/InRelease", f"{dists}/main/binary-{self._arch}/Packages"):
+                    if self._tree[path]:
+                        found[f"{self._lan.address}:{self._port}{path}".replace("/", "_")] = self._tree[path]
+            return found
 
     @property
     def keyring(self) -> bytes:
@@ -154,21 +217,26 @@ class DebRepo:
             sums += f" {digest} {len(content)} {path}\n"
             tree[f"{dists}/{path}"] = tree[f"{dists}/{folder}/by-hash/SHA256/{digest}"] = content
         version, suite = RELEASES[self.codename]
+        date = now + {"expired": -30, "early": 3}.get(self._fault, 0) * DAY
         head = {
             "Origin": "Debian",
             "Label": "Debian-Security" if suffix == "-security" else "Debian",
             "Suite": suite + suffix,
             "Version": version + ("-updates" if suffix == "-updates" else ""),
             "Codename": self.codename + suffix,
-            "Date": formatdate(now, usegmt=True),
-            **({} if suffix == "" else {"Valid-Until": formatdate(now + 7 * 86400, usegmt=True)}),
+            "Date": formatdate(date, usegmt=True),
+            **({} if suffix == "" else {"Valid-Until": formatdate(date + 7 * DAY, usegmt=True)}),
             "Acquire-By-Hash": "yes",
             "Architectures": f"all {self._arch}",
             "No-Support-for-Architecture-all": "Packages",
             "Components": "main",
         }
         release = "".join(f"{key}: {value}\n" for key, value in head.items()) + f"SHA256:\n{sums}"
-        tree[f"{dists}/InRelease"] = self._key.clearsign(release, now).encode()
+        key = SigningKey("A stranger <nobody@invalid>", now) if self._fault == "signature" else self._key
+        signed = key.clearsign(release, now)
+        if self._fault == "tampered":
+            signed = signed.replace("Origin: Debian", "Origin: Debiam", 1)
+        tree[f"{dists}/InRelease"] = signed.encode()
         return tree
 
     # --------------------------------------------------------------------------------------------------- serving
@@ -221,6 +289,13 @@ def package(
     *,
     arch: str = "all",
     depends: str = "",
+    conflicts: str = "",
+    breaks: str = "",
+    replaces: str = "",
+    provides: str = "",
+    phased: int | None = None,
+    size: int = 0,
+    download: int = 0,
     section: str = "misc",
     priority: str = "optional",
     files: Mapping[str, Content] | None = None,
@@ -236,7 +311,20 @@ def package(
 
     `postinst="exit 1"` fails to configure, `preinst="exit 1"` fails to unpack, `postinst="sleep 5"` is slow; a service
     is a unit file in *files* and a postinst that starts it.
+
+    Args:
+        phased: Percentage of machines that are offered the update so far; at 0 no booted node is.
+        size: Bytes it needs on the disk when installed and hardly any to download: zeros.
+        download: Bytes it needs for the download and again when installed: noise.
     """
+    files = dict(files or {})
+    if size:
+        files[f"/usr/share/{name}/zeros"] = bytes(size)
+    if download:
+        files[f"/usr/share/{name}/noise"] = noise(download, f"{name} {version}")
+    relations = {"Conflicts": conflicts, "Breaks": breaks, "Replaces": replaces, "Provides": provides}
+    if phased is not None:
+        relations["Phased-Update-Percentage"] = str(phased)
     scripts = {"preinst": preinst, "postinst": postinst, "prerm": prerm, "postrm": postrm}
     return build(
         name,
@@ -247,7 +335,7 @@ def package(
         files=files,
         conffiles=conffiles,
         scripts={script: body for script, body in scripts.items() if body},
-        fields={"Depends": depends, **(fields or {})},
+        fields={"Depends": depends, **relations, **(fields or {})},
     )
 
 

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import cgroup, life, machine, net, roots
 from .commands import CommandFailed, FarmError, FarmUnavailable, host
 from .debrepo import KEYRING, DebRepo
+from .disk import Disk
 from .mirror import Mirror
 from .node import Node
 from .relay import Relay
@@ -58,6 +60,11 @@ class Farm:
             raise FarmUnavailable(f"this machine does not allow a farm: {error}") from error
 
     @property
+    def namespace(self) -> Path:
+        """The file of the LAN's network namespace, for `nsenter --net=…`: a root that is not booted has the network so."""
+        return self._lan.namespace
+
+    @property
     def number(self) -> str:
         """Which farm of this machine it is; its folder and control group are named so."""
         return self._folder.name
@@ -78,6 +85,7 @@ class Farm:
         outstanding: Sequence[str] = (),
         installed: Sequence[str] = (),
         name: str = "",
+        disk_bytes: int = 0,
         start: bool = True,
     ) -> Node:
         """
@@ -90,6 +98,7 @@ class Farm:
             outstanding: Packages of *repo*, installed at their release version while -security or -updates has a newer.
             installed: Packages of *repo* installed at their release version, whatever else is offered.
             name: Host name; default `n1`, `n2` …
+            disk_bytes: How much it may write (for `Node.fill_disk`); kept in memory. 0: as much as the machine has.
             start: Boot it and wait until it runs.
 
         Raises:
@@ -99,16 +108,16 @@ class Farm:
             release, _, flavour = kind.partition("-")
             lowers = [roots.base(self.cache, release)]
             if flavour == "real":
-                lowers.insert(0, self._layer(lowers[0], self._mirror(machine.SUITES[release]), []))
+                lowers.insert(0, self._genuine(lowers[0], self._mirror(machine.SUITES[release])))
             elif repo is not None:
-                lowers.insert(0, self._layer(lowers[0], repo, sorted({*_checked(repo, outstanding), *installed})))
-            node = self._new_node(name or f"n{len(self._nodes) + 1}", lowers)
+                lowers = self._with(repo, lowers, sorted({*_checked(repo, outstanding), *installed}))
+            node = self._new_node(name or f"n{len(self._nodes) + 1}", lowers, disk_bytes)
         node.prepare()
         if start:
             node.start()
         return node
 
-    def _new_node(self, name: str, lowers: Sequence[Path]) -> Node:
+    def _new_node(self, name: str, lowers: Sequence[Path], disk_bytes: int) -> Node:
         folder = self._folder / "nodes" / name
         try:
             folder.mkdir(parents=True)
@@ -117,10 +126,11 @@ class Farm:
         node = Node(
             name,
             folder=folder,
-            overlay=roots.Overlay(folder, lowers),
+            disk=Disk(folder, lowers, limit=disk_bytes),
             link=self._lan.link(name),
             cgroup=cgroup.Cgroup(self._folder.name, name),
             nspawn=self._nspawn,
+            cache=self.cache,
         )
         self._nodes.append(node)
         return node
@@ -154,27 +164,65 @@ class Farm:
 
     # ---------------------------------------------------------------------------------------------------- the layers
 
-    def _layer(self, base: Path, repo: DebRepo | Mirror, names: Sequence[str]) -> Path:
-        """A layer with *repo* as the only archive and *names* installed from its release; baked once per content."""
-        key = hashlib.sha256(repr((base.name, repo.sources(), repo.state, names)).encode()).hexdigest()[:12]
-        folder = self._folder / "layers" / key
-        overlay = roots.Overlay(folder, [base])
-        if folder.is_dir():
-            return overlay.upper
+    def _with(self, repo: DebRepo, lowers: Sequence[Path], names: Sequence[str]) -> list[Path]:
+        """*lowers*, with *names* installed from the release above them, and above that *repo* as the only archive."""
+        lists = {f"/var/lib/apt/lists/{name}": content for name, content in repo.lists().items()}
+        own = {KEYRING: repo.keyring, "/etc/apt/sources.list": repo.sources().encode(), **lists}
+        archive, is_new = self._layer("archive", repo.sources(), hashlib.sha256(repr(own).encode()).hexdigest())
+        if is_new:
+            for path, content in own.items():
+                roots.write_below(archive, path, content)
+        packages = [self._installed(lowers[0], repo, names)] if names else []
+        return [archive, *packages, *lowers]
+
+    def _installed(self, base: Path, repo: DebRepo, names: Sequence[str]) -> Path:
+        """
+        A layer with *names* installed from the release of *repo*, and no trace of where that was served.
+
+        Baked once per content: archives that differ in their updates, their address or their key share it.
+        """
+        upper, is_new = self._layer("packages", base.name, repo.release_state, *names)
+        if is_new:
+            with self._baking(upper, base) as root:
+                roots.write_below(root, KEYRING, repo.keyring)
+                roots.write_below(root, "/etc/apt/sources.list", repo.sources(only_release=True))
+                self._apt(root, "update")
+                self._apt(root, "install", "--yes", "--no-install-recommends", *names)
+                self._apt(root, "clean")
+                for file in root.glob("var/lib/apt/lists/*_*"):
+                    file.unlink()
+        return upper
+
+    def _genuine(self, base: Path, mirror: Mirror) -> Path:
+        """A layer with the genuine archives as its own."""
+        upper, is_new = self._layer("genuine", base.name, mirror.sources(), mirror.state)
+        if is_new:
+            with self._baking(upper, base) as root:
+                roots.write_below(root, "/etc/apt/sources.list", mirror.sources())
+                self._apt(root, "update")
+                self._apt(root, "clean")
+        return upper
+
+    def _layer(self, *content: str) -> tuple[Path, bool]:
+        """Where the layer of that content is, and whether it is still to be made."""
+        key = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+        upper = self._folder / "layers" / key / "upper"
+        is_new = not upper.is_dir()
+        upper.mkdir(parents=True, exist_ok=True)
+        return upper, is_new
+
+    @contextlib.contextmanager
+    def _baking(self, upper: Path, base: Path) -> Iterator[Path]:
+        """A root over *base* whose changes go to *upper*; where that fails there is no such layer."""
+        overlay = roots.Overlay(upper.parent, [base])
         overlay.mount()
         try:
-            if isinstance(repo, DebRepo):
-                roots.write_below(overlay.root, KEYRING, repo.keyring)
-            roots.write_below(overlay.root, "/etc/apt/sources.list", repo.sources(only_release=True))
-            self._apt(overlay.root, "update")
-            if names:
-                self._apt(overlay.root, "install", "--yes", "--no-install-recommends", *names)
-            roots.write_below(overlay.root, "/etc/apt/sources.list", repo.sources())
-            self._apt(overlay.root, "update")
-            self._apt(overlay.root, "clean")
-        finally:
+            yield overlay.root
+        except BaseException:
             overlay.unmount()
-        return overlay.upper
+            shutil.rmtree(upper.parent)
+            raise
+        overlay.unmount()
 
     def _apt(self, root: Path, *argv: str) -> None:
         roots.in_root(root, ["apt-get", "--quiet", *argv], namespace=self._lan.namespace)

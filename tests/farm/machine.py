@@ -13,6 +13,7 @@ from pathlib import Path
 from .commands import FarmUnavailable, host
 
 PRIVATE = ("mmdebstrap", "systemd-container", "libsystemd-shared")
+FAKETIME, FAKETIME_LIBRARY = ("libfaketime",), "libfaketimeMT.so.1"
 SUITES = {"deb11": "bullseye", "deb12": "bookworm", "deb13": "trixie"}
 
 
@@ -102,14 +103,21 @@ def nspawn(cache: Path) -> Tool:
     return tool
 
 
-def _private(cache: Path) -> Path:
-    """Unpack the `PRIVATE` packages of the machine's archive below *cache*, once; nothing is installed."""
-    target = cache / "tools" / f"{_own_codename()}-{architecture()}"
+def faketime(cache: Path) -> Path:
+    """The library that shows another time to programs that preload it; of the installed package, else a private copy."""
+    installed = sorted(Path("/usr/lib").glob(f"*/faketime/{FAKETIME_LIBRARY}"))
+    return installed[0] if installed else next(_private(cache, FAKETIME).glob(f"usr/lib/*/faketime/{FAKETIME_LIBRARY}"))
+
+
+def _private(cache: Path, packages: Sequence[str] = PRIVATE) -> Path:
+    """Unpack *packages* of the machine's archive below *cache*, once; nothing is installed."""
+    name = f"{_own_codename()}-{architecture()}"
+    target = cache / "tools" / (name if packages == PRIVATE else f"{name}-{packages[0]}")
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpack-") as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpack-") as scratch:
+        work = Path(scratch)
         for part in ("state/lists/partial", "cache/archives/partial", "out"):
             (work / part).mkdir(parents=True)
         # Lists of its own: the machine's may be absent or stale, and updating them would change the machine.
@@ -124,7 +132,7 @@ def _private(cache: Path) -> Path:
             "APT::Sandbox::User=root",
         ]
         host([*apt, "-o", "Acquire::Languages=none", "update"], timeout=120)
-        host(["sh", "-c", 'cd "$0" && exec "$@"', str(work), *apt, "download", *PRIVATE], timeout=120)
+        host(["sh", "-c", 'cd "$0" && exec "$@"', str(work), *apt, "download", *packages], timeout=120)
         for deb in work.glob("*.deb"):
             host(["dpkg-deb", "-x", str(deb), f"{work}/out"])
         try:
@@ -145,6 +153,15 @@ def cgroup_roots() -> list[Path]:
     if not roots:
         raise FarmUnavailable("no cgroup hierarchy that systemd could use is mounted")
     return roots
+
+
+def memory_controller() -> Path | None:
+    """Where the memory controller has a hierarchy of its own (version 1); None where it is the unified one's, or nobody's."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, where, kind, options, *_ = line.split()
+        if kind == "cgroup" and "memory" in options.split(","):
+            return Path(where)
+    return None
 
 
 def missing() -> list[str]:

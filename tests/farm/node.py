@@ -12,9 +12,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import inside, roots
+from . import inside, machine, roots, skew
 from .cgroup import Cgroup
 from .commands import CLEAN_ENV, FarmError, Result, Timeout, host, until
+from .disk import Disk
 from .inside import Process
 from .machine import Tool
 from .net import Link
@@ -44,14 +45,15 @@ class Node:
     """
 
     def __init__(
-        self, name: str, *, folder: Path, overlay: roots.Overlay, link: Link, cgroup: Cgroup, nspawn: Tool
+        self, name: str, *, folder: Path, disk: Disk, link: Link, cgroup: Cgroup, nspawn: Tool, cache: Path
     ) -> None:
         self.name = name
         self.address = link.address
         self.boots = 0
         self.console = folder / "console.log"
         self._folder = folder
-        self._overlay = overlay
+        self._disk = disk
+        self._cache = cache
         self._link = link
         self._cgroup = cgroup
         self._tool = nspawn
@@ -67,7 +69,7 @@ class Node:
     def prepare(self) -> None:
         """Mount the root and give it its identity; once, before the first start."""
         self._cgroup.make()
-        self._overlay.mount()
+        self._disk.mount()
         self._link.make()
         own = {
             "/etc/hostname": f"{self.name}\n",
@@ -75,7 +77,7 @@ class Node:
             "/etc/machine-id": f"{uuid.uuid4().hex}\n",
         }
         for path, content in own.items():
-            roots.write_below(self._overlay.root, path, content)
+            roots.write_below(self.root, path, content)
 
     def start(self, *, wait: bool = True) -> None:
         """Switch it on; with *wait*, return when it has booted."""
@@ -147,7 +149,7 @@ class Node:
         self.crash()
         self._destroyed = True
         self._cgroup.remove()
-        self._overlay.unmount()
+        self._disk.unmount()
         self._link.drop()
         shutil.rmtree(self._folder)
 
@@ -168,7 +170,86 @@ class Node:
         """End the partition."""
         self._link.heal()
 
+    # ------------------------------------------------------------------------------------------------ hard times
+
+    def snapshot(self) -> int:
+        """
+        Remember its disk as it is now; the number to roll back to, from 1.
+
+        It may be running and goes on: it stands still while what it has written is copied (about 20 ms), so the copy is
+        what a power cut at this moment would leave.
+        """
+        if not self.running:
+            return self._disk.keep()
+        with self._cgroup.frozen():
+            return self._disk.keep()
+
+    def rollback(self, number: int, *, wait: bool = True) -> None:
+        """
+        Cut its power, put its disk back to what snapshot *number* remembers, and switch it on again if it was running.
+
+        Everything on the disk goes back: packages, the agent's state, logs, and what `skew` has set. A snapshot can be
+        used again and again. *wait* as for `start`.
+        """
+        was_running = self.running
+        self.crash()
+        self._disk.restore(number)
+        if was_running:
+            self.start(wait=wait)
+
+    def fill_disk(self, *, leave_bytes: int = 0) -> None:
+        """Let it write only *leave_bytes* more; the node must have been made with `disk_bytes=`."""
+        self._disk.fill(leave_bytes)
+
+    def free_disk(self) -> None:
+        """End `fill_disk`."""
+        self._disk.free()
+
+    def limit_memory(self, limit: int | None) -> None:
+        """
+        Let all its processes together have *limit* bytes of memory, None as much as there is. It stays after a reboot.
+
+        Beyond it the kernel kills the largest process, as on a small machine; `killed_for_memory` counts. What is on a
+        limited disk (`disk_bytes=`) counts as memory too: do not use both.
+        """
+        self._cgroup.limit_memory(limit)
+
+    def killed_for_memory(self) -> int:
+        """How many of its processes the kernel has killed because of `limit_memory`."""
+        return self._cgroup.killed_for_memory()
+
+    def skew(self, offset: str, *, apt: bool = False) -> str:
+        """
+        Make the clock wrong for single programs of the node, by libfaketime; its own and the host's stay right.
+
+        Args:
+            offset: `+3d`, `-90s`, `+0`. Called again it steps the clock at once, under programs that run too.
+            apt: Whether apt-get has the wrong clock as well, for Valid-Until and dates in the future.
+
+        Returns:
+            A Python that runs under that clock, and with it all Python that it starts by its own name: the agent with
+            its workers. For other programs see `skewed`.
+        """
+        skew.set_clock(self.root, machine.faketime(self._cache), offset)
+        (skew.wrap_apt if apt else skew.unwrap_apt)(self.root)
+        return skew.PYTHON
+
+    def skewed(self, offset: str) -> Mapping[str, str]:
+        """`skew`, and the variables that put any program under that clock: `n.run(["date"], env=n.skewed("+3d"))`."""
+        skew.set_clock(self.root, machine.faketime(self._cache), offset)
+        return dict(skew.VARIABLES)
+
     # ------------------------------------------------------------------------------------------- commands and files
+
+    @property
+    def root(self) -> Path:
+        """
+        Its root directory on the host, mounted while the node exists, booted or not.
+
+        For reading, and for tests that enter it without booting. Links in it lead elsewhere on the host: open nothing
+        below /run or /proc here, and follow no link. What the node mounts itself (/run, /tmp) is not seen.
+        """
+        return self._disk.root
 
     def run(
         self,
@@ -254,12 +335,12 @@ class Node:
         """Copy a file of the host, of any size and content, to *path* of the node, booted or not."""
         target = f"/root/.push-{uuid.uuid4().hex}"
         if self.running:
-            roots.write_below(self._overlay.root, target, source.read_bytes())
+            roots.write_below(self.root, target, source.read_bytes())
             script = 'mkdir -p "$(dirname "$2")" && mv "$1" "$2" && chmod "$3" "$2"'
             self.run(["sh", "-c", script, "push", target, path, f"{mode:o}"])
         else:
-            roots.write_below(self._overlay.root, path, source.read_bytes())
-            (self._overlay.root / path.lstrip("/")).chmod(mode)
+            roots.write_below(self.root, path, source.read_bytes())
+            (self.root / path.lstrip("/")).chmod(mode)
 
     def installed(self) -> dict[str, tuple[str, str]]:
         """
@@ -270,7 +351,7 @@ class Node:
             configure, `iU` unpacked only, `hi` held).
         """
         form = "${Package}.${Architecture}\t${Version}\t${db:Status-Abbrev}\n"
-        answer = host(["dpkg-query", f"--admindir={self._overlay.root}/var/lib/dpkg", "-W", "-f", form])
+        answer = host(["dpkg-query", f"--admindir={self.root}/var/lib/dpkg", "-W", "-f", form])
         rows = (line.split("\t") for line in answer.lines)
         return {name: (version, state.strip()) for name, version, state in rows}
 
@@ -281,7 +362,7 @@ class Node:
             *PRIVATE_RUN,
             *self._tool.argv,
             "--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe",
-            f"--directory={self._overlay.root}", f"--machine={MACHINE}{self._cgroup.farm}-{self.name}", f"--hostname={self.name}",
+            f"--directory={self.root}", f"--machine={MACHINE}{self._cgroup.farm}-{self.name}", f"--hostname={self.name}",
             "--resolv-conf=off", "--timezone=off", "--link-journal=no",
             f"--network-namespace-path={self._link.namespace}",
         ]  # fmt: skip

@@ -81,18 +81,18 @@ def _finish(root: Path) -> None:
 class Overlay:
     """A writable root: read-only layers below, changes in `upper`, the whole at `root`."""
 
-    def __init__(self, folder: Path, lowers: Sequence[Path]) -> None:
-        """*lowers*: topmost first."""
+    def __init__(self, folder: Path, lowers: Sequence[Path], *, root: Path | None = None) -> None:
+        """*lowers*: topmost first. *folder* has the changes, and the mount point where *root* names none."""
         self.upper = folder / "upper"
-        self.root = folder / "root"
-        self._work = folder / "work"
+        self.root = root or folder / "root"
+        self.work = folder / "work"
         self._lowers = list(lowers)
 
     def mount(self) -> None:
         """Make and mount it."""
-        for path in (self.upper, self.root, self._work):
+        for path in (self.upper, self.root, self.work):
             path.mkdir(parents=True, exist_ok=True)
-        options = f"lowerdir={':'.join(map(str, self._lowers))},upperdir={self.upper},workdir={self._work}"
+        options = f"lowerdir={':'.join(map(str, self._lowers))},upperdir={self.upper},workdir={self.work}"
         host(["mount", "-t", "overlay", "-o", options, "pwfarm", str(self.root)])
 
     def unmount(self) -> None:

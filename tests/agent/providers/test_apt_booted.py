@@ -39,7 +39,7 @@ def carry(node: Node) -> None:
     with zipfile.ZipFile(content, "w") as archive:
         for path in [SRC / "patchwright/__init__.py", *sorted((SRC / "patchwright").glob("[ac]*/**/*.py"))]:
             archive.write(path, path.relative_to(SRC))
-    (node._overlay.root / "opt/patchwright.pyz").write_bytes(content.getvalue())
+    (node.root / "opt/patchwright.pyz").write_bytes(content.getvalue())
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -104,8 +104,8 @@ def test_a_service_with_a_replaced_program_is_stale_until_it_restarts(debrepo: D
         suite("daemon", version, files={"/opt/daemon": "#!", "/etc/systemd/system/daemon.service": unit})
     node = new_node("deb12", debrepo, outstanding=["daemon"])
     carry(node)
-    (node._overlay.root / "opt/daemon").write_bytes(Path("/bin/sleep").read_bytes())  # a script would map its shell
-    (node._overlay.root / "opt/daemon").chmod(0o755)
+    (node.root / "opt/daemon").write_bytes(Path("/bin/sleep").read_bytes())  # a script would map its shell
+    (node.root / "opt/daemon").chmod(0o755)
     node.run(["systemctl", "daemon-reload"])
     node.run(["systemctl", "start", "daemon"])
     before = json.loads(node.run(python(FACTS)).stdout)
