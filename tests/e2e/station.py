@@ -134,11 +134,13 @@ class Station:
         tags: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
         trust: Sequence[str] = ("--insecure-http",),
+        python: str = "/usr/bin/python3",
     ) -> str:
         """
         Make *node* a managed node through an activation, start the agent as its unit; returns its id.
 
-        *settings* of the agent are added to `QUICK`; *trust* are the words that say which server it may believe.
+        *settings* of the agent are added to `QUICK`; *trust* are the words that say which server it may believe; *python*
+        runs it: `node.skew("+3d")` under a wrong clock.
         """
         activation = self.client().create_activation(
             IamRole="node", Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()]
@@ -149,14 +151,14 @@ class Station:
         node.push(archive, AGENT)
         node.write(f"{STATE_DIR}/agent.json", json.dumps({**QUICK, **(settings or {})}))
         scheme = "https" if self.certificate else "http"
-        enrol = ["/usr/bin/python3", "-I", AGENT, "enroll", "--server", f"{scheme}://{self.lan}", *trust]
+        enrol = [python, "-I", AGENT, "enroll", "--server", f"{scheme}://{self.lan}", *trust]
         enrol += ["--activation-id", activation["ActivationId"], "--activation-code", activation["ActivationCode"]]
         node.run(enrol)
         identity = json.loads(node.read(f"{STATE_DIR}/identity.json"))
         self.ids[node.name] = str(_find(identity, "mi-"))
         node.unit(
             "agent",
-            f"/usr/bin/python3 -I {AGENT} run",
+            f"{python} -I {AGENT} run",
             restart="always",
             lines="RestartSec=100ms\nKillMode=process\nStartLimitInterval=0\n",
         )
