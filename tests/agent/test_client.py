@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.simulator import REGION, Refusal
-from patchwright.agent import client as client_module
+from patchwright.agent import connection
 from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable, parse_http_date
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings
@@ -53,7 +53,7 @@ def make(simulator):
 
 def test_prefixes_are_the_protocols():
     """The services and prefixes repeated in the client are those of core.protocol."""
-    known = {(service, prefix) for service, prefix in client_module.SERVICES.values()} | {client_module.PATCHWRIGHT}
+    known = {(service, prefix) for service, prefix in connection.SERVICES.values()} | {connection.PATCHWRIGHT}
 
     assert known == {
         (protocol.MESSAGES_SERVICE, protocol.MESSAGES_PREFIX),
@@ -171,7 +171,7 @@ async def test_our_server_believes_our_signature():
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     headers = {
         "Host": "patch.example:8473",
-        "Content-Type": client_module.CONTENT_TYPE,
+        "Content-Type": connection.CONTENT_TYPE,
         "X-Amz-Target": "Patchwright.PutBodies",
         "Content-Encoding": "gzip",
         "X-Amz-Date": moment,

@@ -14,26 +14,15 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Identity, Settings
-from patchwright.agent.transport import Response, Server, Transport, TransportFailed
+from patchwright.agent.connection import Response, signed
+from patchwright.agent.transport import Server, Transport, TransportFailed
 from patchwright.core.errors import PatchwrightError
 from patchwright.core.signing import Signer
 
-# Service and target prefix by the operations they serve; the same as core.protocol says, which is not imported here
-# because the waiting agent has to stay small. A test compares them.
-SERVICES: Dict[str, Tuple[str, str]] = {
-    "AcknowledgeMessage": ("ec2messages", "EC2WindowsMessageDeliveryService"),
-    "FailMessage": ("ec2messages", "EC2WindowsMessageDeliveryService"),
-    "GetMessages": ("ec2messages", "EC2WindowsMessageDeliveryService"),
-    "SendReply": ("ec2messages", "EC2WindowsMessageDeliveryService"),
-    "UpdateInstanceInformation": ("ssm", "AmazonSSM"),
-}
-PATCHWRIGHT = ("patchwright", "Patchwright")
-CONTENT_TYPE = "application/x-amz-json-1.1"
 TIME_REFUSALS = ("InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch")
 LATER = (
     "ThrottlingException",
@@ -152,16 +141,14 @@ class Client:
         self._transport.close()
 
     def _post(self, operation: str, body: bytes, seconds: float, compressed: bool) -> Response:
-        service, prefix = SERVICES.get(operation, PATCHWRIGHT)
-        headers = {"Content-Type": CONTENT_TYPE, "X-Amz-Target": f"{prefix}.{operation}"}
-        if compressed:
-            headers["Content-Encoding"] = "gzip"
-        if self._signer is not None:
-            now = self._clock.now() + self._signing_offset
-            moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-            headers["X-Amz-Date"] = moment
-            signed = {"Host": self._transport.host, **headers}
-            headers["Authorization"] = self._signer.authorization(signed, body, service=service, moment=moment)
+        headers = signed(
+            operation,
+            body,
+            host=self._transport.peer.host_header,
+            signer=self._signer,
+            now=self._clock.now() + self._signing_offset,
+            compressed=compressed,
+        )
         try:
             response = self._transport.post(headers, body, timeout=seconds)
         except TransportFailed as error:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Mapping, NamedTuple
+
+TYPE_CHECKING = False  # `typing` itself costs the waiting agent 1 MB, see ADR 0012
+if TYPE_CHECKING:
+    from typing import Mapping
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
 
-class Signer(NamedTuple):
+class Signer:
     """Whose signature, and for which region. The secret is not in the representation."""
 
-    key_id: str
-    secret: str
-    region: str
+    def __init__(self, key_id: str, secret: str, region: str) -> None:
+        self.key_id = key_id
+        self.secret = secret
+        self.region = region
 
     def __repr__(self) -> str:
         return f"Signer({self.key_id})"
