@@ -53,6 +53,17 @@ def test_content_and_name_are_synced_before_the_write_returns(tmp_path, monkeypa
     assert events == ["sync", "rename", "sync"]
 
 
+def test_a_new_directory_is_durable_with_all_above_it(tmp_path, monkeypatch):
+    """Every name on the way is synced: after a power cut a task's directory is not gone with the one above it."""
+    synced = []
+    sync = disk_module.sync_directory
+    monkeypatch.setattr(disk_module, "sync_directory", lambda path: (synced.append(path), sync(path)))
+
+    made = Disk(tmp_path).directory("work", "command", "step")
+    assert made == tmp_path / "work" / "command" / "step"
+    assert synced == [tmp_path, tmp_path / "work", tmp_path / "work" / "command"]
+
+
 def test_a_write_that_fails_leaves_the_old_content(tmp_path, monkeypatch):
     """An error half-way: the old file is whole and nothing lies beside it."""
     disk = Disk(tmp_path)

@@ -71,11 +71,13 @@ class Disk:
         sync_directory(path.parent)
 
     def directory(self, *parts: str) -> Path:
-        """The directory of that name below the root, made (mode 0700) where it is not there."""
+        """The directory of that name below the root, made durably (mode 0700) where it is not there, and those above it."""
         path = self.root.joinpath(*parts)
-        if not path.is_dir():
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            sync_directory(path.parent)
+        above = [parent for parent in (path, *path.parents) if parent not in (self.root, *self.root.parents)]
+        for one in reversed(above):
+            if not one.is_dir():
+                one.mkdir(exist_ok=True, mode=0o700)
+                sync_directory(one.parent)
         return path
 
     def release_reserve(self) -> None:
