@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core import made
@@ -46,11 +48,11 @@ def put(shared_database, scope):
 
 @pytest.fixture
 def record(shared_database, scope, node):
-    """Bind facts to the node."""
+    """Bind facts to the node; the id of the observation and what came of it."""
 
-    async def write(view, at, name="", where=scope):
-        facts_id = name or f"{scope.account}-{view.facts.observed_at}"
-        await shared_database.write(nodes.record, where, node, view.facts, facts_id=facts_id, now=at)
+    async def write(view, at, where=scope):
+        seen = nodes.observation(node, view.facts)
+        return seen.id, await shared_database.write(nodes.record, where, node, seen, now=at)
 
     return write
 
@@ -129,15 +131,39 @@ async def test_what_was_recorded_is_read_back(shared_database, scope, node, put,
 async def test_an_observation_is_never_overwritten(shared_database, scope, node, put, record):
     """The same again keeps the time at which it came first; what came before stays to be read."""
     await put(bodies(FIRST, SECOND))
-    await record(FIRST, NOW, "first")
-    await record(SECOND, NOW + 60, "second")
-    await record(FIRST, NOW + 120, "first")
+    first_id, _ = await record(FIRST, NOW)
+    second_id, _ = await record(SECOND, NOW + 60)
+    again_id, _ = await record(FIRST, NOW + 120)
 
-    first = await shared_database.read(nodes.load, scope, "first")
-    second = await shared_database.read(nodes.load, scope, "second")
+    first = await shared_database.read(nodes.load, scope, first_id)
+    second = await shared_database.read(nodes.load, scope, second_id)
     assert (first.view, first.recorded_at) == (FIRST, NOW)
     assert (second.view, second.recorded_at) == (SECOND, NOW + 60)
-    assert (await shared_database.read(nodes.latest, scope, node)).id == "first"
+    assert again_id == first_id
+    assert (await shared_database.read(nodes.latest, scope, node)).id == first_id
+
+
+async def test_time_alone_is_no_change(shared_database, scope, node, put, record):
+    """The same facts at another moment are another observation of the same content; anything else is a change."""
+    await put(bodies(FIRST))
+    later = replace(FIRST, facts=replace(FIRST.facts, observed_at=61.0, refreshed_at=60.0, clock_offset=-3.5))
+    rebooted = replace(FIRST, facts=replace(FIRST.facts, boot_id="boot-2"))
+
+    answers = [await record(view, NOW + number) for number, view in enumerate((FIRST, later, rebooted, later))]
+
+    assert [came.changed for _, came in answers] == [True, False, True, True]
+    assert len({seen for seen, _ in answers}) == 3
+    assert (await shared_database.read(nodes.latest, scope, node)).view == later
+
+
+async def test_nothing_is_bound_before_its_bodies_are_here(shared_database, scope, node, put, record):
+    """What is missing is named, and the node still has no facts."""
+    await put(bodies(FIRST))
+
+    _, came = await record(SECOND, NOW)
+
+    assert list(came.missing) == [SECOND.facts.package_set]
+    assert await shared_database.read(nodes.latest, scope, node) is None
 
 
 async def test_facts_are_bound_to_a_node_of_the_account_only(shared_database, scope, put, record):
@@ -146,7 +172,7 @@ async def test_facts_are_bound_to_a_node_of_the_account_only(shared_database, sc
     await put(bodies(FIRST), elsewhere)
 
     with pytest.raises(UnknownNode):
-        await record(FIRST, NOW, "stolen", elsewhere)
+        await record(FIRST, NOW, elsewhere)
 
     def count():
         return (yield sql("SELECT COUNT(*) FROM facts WHERE account = $1", scope.account))

@@ -272,5 +272,5 @@ async def test_what_is_shared_is_stored_once(bench):
 
     counts = [await bench.database.read(count, table) for table in ("body", "patch_states", "facts")]
 
-    # two package sets and two slices; one set of rows; two observations of each node
-    assert counts == [4, 1, 4]
+    # two package sets, two slices, what the nodes say of themselves twice; one set of rows; two observations of each
+    assert counts == [6, 1, 4]

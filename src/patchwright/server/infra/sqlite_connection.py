@@ -28,7 +28,6 @@ CACHED_STATEMENTS = 512
 CACHE_KIB = 32 * 1024
 LOG_LIMIT_BYTES = 64 * 1024 * 1024  # the write-ahead log is cut back to this after a checkpoint
 
-_NAMES = tuple(str(number) for number in range(1, 33_000))  # SQLite takes 32,766 parameters
 _PLACEHOLDER = re.compile(r"\$([0-9]+)")
 _KEY = re.compile(r'CONSTRAINT "?(\w+)"? (?:PRIMARY KEY|UNIQUE) \(([^)]*)\)')
 _FAILED_KEY = re.compile(r"UNIQUE constraint failed: (.*)")
@@ -117,11 +116,11 @@ class Connection:
     def _rows(self, statement: Statement) -> list[Row]:
         text, params, each = statement
         connection = self.open()
-        expected = _parameter_count(text)
+        numbered, expected = _prepared(text)
         if each is not None:
-            connection.executemany(text, [_bound(row, expected) for row in each])
+            connection.executemany(numbered, [_checked(row, expected) for row in each])
             return []
-        return connection.execute(text, _bound(params, expected)).fetchall()
+        return connection.execute(numbered, _checked(params, expected)).fetchall()
 
     def _translate(self, error: sqlite3.Error) -> InfraError:
         """Our error for SQLite's. What carries no code was refused by Python's binding before it reached SQLite."""
@@ -209,12 +208,18 @@ def create_private(path: Path) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _parameter_count(text: str) -> int:
-    return max((int(number) for number in _PLACEHOLDER.findall(text)), default=0)
+def _prepared(text: str) -> tuple[str, int]:
+    """
+    *text* with `?1` for `$1`, and how many parameters it takes.
+
+    SQLite takes `$1` for a name, and binding by name costs a dictionary a statement; `?1` is a position.
+    """
+    numbers = [int(number) for number in _PLACEHOLDER.findall(text)]
+    return _PLACEHOLDER.sub(r"?\1", text), max(numbers, default=0)
 
 
-def _bound(params: Row, expected: int) -> dict[str, object]:
-    """*params* by the names `$1`, `$2`, … have. What PostgreSQL would refuse is refused here too."""
+def _checked(params: Row, expected: int) -> Row:
+    """*params*, unless PostgreSQL would refuse them."""
     if len(params) != expected:
         msg = f"the statement takes {expected} parameters, {len(params)} were given"
         raise StatementRefused(msg)
@@ -222,4 +227,4 @@ def _bound(params: Row, expected: int) -> dict[str, object]:
         if type(value) is str and "\0" in value:
             msg = "text with a NUL character cannot be stored"
             raise StatementRefused(msg)
-    return dict(zip(_NAMES, params, strict=False))
+    return params

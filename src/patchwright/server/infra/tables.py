@@ -139,6 +139,7 @@ NODE = owned(
     Column("registered_at", MOMENT, nullable=False),
     Column("last_ping_at", MOMENT, nullable=False),
     Column("facts_id", TEXT),  # the newest facts
+    Column("first_facts_at", MOMENT),  # when the first were recorded
     PrimaryKeyConstraint("account", "region", "id"),
     UniqueConstraint("id"),
     UniqueConstraint("activation_id", "enrolment_hash", name="uq_node_enrolment"),
@@ -157,13 +158,14 @@ FACTS = owned(  # append-only: what a node looked like is never overwritten
     "facts",
     Column("id", TEXT, nullable=False),
     Column("instance_id", TEXT, nullable=False),
+    Column("digest", TEXT, nullable=False),  # of a body: all of NodeFacts but the moments
     Column("package_set", TEXT, nullable=False),
-    Column("content", TEXT, nullable=False),  # JSON of NodeFacts
+    Column("refreshed_at", MOMENT, nullable=False),  # the node's clock
     Column("observed_at", MOMENT, nullable=False),  # the node's clock
+    Column("clock_offset", MOMENT, nullable=False),  # server's time minus the node's, as the node measured it
     Column("recorded_at", MOMENT, nullable=False),  # ours
     PrimaryKeyConstraint("account", "region", "id"),
 )
-Index("ix_facts_recorded", FACTS.c.account, FACTS.c.region, FACTS.c.instance_id, FACTS.c.recorded_at)
 
 PACKAGE_CHANGE = owned(  # what appeared or changed between two sets of one node; gives InstalledTime
     "package_change",

@@ -8,7 +8,20 @@ own transaction with `yield from`.
 
 from __future__ import annotations
 
-from patchwright.server.nodes.facts import Observed, Packed, latest, load, missing, pack, put_bodies, record, since
+from patchwright.server.nodes.facts import (
+    Observation,
+    Observed,
+    Packed,
+    Recorded,
+    latest,
+    load,
+    missing,
+    observation,
+    pack,
+    put_bodies,
+    record,
+    since,
+)
 from patchwright.server.nodes.model import (
     Activation,
     ActivationRefused,
@@ -26,8 +39,10 @@ __all__ = [
     "Identity",
     "Machine",
     "Node",
+    "Observation",
     "Observed",
     "Packed",
+    "Recorded",
     "Service",
     "UnknownNode",
     "all_ids",
@@ -37,6 +52,7 @@ __all__ = [
     "latest",
     "load",
     "missing",
+    "observation",
     "pack",
     "page",
     "put_bodies",

@@ -7,12 +7,15 @@ Units of work, to be composed with `yield from`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from patchwright.core.advisory import NOTICE_FORMAT, Notice
 from patchwright.core.errors import MalformedFacts
@@ -23,6 +26,9 @@ from patchwright.server.infra import UnitOfWork, placeholders, sql, sql_each
 from patchwright.server.nodes.model import UnknownNode
 
 Body = TypeVar("Body", PackageSet, OffersSlice, Notice)
+
+FACTS_FORMAT = "facts1"
+_MOMENTS = frozenset({"refreshed_at", "observed_at", "clock_offset"})  # of NodeFacts: when, and not what
 
 _CHUNK = 500  # digests of one statement
 _PARSED = 128  # bodies kept taken apart, about 0.4 MB each: slices are shared by many nodes, sets by few
@@ -40,6 +46,27 @@ class Observed:
     id: str
     view: View
     recorded_at: float
+
+
+class Observation(NamedTuple):
+    """
+    What a node said of itself at one moment.
+
+    *digest* names what it said without the moments, and is the same as long as nothing but time has passed; *document* is that
+    content. *id* is one for one observation of one node: the same message again is the same observation.
+    """
+
+    id: str
+    digest: str
+    document: bytes
+    facts: NodeFacts
+
+
+class Recorded(NamedTuple):
+    """*missing*: digests of bodies that have to come first, nothing is bound. *changed*: more than time has passed."""
+
+    missing: Sequence[str] = ()
+    changed: bool = False
 
 
 class Packed(NamedTuple):
@@ -92,14 +119,24 @@ def put_bodies(scope: Scope, bodies: Sequence[Packed], *, now: float) -> UnitOfW
     )
 
 
-def record(scope: Scope, instance_id: str, facts: NodeFacts, *, facts_id: str, now: float) -> UnitOfWork[None]:
-    """
-    Bind *facts*, whose bodies are all here, to the node as its newest; what appeared or changed is noted for InstalledTime.
+def observation(instance_id: str, facts: NodeFacts) -> Observation:
+    """*facts* as they are kept."""
+    steady = {name: value for name, value in vars(facts).items() if name not in _MOMENTS}
+    document = msgspec.json.encode(steady, order="sorted")
+    digest = f"{FACTS_FORMAT}:{hashlib.sha256(document).hexdigest()}"
+    moments = f"{instance_id} {digest} {facts.refreshed_at} {facts.observed_at} {facts.clock_offset}"
+    return Observation(f"observation1:{hashlib.sha256(moments.encode()).hexdigest()}", digest, document, facts)
 
-    Facts recorded before stay as they are. Raises UnknownNode.
+
+def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> UnitOfWork[Recorded]:
+    """
+    Bind what was seen to the node as its newest; what appeared or changed is noted for InstalledTime.
+
+    Facts recorded before stay as they are. Where bodies are missing nothing happens but that they are named. Raises
+    UnknownNode.
     """
     rows = yield sql(
-        "SELECT f.package_set FROM node n LEFT JOIN facts f"
+        "SELECT f.digest, f.package_set FROM node n LEFT JOIN facts f"
         " ON f.account = n.account AND f.region = n.region AND f.id = n.facts_id"
         " WHERE n.account = $1 AND n.region = $2 AND n.id = $3",
         *scope,
@@ -107,23 +144,40 @@ def record(scope: Scope, instance_id: str, facts: NodeFacts, *, facts_id: str, n
     )
     if not rows:
         raise UnknownNode(instance_id)
-    before = rows[0][0]
+    known, before = rows[0]
+    changed = known != seen.digest
+    if changed:  # else every body came when these very facts were bound before
+        absent = yield from missing(scope, seen.facts.digests)
+        if absent:
+            return Recorded(absent)
+        document = Packed(seen.digest, len(seen.document), zlib.compress(seen.document))
+        yield from put_bodies(scope, [document], now=now)
+    facts = seen.facts
     yield sql(
-        "INSERT INTO facts (account, region, id, instance_id, package_set, content, observed_at, recorded_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (account, region, id) DO NOTHING",
+        "INSERT INTO facts (account, region, id, instance_id, digest, package_set, refreshed_at, observed_at,"
+        " clock_offset, recorded_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (account, region, id) DO NOTHING",
         *scope,
-        facts_id,
+        seen.id,
         instance_id,
+        seen.digest,
         facts.package_set,
-        json.dumps(facts.to_json(), sort_keys=True, separators=(",", ":")),
+        facts.refreshed_at,
         facts.observed_at,
+        facts.clock_offset,
         now,
     )
     yield sql(
-        "UPDATE node SET facts_id = $4 WHERE account = $1 AND region = $2 AND id = $3", *scope, instance_id, facts_id
+        "UPDATE node SET facts_id = $4, first_facts_at = COALESCE(first_facts_at, $5)"
+        " WHERE account = $1 AND region = $2 AND id = $3",
+        *scope,
+        instance_id,
+        seen.id,
+        now,
     )
     if before is not None and before != facts.package_set:
         yield from _note_changes(scope, instance_id, before, facts.package_set, now)
+    return Recorded(changed=changed)
 
 
 def _note_changes(scope: Scope, instance_id: str, before: str, after: str, now: float) -> UnitOfWork[None]:
@@ -146,7 +200,7 @@ def since(scope: Scope, instance_id: str, *, until: float) -> UnitOfWork[tuple[f
     A package that is not in the second has not changed since the first. Epoch seconds; 0 for a node without facts.
     """
     rows = yield sql(
-        "SELECT MIN(recorded_at) FROM facts WHERE account = $1 AND region = $2 AND instance_id = $3",
+        "SELECT first_facts_at FROM node WHERE account = $1 AND region = $2 AND id = $3",
         *scope,
         instance_id,
     )
@@ -170,9 +224,15 @@ def latest(scope: Scope, instance_id: str) -> UnitOfWork[Observed | None]:
 def load(scope: Scope, facts_id: str) -> UnitOfWork[Observed]:
     """The facts stored as *facts_id*, which is known to exist, with their bodies."""
     rows = yield sql(
-        "SELECT content, recorded_at FROM facts WHERE account = $1 AND region = $2 AND id = $3", *scope, facts_id
+        "SELECT b.content, f.refreshed_at, f.observed_at, f.clock_offset, f.recorded_at FROM facts f JOIN body b"
+        " ON b.account = f.account AND b.region = f.region AND b.digest = f.digest"
+        " WHERE f.account = $1 AND f.region = $2 AND f.id = $3",
+        *scope,
+        facts_id,
     )
-    facts = NodeFacts.from_json(json.loads(rows[0][0]))
+    document, refreshed_at, observed_at, clock_offset, recorded_at = rows[0]
+    moments = {"refreshed_at": refreshed_at, "observed_at": observed_at, "clock_offset": clock_offset}
+    facts = NodeFacts.from_json({**json.loads(zlib.decompress(document)), **moments})
     bodies = yield from _bodies(scope, facts.digests)
     notices = [_body(bodies, digest, Notice) for digest in facts.notices]
     view = View(
@@ -181,7 +241,7 @@ def load(scope: Scope, facts_id: str) -> UnitOfWork[Observed]:
         tuple(_body(bodies, ref.digest, OffersSlice) for ref in facts.slices),
         {notice.id: notice for notice in notices},
     )
-    return Observed(facts_id, view, rows[0][1])
+    return Observed(facts_id, view, recorded_at)
 
 
 def _bodies(scope: Scope, digests: Iterable[str]) -> UnitOfWork[dict[str, bytes]]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from patchwright.core.compliance import Judgement, PatchState, judge
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.facts import NodeFacts, View
 from patchwright.core.package import PackageState
@@ -30,15 +30,21 @@ from patchwright.core.protocol import (
 )
 from patchwright.server import nodes
 from patchwright.server.infra import UnitOfWork
+from patchwright.server.patching import judging, report
 from patchwright.server.patching import operation_store as store
-from patchwright.server.patching import report, states
-from patchwright.server.patching.decisions import decider
-from patchwright.server.patching.history import history
+from patchwright.server.patching.judging import Judged
+from patchwright.server.patching.memory import Recall
 from patchwright.server.patching.model import Operation, OperationRefused, OperationState, Snapshot
 
 
 def before(
-    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, message: FactsMessage, *, now: float
+    operation: Operation,
+    snapshot: Snapshot,
+    seen: nodes.Observation,
+    message: FactsMessage,
+    *,
+    recall: Recall,
+    now: float,
 ) -> UnitOfWork[Directive]:
     """The facts an operation starts from: a Scan ends here, an Install gets its intent."""
     if operation.after_facts is not None:
@@ -47,28 +53,30 @@ def before(
     if message.attempt < operation.attempt:
         msg = f"The operation is at attempt {operation.attempt}; facts of attempt {message.attempt} come too late."
         raise OperationRefused(msg)
-    if operation.intent and (message.attempt, observed.id) == (operation.attempt, operation.before_facts):
+    if operation.intent and (message.attempt, seen.id) == (operation.attempt, operation.before_facts):
         # The same again, perhaps long after: the plan that was made of these facts stands.
         return Directive(Next.RESOLVE, intent=intent_from_json(operation.intent))
-    view = observed.view
-    if view.facts.problems:
-        return (yield from _fail(operation, report.unreachable(operation, view.facts), now=now))
+    if seen.facts.problems:
+        return (yield from _fail(operation, report.unreachable(operation, seen.facts), now=now))
     if operation.state is OperationState.REBOOTING:
-        return (yield from _rebooting(operation, snapshot, observed, now=now))
+        return (yield from _rebooting(operation, snapshot, seen, now=now))
     operation = replace(
         operation,
-        before_facts=observed.id,
+        before_facts=seen.id,
         attempt=message.attempt,
         drift=message.drift,
         intent={},
         plan_digest="",  # whatever was planned is not what will be done
     )
-    judgement = yield from _judge(operation, snapshot, view, Kind.SCAN)
     if operation.kind is Kind.SCAN:
-        return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+        judged = yield from judging.scan(operation, snapshot, seen, recall)
+        return (yield from _finish(operation, snapshot, seen.facts, judged, now=now))
+    view = (yield from nodes.load(operation.scope, seen.id)).view
+    judgement = yield from judging.weigh(operation, snapshot, view, Kind.SCAN)
     intent = intend(snapshot.definition.baseline, view, judgement)
     if not intent.wanted:
-        return (yield from _conclude(operation, snapshot, view, judgement, acted=False, now=now))
+        judged = judging.summarise(judgement)
+        return (yield from _conclude(operation, snapshot, view.facts, judged, acted=False, now=now))
     if message.attempt > MAX_REPLANS:
         return (yield from _give_up(operation, snapshot, view, intent, now=now))
     yield from store.put(replace(operation, state=OperationState.INTENDED, intent=intent_to_json(intent)))
@@ -76,37 +84,39 @@ def before(
 
 
 def after(
-    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, message: FactsMessage, *, now: float
+    operation: Operation, snapshot: Snapshot, seen: nodes.Observation, message: FactsMessage, *, now: float
 ) -> UnitOfWork[Directive]:
     """The facts an Install ends with, before its reboot or after it."""
     if operation.state is OperationState.REBOOTING:
-        return (yield from _rebooting(operation, snapshot, observed, now=now))
+        return (yield from _rebooting(operation, snapshot, seen, now=now))
     if operation.state is not OperationState.PLANNED:
         msg = f"The operation is {operation.state.value}: it has no plan that could have been carried out."
         raise OperationRefused(msg)
     plan = yield from store.find_plan(operation.scope, operation.plan_digest)
+    view = (yield from nodes.load(operation.scope, seen.id)).view
     operation = replace(
         operation,
-        after_facts=observed.id,
-        acted_boot_id=message.acted_boot_id or observed.view.facts.boot_id,
-        failures=_failures(plan, observed.view, message.failures),
+        after_facts=seen.id,
+        acted_boot_id=message.acted_boot_id or view.facts.boot_id,
+        failures=_failures(plan, view, message.failures),
     )
     yield from store.put(operation)  # before it is judged: the history that judging reads includes this very plan
-    judgement = yield from _judge(operation, snapshot, observed.view, Kind.INSTALL)
+    judgement = yield from judging.weigh(operation, snapshot, view, Kind.INSTALL)
     acted = any(action.key not in operation.failures for action in plan.actions)
-    return (yield from _conclude(operation, snapshot, observed.view, judgement, acted=acted, now=now))
+    judged = judging.summarise(judgement)
+    return (yield from _conclude(operation, snapshot, view.facts, judged, acted=acted, now=now))
 
 
 def _rebooting(
-    operation: Operation, snapshot: Snapshot, observed: nodes.Observed, *, now: float
+    operation: Operation, snapshot: Snapshot, seen: nodes.Observation, *, now: float
 ) -> UnitOfWork[Directive]:
     """The facts of a node that was told to restart: it has done so if and only if its boot id is another (design D10)."""
-    view = observed.view
-    if view.facts.boot_id == operation.acted_boot_id:
+    if seen.facts.boot_id == operation.acted_boot_id:
         return Directive(Next.REBOOT)
-    operation = replace(operation, after_facts=observed.id)
-    judgement = yield from _judge(operation, snapshot, view, Kind.INSTALL)
-    return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+    operation = replace(operation, after_facts=seen.id)
+    view = (yield from nodes.load(operation.scope, seen.id)).view
+    judgement = yield from judging.weigh(operation, snapshot, view, Kind.INSTALL)
+    return (yield from _finish(operation, snapshot, view.facts, judging.summarise(judgement), now=now))
 
 
 def _give_up(
@@ -121,12 +131,12 @@ def _give_up(
         for item in intent.wanted
     }
     operation = replace(operation, failures=failures, intent=intent_to_json(intent))
-    judgement = yield from _judge(operation, snapshot, view, Kind.INSTALL)
-    return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
+    judgement = yield from judging.weigh(operation, snapshot, view, Kind.INSTALL)
+    return (yield from _finish(operation, snapshot, view.facts, judging.summarise(judgement), now=now))
 
 
 def _conclude(
-    operation: Operation, snapshot: Snapshot, view: View, judgement: Judgement, *, acted: bool, now: float
+    operation: Operation, snapshot: Snapshot, facts: NodeFacts, judged: Judged, *, acted: bool, now: float
 ) -> UnitOfWork[Directive]:
     """
     Restart the node, or finish.
@@ -134,42 +144,35 @@ def _conclude(
     RebootIfNeeded means what AWS means by it: restart if something was installed or is pending, whether or not the system
     asks for it (spec §3.5).
     """
-    pending = any(item.state is PatchState.INSTALLED_PENDING_REBOOT for item in judgement.items)
-    boot_id = operation.acted_boot_id or view.facts.boot_id
-    restarted = boot_id != view.facts.boot_id
-    wanted = operation.reboot_option is RebootOption.REBOOT_IF_NEEDED and (acted or pending) and not restarted
+    boot_id = operation.acted_boot_id or facts.boot_id
+    restarted = boot_id != facts.boot_id
+    wanted = operation.reboot_option is RebootOption.REBOOT_IF_NEEDED and (acted or judged.pending) and not restarted
     if not wanted:
-        return (yield from _finish(operation, snapshot, view.facts, judgement, now=now))
-    judged = yield from _keep(operation, judgement, now=now)
-    yield from store.put(replace(judged, state=OperationState.REBOOTING, acted_boot_id=boot_id))
+        return (yield from _finish(operation, snapshot, facts, judged, now=now))
+    yield from _put_judged(operation, judged, OperationState.REBOOTING, now=now, acted_boot_id=boot_id)
     return Directive(Next.REBOOT)
 
 
 def _finish(
-    operation: Operation, snapshot: Snapshot, facts: NodeFacts, judgement: Judgement, *, now: float
+    operation: Operation, snapshot: Snapshot, facts: NodeFacts, judged: Judged, *, now: float
 ) -> UnitOfWork[Directive]:
-    judged = yield from _keep(operation, judgement, now=now)
-    text = report.finished(operation, snapshot, judgement, facts)
-    yield from store.put(replace(judged, state=OperationState.FINISHED, report=text, ended_at=now))
-    return Directive(Next.DONE, report=text)
+    kept = report.finished(operation, snapshot, facts, judged.failures)
+    yield from _put_judged(operation, judged, OperationState.FINISHED, now=now, report=kept, ended_at=now)
+    return Directive(Next.DONE, report=report.told(kept, judged.findings))
 
 
-def _keep(operation: Operation, judgement: Judgement, *, now: float) -> UnitOfWork[Operation]:
-    """The operation with the states of *judgement*, whose rows are stored."""
-    digest, body, counts = states.freeze(judgement)
-    yield from store.put_states(operation.scope, digest, body, now=now)
-    return replace(operation, states_digest=digest, counts=counts)
+def _put_judged(
+    operation: Operation, judged: Judged, state: OperationState, *, now: float, **members: Any
+) -> UnitOfWork[None]:
+    """Store the operation in its next *state* with what was *judged*, rows included, and other *members*."""
+    if judged.rows:
+        yield from store.put_states(operation.scope, judged.digest, judged.rows, now=now)
+    yield from store.put(replace(operation, state=state, states_digest=judged.digest, counts=judged.counts, **members))
 
 
 def _fail(operation: Operation, text: Report, *, now: float) -> UnitOfWork[Directive]:
     yield from store.put(replace(operation, state=OperationState.FAILED, report=text, ended_at=now))
     return Directive(Next.DONE, report=text)
-
-
-def _judge(operation: Operation, snapshot: Snapshot, view: View, kind: Kind) -> UnitOfWork[Judgement]:
-    past = yield from history(operation.scope, operation.instance_id, view.facts.boot_id, operation.failures)
-    baseline = snapshot.definition.baseline
-    return judge(baseline, view, decider(baseline, snapshot.day), history=past, operation=kind)
 
 
 def _failures(plan: Plan, view: View, told: Mapping[str, str]) -> dict[str, str]:

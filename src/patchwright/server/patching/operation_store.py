@@ -3,37 +3,45 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.plan import Plan
 from patchwright.core.protocol import RebootOption, Report
 from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
-from patchwright.server.infra import Row, UnitOfWork, sql
+from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
 from patchwright.server.patching.model import Operation, OperationState
 
-_COLUMNS = (
+_ORIGIN = (
     "account, region, id, instance_id, command_id, step, kind, reboot_option, patch_group, operating_system,"
-    " snapshot_id, baseline_id, started_at, state, attempt, drift, intent, plan_digest, acted_boot_id, failures,"
-    " before_facts, after_facts, states_digest, counts, report, ended_at"
+    " snapshot_id, baseline_id, started_at"
 )
-_NAMES = [name.strip() for name in _COLUMNS.split(",")]
-_KEY = ("account", "region", "id")
+_COURSE = (
+    "state, attempt, drift, intent, plan_digest, acted_boot_id, failures, before_facts, after_facts, states_digest, counts,"
+    " report, ended_at"
+)
+_COLUMNS = f"{_ORIGIN}, {_COURSE}"
+_STEPS = [name.strip() for name in _COURSE.split(",")]
+_ADD = f"INSERT INTO operation ({_COLUMNS}) VALUES ({placeholders(1, 26)})"
+_PUT = (
+    f"UPDATE operation SET {', '.join(f'{name} = ${number}' for number, name in enumerate(_STEPS, start=4))}"
+    " WHERE account = $1 AND region = $2 AND id = $3"
+)
+
+
+def add(operation: Operation) -> UnitOfWork[None]:
+    """Store a new operation."""
+    yield sql(_ADD, *_origin(operation), *_course(operation))
 
 
 def put(operation: Operation) -> UnitOfWork[None]:
-    """Store an operation as it stands now, new or known."""
-    numbers = ", ".join(f"${number}" for number in range(1, len(_NAMES) + 1))
-    sets = ", ".join(f"{name} = excluded.{name}" for name in _NAMES if name not in _KEY)
-    yield sql(
-        f"INSERT INTO operation ({_COLUMNS}) VALUES ({numbers}) ON CONFLICT (account, region, id) DO UPDATE SET {sets}",
-        *_row(operation),
-    )
+    """Store how far an operation has come that was stored before."""
+    yield sql(_PUT, *operation.scope, operation.id, *_course(operation))
 
 
 def find(scope: Scope, operation_id: str) -> UnitOfWork[Operation | None]:
@@ -66,6 +74,18 @@ def last(scope: Scope, instance_id: str) -> UnitOfWork[Operation | None]:
     )
 
 
+def failed_since(scope: Scope, instance_id: str, moment: float) -> UnitOfWork[bool]:
+    """Whether an operation failed after *moment* that had taken no facts, or may have acted since it took them."""
+    rows = yield sql(
+        "SELECT 1 FROM operation WHERE account = $1 AND region = $2 AND instance_id = $3"
+        " AND state = 'failed' AND ended_at > $4 AND (before_facts IS NULL OR plan_digest <> '') LIMIT 1",
+        *scope,
+        instance_id,
+        moment,
+    )
+    return bool(rows)
+
+
 def last_no_reboot_install(scope: Scope, instance_id: str) -> UnitOfWork[float | None]:
     """When the node's last Install with NoReboot ended, or None."""
     rows = yield sql(
@@ -88,7 +108,22 @@ def plans_of_boot(scope: Scope, instance_id: str, boot_id: str) -> UnitOfWork[li
         instance_id,
         boot_id,
     )
-    return [(Plan.from_json(json.loads(plan)), json.loads(failures)) for plan, failures in rows]
+    return [(Plan.from_json(_load(plan)), _load(failures)) for plan, failures in rows]
+
+
+def acts_of_boot(scope: Scope, instance_id: str, boot_id: str) -> UnitOfWork[list[tuple[str, str]]]:
+    """What was done to the node while it ran as *boot_id*: digests of plans, oldest first, each with what failed, as JSON."""
+    if not boot_id:
+        return []
+    rows = yield sql(
+        "SELECT plan_digest, failures FROM operation"
+        " WHERE account = $1 AND region = $2 AND instance_id = $3 AND acted_boot_id = $4 AND plan_digest <> ''"
+        " ORDER BY started_at, id",
+        *scope,
+        instance_id,
+        boot_id,
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def put_plan(scope: Scope, plan: Plan, *, now: float) -> UnitOfWork[None]:
@@ -106,7 +141,7 @@ def put_plan(scope: Scope, plan: Plan, *, now: float) -> UnitOfWork[None]:
 def find_plan(scope: Scope, digest: str) -> UnitOfWork[Plan]:
     """The plan with this digest, which is known to exist."""
     rows = yield sql("SELECT content FROM plan WHERE account = $1 AND region = $2 AND digest = $3", *scope, digest)
-    return Plan.from_json(json.loads(rows[0][0]))
+    return Plan.from_json(_load(rows[0][0]))
 
 
 def put_states(scope: Scope, digest: str, body: bytes, *, now: float) -> UnitOfWork[None]:
@@ -136,7 +171,7 @@ def _one(scope: Scope, condition: str, *params: Any) -> UnitOfWork[Operation | N
     return _operation(rows[0]) if rows else None
 
 
-def _row(operation: Operation) -> Sequence[Any]:
+def _origin(operation: Operation) -> Sequence[Any]:
     return (
         *operation.scope,
         operation.id,
@@ -150,32 +185,62 @@ def _row(operation: Operation) -> Sequence[Any]:
         operation.snapshot_id,
         operation.baseline_id,
         operation.started_at,
+    )
+
+
+def _course(operation: Operation) -> Sequence[Any]:
+    return (
         operation.state.value,
         operation.attempt,
-        json.dumps(list(operation.drift)),
-        json.dumps(dict(operation.intent)) if operation.intent else "",
+        _dump(operation.drift),
+        _dump(operation.intent) if operation.intent else "",
         operation.plan_digest,
         operation.acted_boot_id,
-        json.dumps(dict(operation.failures), sort_keys=True),
+        _dump(operation.failures),
         operation.before_facts,
         operation.after_facts,
         operation.states_digest,
-        json.dumps(dict(operation.counts)),
-        json.dumps(asdict(operation.report)) if operation.report else "",
+        _dump(operation.counts),
+        _dump(operation.report) if operation.report else "",
         operation.ended_at,
     )
 
 
 def _operation(row: Row) -> Operation:
-    values = dict(zip(_NAMES, row, strict=True))
-    scope = Scope(values.pop("account"), values.pop("region"))
-    values["kind"] = Kind(values["kind"])
-    values["reboot_option"] = RebootOption(values["reboot_option"])
-    values["operating_system"] = OperatingSystem(values["operating_system"])
-    values["state"] = OperationState(values["state"])
-    values["drift"] = tuple(json.loads(values["drift"]))
-    values["failures"] = json.loads(values["failures"])
-    values["counts"] = json.loads(values["counts"])
-    values["intent"] = json.loads(values["intent"]) if values["intent"] else {}
-    values["report"] = Report(**json.loads(values["report"])) if values["report"] else None
-    return Operation(scope=scope, **values)
+    # By position, in the order of the columns, which is that of the record's members: this is read with every message.
+    return Operation(
+        Scope(row[0], row[1]),
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        Kind(row[6]),
+        RebootOption(row[7]),
+        row[8],
+        OperatingSystem(row[9]),
+        row[10],
+        row[11],
+        row[12],
+        OperationState(row[13]),
+        row[14],
+        tuple(_load(row[15])),
+        _load(row[16]) if row[16] else {},
+        row[17],
+        row[18],
+        _load(row[19]),
+        row[20],
+        row[21],
+        row[22],
+        _load(row[23]),
+        Report(**_load(row[24])) if row[24] else None,
+        row[25],
+    )
+
+
+def _dump(value: Any) -> str:
+    """JSON of a mapping, a sequence or a record, names in order."""
+    return _ENCODER.encode(value).decode()
+
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+_load = msgspec.json.Decoder().decode

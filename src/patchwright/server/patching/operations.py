@@ -9,14 +9,12 @@ time and of new ids comes in as arguments, since a unit of work may be run again
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import MalformedFacts
-from patchwright.core.facts import NodeFacts, View
+from patchwright.core.facts import View
 from patchwright.core.package import ROWS_LIMIT, Manager
 from patchwright.core.plan import Plan, Resolution, settle
 from patchwright.core.protocol import (
@@ -34,8 +32,9 @@ from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_uuid
 from patchwright.server.patching import baseline_store as snapshots
-from patchwright.server.patching import baselines, course
+from patchwright.server.patching import baselines, course, report, states
 from patchwright.server.patching import operation_store as store
+from patchwright.server.patching.memory import Memory, Recall
 from patchwright.server.patching.model import (
     Operation,
     OperationRefused,
@@ -53,6 +52,7 @@ class Operations:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._memory = Memory()
 
     async def begin(
         self,
@@ -100,7 +100,12 @@ class Operations:
 
     async def put_facts(self, scope: Scope, instance_id: str, message: FactsMessage) -> Directive:
         """Take the facts an operation starts from or ends with, and say what comes next. Errors: UnknownOperation."""
-        return await self._database.write(_put_facts, scope, instance_id, message, now=self._clock.now())
+        recall = self._memory.recall()
+        directive = await self._database.write(
+            _put_facts, scope, instance_id, message, recall=recall, now=self._clock.now()
+        )
+        self._memory.keep(recall)
+        return directive
 
     async def put_resolution(
         self, scope: Scope, instance_id: str, operation_id: str, *, attempt: int, resolution: Resolution
@@ -149,7 +154,7 @@ def _begin(fresh: Operation, *, product: str) -> UnitOfWork[Operation]:
         )
         raise OperationRefused(msg)
     operation = replace(fresh, patch_group=group, baseline_id=snapshot.baseline_id)
-    yield from store.put(operation)
+    yield from store.add(operation)
     return operation
 
 
@@ -170,27 +175,36 @@ def _put_bodies(
     yield from nodes.put_bodies(scope, bodies, now=now)
 
 
-def _put_facts(scope: Scope, instance_id: str, message: FactsMessage, *, now: float) -> UnitOfWork[Directive]:
+def _put_facts(
+    scope: Scope, instance_id: str, message: FactsMessage, *, recall: Recall, now: float
+) -> UnitOfWork[Directive]:
     operation = yield from _require(scope, instance_id, message.operation_id)
-    facts_id = _facts_id(instance_id, message.facts)
-    ended = Directive(Next.DONE, report=operation.report or Report(False, "", "The operation has ended."))
-    if operation.state.ended and (message.phase is Phase.BEFORE or facts_id == operation.after_facts):
-        return ended
+    seen = nodes.observation(instance_id, message.facts)
+    if operation.state.ended and (message.phase is Phase.BEFORE or seen.id == operation.after_facts):
+        return (yield from _ended(operation))
     if message.facts.operating_system is not operation.operating_system:
         msg = f"The operation began on {operation.operating_system.value}, the facts are of {message.facts.operating_system.value}."
         raise OperationRefused(msg)
-    absent = yield from nodes.missing(scope, message.facts.digests)
-    if absent:
-        return Directive(Next.SEND_BODIES, missing=tuple(absent))
-    yield from nodes.record(scope, instance_id, message.facts, facts_id=facts_id, now=now)
-    observed = yield from nodes.load(scope, facts_id)
-    _check(observed.view)
+    recorded = yield from nodes.record(scope, instance_id, seen, now=now)
+    if recorded.missing:
+        return Directive(Next.SEND_BODIES, missing=tuple(recorded.missing))
+    if recorded.changed:
+        _check((yield from nodes.load(scope, seen.id)).view)
     if operation.state.ended:  # too late for the operation; the live verdict still wants to know how it left the node
-        return ended
-    snapshot = yield from _snapshot(operation)
+        return (yield from _ended(operation))
+    snapshot = yield from _snapshot(operation, recall)
     if message.phase is Phase.AFTER:
-        return (yield from course.after(operation, snapshot, observed, message, now=now))
-    return (yield from course.before(operation, snapshot, observed, message, now=now))
+        return (yield from course.after(operation, snapshot, seen, message, now=now))
+    return (yield from course.before(operation, snapshot, seen, message, recall=recall, now=now))
+
+
+def _ended(operation: Operation) -> UnitOfWork[Directive]:
+    """What is said of an operation that has ended, as often as it is asked."""
+    kept = operation.report or Report(False, "", "The operation has ended.")
+    if not operation.states_digest:
+        return Directive(Next.DONE, report=kept)
+    items = states.thaw((yield from store.find_states(operation.scope, operation.states_digest)))
+    return Directive(Next.DONE, report=report.told(kept, report.findings(items, operation.counts)))
 
 
 def _put_resolution(
@@ -218,10 +232,14 @@ def _require(scope: Scope, instance_id: str, operation_id: str) -> UnitOfWork[Op
     return operation
 
 
-def _snapshot(operation: Operation) -> UnitOfWork[Snapshot]:
-    snapshot = yield from snapshots.find_snapshot(
-        operation.scope, operation.operating_system, operation.patch_group, operation.snapshot_id
-    )
+def _snapshot(operation: Operation, recall: Recall) -> UnitOfWork[Snapshot]:
+    key = ("snapshot", operation.scope, operation.operating_system, operation.patch_group, operation.snapshot_id)
+    snapshot: Snapshot | None = recall.get(key)
+    if snapshot is None:
+        snapshot = yield from snapshots.find_snapshot(
+            operation.scope, operation.operating_system, operation.patch_group, operation.snapshot_id
+        )
+        recall.put(key, snapshot)
     if snapshot is None:
         msg = f"The snapshot {operation.snapshot_id} of the operation is gone."
         raise OperationRefused(msg)
@@ -246,12 +264,6 @@ def _system(name: str) -> OperatingSystem:
     except ValueError:
         msg = f"No patch baseline can cover the operating system {name[:64]!r}."
         raise OperationRefused(msg) from None
-
-
-def _facts_id(instance_id: str, facts: NodeFacts) -> str:
-    """One id for one observation of one node: the same message again is the same row."""
-    text = json.dumps([instance_id, facts.to_json()], sort_keys=True, separators=(",", ":"))
-    return f"facts1:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 __all__: Sequence[str] = ("Operations", "close")

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from patchwright.core.compliance import Item, Judgement, PatchState
+from patchwright.core.compliance import Item, PatchState
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.facts import NodeFacts
 from patchwright.core.protocol import Report
@@ -19,20 +19,35 @@ _SHOWN = (
 )
 
 
-def finished(operation: Operation, snapshot: Snapshot, judgement: Judgement, facts: NodeFacts) -> Report:
+def findings(items: Sequence[Item], counts: Mapping[str, int]) -> str:
+    """What a report says of patch states: how many patches are in each, and which are in one to look at."""
+    return "\n".join([_counts(counts), *_details(items)])
+
+
+def failures(items: Sequence[Item]) -> tuple[str, ...]:
+    """A line for each approved patch that could not be installed."""
+    return tuple(_line(item) for item in items if item.state is PatchState.FAILED)
+
+
+def finished(operation: Operation, snapshot: Snapshot, facts: NodeFacts, failures: Sequence[str]) -> Report:
     """
-    The report of an operation that came to its end.
+    The report of an operation that came to its end, as it is kept: `told` adds the findings.
 
     A Scan succeeds whatever it finds; an Install fails where an approved patch could not be installed (spec §3.3).
     """
-    failed = [item for item in judgement.items if item.state is PatchState.FAILED]
-    succeeded = operation.kind is Kind.SCAN or not failed
-    lines = [_heading(operation, snapshot), _counts(judgement), *_details(judgement), _reboot(operation, facts)]
+    succeeded = operation.kind is Kind.SCAN or not failures
+    lines = [_heading(operation, snapshot), _reboot(operation, facts)]
     lines.extend(f"A new plan was made, since {reason}." for reason in operation.drift)
     error = ""
     if not succeeded:
-        error = "\n".join([f"{len(failed)} of the approved patches could not be installed:", *map(_line, failed)])
+        error = "\n".join([f"{len(failures)} of the approved patches could not be installed:", *failures])
     return Report(succeeded, "\n".join(lines) + "\n", error)
+
+
+def told(kept: Report, findings: str) -> Report:
+    """The report that the node is given: *findings*, which are not kept twice, follow the first line of what was kept."""
+    heading, _, rest = kept.text.partition("\n")
+    return Report(kept.succeeded, f"{heading}\n{findings}\n{rest}" if heading else "", kept.error)
 
 
 def unreachable(operation: Operation, facts: NodeFacts) -> Report:
@@ -58,17 +73,16 @@ def _heading(operation: Operation, snapshot: Snapshot) -> str:
     )
 
 
-def _counts(judgement: Judgement) -> str:
-    by_state = judgement.counts().by_state
-    return " · ".join(f"{state.value} {number}" for state, number in by_state.items() if number)
+def _counts(counts: Mapping[str, int]) -> str:
+    return " · ".join(f"{state.value} {counts[state.value]}" for state in PatchState if counts.get(state.value))
 
 
-def _details(judgement: Judgement) -> list[str]:
+def _details(items: Sequence[Item]) -> list[str]:
     lines = []
     for state in _SHOWN:
-        items = [item for item in judgement.items if item.state is state]
-        if items:
-            lines += ["", f"{state.value} ({len(items)}):", *map(_line, items)]
+        shown = [item for item in items if item.state is state]
+        if shown:
+            lines += ["", f"{state.value} ({len(shown)}):", *map(_line, shown)]
     return lines
 
 

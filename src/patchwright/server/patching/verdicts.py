@@ -127,9 +127,11 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
     judgement = judge(rules, observed.view, decider(rules, today(now)), history=past)
     # Facts may have waited on the node while the server was away: they are as old as when they were taken.
     age = max(now - observed.recorded_at, now - facts.observed_at - facts.clock_offset, 0.0)
-    found = doubts(observed.view, age, stale_after=stale_after)
+    found = doubts(observed.view, age, baseline=rules, stale_after=stale_after)
     if baseline.definition.sources_for(facts.product):
         found = (*found, Doubt.OTHER_SOURCES)
+    if (yield from store.failed_since(scope, instance_id, observed.recorded_at)):
+        found = (*found, Doubt.LATER_RUN_FAILED)
     return Verdict(
         node=node,
         standing=standing(judgement, found),

@@ -156,14 +156,15 @@ def _facts() -> None:
         sa.Column("region", TEXT, nullable=False),
         sa.Column("id", TEXT, nullable=False),
         sa.Column("instance_id", TEXT, nullable=False),
+        sa.Column("digest", TEXT, nullable=False),
         sa.Column("package_set", TEXT, nullable=False),
-        sa.Column("content", TEXT, nullable=False),
+        sa.Column("refreshed_at", MOMENT, nullable=False),
         sa.Column("observed_at", MOMENT, nullable=False),
+        sa.Column("clock_offset", MOMENT, nullable=False),
         sa.Column("recorded_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("account", "region", "id", name=op.f("pk_facts")),
         sqlite_strict=True,
     )
-    op.create_index("ix_facts_recorded", "facts", ["account", "region", "instance_id", "recorded_at"], unique=False)
 
 
 def _invocation() -> None:
@@ -248,6 +249,7 @@ def _node() -> None:
         sa.Column("registered_at", MOMENT, nullable=False),
         sa.Column("last_ping_at", MOMENT, nullable=False),
         sa.Column("facts_id", TEXT, nullable=True),
+        sa.Column("first_facts_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("account", "region", "id", name=op.f("pk_node")),
         sa.UniqueConstraint("activation_id", "enrolment_hash", name="uq_node_enrolment"),
         sa.UniqueConstraint("id", name=op.f("uq_node_id")),
