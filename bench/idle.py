@@ -2,10 +2,10 @@
 """
 Memory and CPU of an agent that waits, over HTTP and over TLS, beside bare Python and salt-minion, all at the same time.
 
-PSS divides a page by the number of processes that map it, so each process must map files of its own to be counted whole:
-the two agents and bare Python each run on a node of their own, whose interpreter and libraries were copied so that no other
-process, of this node or another, maps the same file. That makes them look a little larger than on a real machine, where
-init shares the C library with them. The salt-minion runs on the machine itself, masterless where its master does not start.
+PSS divides a page by the number of processes that map it, and nodes that lie on one base root map the same files. So each
+agent, and bare Python, has a node to itself whose interpreter and libraries were copied before it booted: they share with
+their own node's init and services, as on a real machine, and with nobody else. The salt-minion runs on the machine itself,
+with a master of its own on loopback.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CPU_AT_MOST_PERCENT = 0.1
 LOOK_SECONDS = 5.0
 SETTLE_SECONDS = 20.0
 BARE = "import time; time.sleep(1000000)"
-# Everything a Python process maps: renamed copies are files of this node's own layer.
+# Everything a Python process maps: a copy under the same name is a file of this node's own layer.
 OWN_COPIES = """
 set -e
 python=$(readlink -f /usr/bin/python3)
@@ -145,7 +145,7 @@ def _print(options: argparse.Namespace, figures: dict[str, dict[str, float]], sa
         },
         times_less_than_salt=share(minion["pss_mb"], http["pss_mb"]) if minion else None,
         seconds=options.seconds,
-        how="every process on a node of its own with its own copies of interpreter and libraries; salt on the machine itself",
+        how="every process on a node of its own with its own copies of interpreter and libraries; the minion on the machine itself",
     )
 
 
@@ -155,8 +155,8 @@ def _print(options: argparse.Namespace, figures: dict[str, dict[str, float]], sa
 def _agent(stack: contextlib.ExitStack, farm: Farm, *, tls: bool) -> Subject:
     server = stack.enter_context(served.serve(tls_for=farm.lan_address if tls else ""))
     node = farm.node("deb12")
-    nodes.put_programs(node)
     _own_copies(node)
+    nodes.put_programs(node)
     trust = ("--pin", server.certificate.pin) if tls else ("--insecure-http",)
     address = f"{'https' if tls else 'http'}://{farm.expose(server.port)}"
     nodes.enrol(node, server, address, trust=trust)
@@ -172,7 +172,9 @@ def _bare(farm: Farm) -> Subject:
 
 
 def _own_copies(node: Node) -> None:
+    """Let everything on the node map files of its own: copied, then booted again."""
     node.run(["sh", "-c", OWN_COPIES])
+    node.reboot()
 
 
 def _find(farm: Farm, node: Node, word: str) -> int:
