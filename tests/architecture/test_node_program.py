@@ -17,6 +17,8 @@ TOO_NEW = {"graphlib", "tomllib", "zoneinfo"}
 # Bindings of the platform: imported only where the distribution put them, and only by the provider that reads them.
 BINDINGS = {"apt_pkg": f"{PACKAGE}.agent.providers.apt"}
 # Names of `os` that start a process or become one.
+# One process is two programs, and becomes the other: ADR 0012.
+BECOMES = (f"{PACKAGE}.agent.baton", "execv")
 STARTERS = ("fork", "forkpty", "popen", "posix_spawn", "posix_spawnp", "startfile", "system", "exec", "spawn")
 # Attributes and functions that Python 3.8 does not have: (holder, name).
 NEWER_CALLS = {("functools", "cache"), ("math", "lcm"), ("os", "waitstatus_to_exitcode"), ("random", "randbytes")}
@@ -62,7 +64,7 @@ def unreadable(src: Path) -> list[str]:
 
 
 def process_starters(src: Path) -> list[str]:
-    """Places on the node, outside agent/shell.py, where a process could start without `subprocess` being imported."""
+    """Places on the node where a process could start without `subprocess` being imported; agent/shell.py is their home."""
     return [
         f"{module.name}:{node.lineno} calls os.{node.attr}"
         for module in on_the_node(src)
@@ -70,6 +72,7 @@ def process_starters(src: Path) -> list[str]:
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
         if node.attr in STARTERS or node.attr.startswith(("exec", "spawn"))
+        if (module.name, node.attr) != BECOMES
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
@@ -66,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     enroll.add_argument("--force", action="store_true", help="replace the identity this machine has")
     run = commands.add_parser("run", help="wait for commands and run them")
     run.add_argument("--once", action="store_true", help="take in what waits at the server, run it, report it, and end")
+    run.add_argument("--baton", type=int, help=argparse.SUPPRESS)
     commands.add_parser("version", help="print the version")
     child = commands.add_parser("child", help="used by the program itself")
     child.add_argument("task", choices=("work", "facts", "resolve", "install"))
@@ -117,20 +117,32 @@ def _enroll(arguments: argparse.Namespace, _program: Tuple[str, ...]) -> int:
 
 
 def _run(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
+    from patchwright.agent.baton import Outcome, become_waiting, heed_termination, taken
     from patchwright.agent.clock import Clock
     from patchwright.agent.config import inherited_environment, load_identity, load_settings
     from patchwright.agent.disk import Disk, Lock
-    from patchwright.agent.loop import Loop
+    from patchwright.agent.loop import Loop, Rest
 
     state_dir = Path(arguments.state_dir).resolve()
     identity, settings = load_identity(state_dir), load_settings(state_dir)
     lock = Lock(state_dir / "lock")
-    if not lock.take():
+    woken = None if arguments.baton is None else Outcome(**taken(arguments.baton))
+    if woken:
+        lock.take_over(woken.lock)
+    elif not lock.take():
         print(f"patchwright-agent: another agent runs with {state_dir}", file=sys.stderr)
         return EXIT_REFUSED
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 of a container would ignore it otherwise
-    disk = Disk(state_dir, settings.reserve_kib * 1024)
-    loop = Loop(identity, settings, disk=disk, clock=Clock(), program=program, environment=inherited_environment())
+    heed_termination()
+    back = [*program, "run", "--state-dir", str(state_dir), "--baton"]
+    loop = Loop(
+        identity,
+        settings,
+        disk=Disk(state_dir, settings.reserve_kib * 1024),
+        clock=Clock(),
+        program=program,
+        environment=inherited_environment(),
+        rest=None if arguments.once else Rest(become_waiting, lock.descriptor, back, woken),
+    )
     if arguments.once:
         loop.run_once()
     else:

@@ -89,15 +89,16 @@ class Client:
     Calls operations of the server.
 
     *signer* is None for enrolment, which is not signed. *clock_offset* is server time minus the node's, in seconds, as the
-    last answer showed it; good to a second or two.
+    last answer showed it; good to a second or two. *signing_offset* is what was learnt of it for signing.
     """
 
     def __init__(self, server: Server, signer: Optional[Signer], *, settings: Settings, clock: Clock) -> None:
         self._transport = Transport(server, connect_seconds=settings.connect_seconds)
-        self._signer = signer
+        self.peer = self._transport.peer
+        self.signer = signer
         self._settings = settings
         self._clock = clock
-        self._signing_offset = 0.0
+        self.signing_offset = 0.0
         self.clock_offset = 0.0
 
     @classmethod
@@ -129,6 +130,11 @@ class Client:
                 raise
         return _read(self._post(operation, body, seconds, compress))
 
+    @staticmethod
+    def read(body: bytes) -> Dict[str, Any]:
+        """The output's members in the body of a good answer. Raises ServerUnavailable."""
+        return _read(Response(200, {}, body))
+
     def local_address(self) -> str:
         """This node's address as the server may know it: its end of the connection. Raises ServerUnavailable."""
         try:
@@ -144,9 +150,9 @@ class Client:
         headers = signed(
             operation,
             body,
-            host=self._transport.peer.host_header,
-            signer=self._signer,
-            now=self._clock.now() + self._signing_offset,
+            host=self.peer.host_header,
+            signer=self.signer,
+            now=self._clock.now() + self.signing_offset,
             compressed=compressed,
         )
         try:
@@ -160,9 +166,9 @@ class Client:
 
     def _learn_offset(self) -> bool:
         """Take the last answer's time for signing; False where that would change next to nothing."""
-        if abs(self.clock_offset - self._signing_offset) < OFFSET_WORTH_LEARNING_SECONDS:
+        if abs(self.clock_offset - self.signing_offset) < OFFSET_WORTH_LEARNING_SECONDS:
             return False
-        self._signing_offset = self.clock_offset
+        self.signing_offset = self.clock_offset
         return True
 
 

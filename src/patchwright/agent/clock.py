@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-import random
+import os
 import time
+
+QUICK_SECONDS = 1.0  # an empty answer to a poll that came sooner was not held by the server
+QUICK_PAUSE_SECONDS = 2.0
 
 
 class Clock:
@@ -25,4 +28,4 @@ class Clock:
 
     def jitter(self, seconds: float) -> float:
         """A random number of seconds between 0 and *seconds* (full jitter)."""
-        return random.uniform(0.0, seconds)
+        return seconds * int.from_bytes(os.urandom(7), "big") / (1 << 56)

@@ -87,21 +87,38 @@ class Connection:
         self._stream: Optional[_Stream] = None
         self._reader: Optional[BinaryIO] = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection that was kept."""
-        return self._stream is not None
-
     def post(self, headers: Dict[str, str], body: bytes, *, timeout: float) -> Response:
         """
-        POST *body* to `/` and read the answer. *timeout* is the longest silence, in seconds.
+        POST *body* to `/` and read the answer.
 
+        A kept connection that the server had closed is opened anew, once. *timeout* is the longest silence, in seconds.
         Whatever it raises has closed the connection: Closed, WrongCertificate, OSError (the network, TLS), ValueError (no
         HTTP, or too much of it).
         """
         lines = ["POST / HTTP/1.1", f"Host: {self.peer.host_header}", f"Content-Length: {len(body)}"]
         lines.extend(f"{name}: {value}" for name, value in headers.items())
         message = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+        if self._stream is not None:
+            try:
+                return self._exchange(message, timeout)
+            except Closed:
+                pass
+        return self._exchange(message, timeout)
+
+    def local_address(self) -> str:
+        """This node's end of the connection, which is opened where it is not. Raises as `post` does."""
+        return str(self._opened()[0].socket.getsockname()[0])
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        stream, self._stream, self._reader = self._stream, None, None
+        if stream is not None:
+            try:
+                stream.socket.close()
+            except OSError:
+                return
+
+    def _exchange(self, message: bytes, timeout: float) -> Response:
         try:
             stream, reader = self._opened()
             stream.socket.settimeout(timeout)
@@ -116,19 +133,6 @@ class Connection:
         if not keep:
             self.close()
         return response
-
-    def local_address(self) -> str:
-        """This node's end of the connection, which is opened where it is not. Raises as `post` does."""
-        return str(self._opened()[0].socket.getsockname()[0])
-
-    def close(self) -> None:
-        """Close the connection; the next request opens another."""
-        stream, self._stream, self._reader = self._stream, None, None
-        if stream is not None:
-            try:
-                stream.socket.close()
-            except OSError:
-                return
 
     def _opened(self) -> Tuple[_Stream, BinaryIO]:
         if self._stream is None or self._reader is None:

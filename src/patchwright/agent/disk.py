@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from patchwright.agent import log
 from patchwright.agent.clock import Clock
@@ -84,6 +84,11 @@ class Disk:
         """Give the reserve's room back to the disk."""
         self.remove(self.root / RESERVE_NAME)
 
+    @property
+    def reserve(self) -> Tuple[str, int]:
+        """The reserve file and its size in bytes."""
+        return str(self.root / RESERVE_NAME), self._reserve_bytes
+
     def keep_reserve(self) -> bool:
         """Make the reserve where it is missing. False: there is no room for it, and no new work should be accepted."""
         path = self.root / RESERVE_NAME
@@ -130,6 +135,18 @@ class Lock:
                 return True
             clock.sleep(LOOK_SECONDS)
         return False
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor that holds the lock; raises ValueError where it is not held."""
+        if self._descriptor is None:
+            raise ValueError(f"{self._path} is not locked")
+        return self._descriptor
+
+    def take_over(self, descriptor: int) -> None:
+        """Hold the lock by its *descriptor*, in the program that the process which took it has become."""
+        os.set_inheritable(descriptor, False)
+        self._descriptor = descriptor
 
     def release(self) -> None:
         """Give the lock back; not holding it is as good."""

@@ -130,6 +130,10 @@ class Journal:
             self._disk.remove(path)
         return len(old)
 
+    def work_directories(self) -> List[Path]:
+        """Where a file `*.json` means work."""
+        return [self._disk.root / "commands" / stage for stage in ("pending", "current")]
+
     def _files(self, stage: str) -> List[Path]:
         return list((self._disk.root / "commands" / stage).glob("[!.]*.json"))
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The agent that waits: it tells the server that the node is there, takes commands in, and sees that they are run and reported.
+The agent that attends: it tells the server that the node is there, takes commands in, and sees that they are run and reported.
 
-It runs nothing itself and imports little: commands run in a worker process (worker.py), so that waiting stays small and
-cancelling stays possible. A delivery is journalled before it is acknowledged.
+It runs nothing itself: commands run in a worker process (worker.py), so that it goes on listening and cancelling stays possible.
+A delivery is journalled before it is acknowledged. While there is nothing to do it becomes a smaller program (waiting.py).
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from __future__ import annotations
 import json
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from patchwright.agent import log, node
+from patchwright.agent.baton import Order, Outcome
 from patchwright.agent.client import Backoff, Client, Refused
-from patchwright.agent.clock import Clock
+from patchwright.agent.clock import QUICK_PAUSE_SECONDS, QUICK_SECONDS, Clock
 from patchwright.agent.config import Identity, Settings
 from patchwright.agent.disk import Disk, DiskFull, Lock
 from patchwright.agent.journal import DAY_SECONDS, Journal
 from patchwright.agent.outbox import FINAL, Outbox, try_to_drain
+from patchwright.agent.waiting import REQUEST_ID, undisturbed
 from patchwright.core.errors import PatchwrightError
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ MESSAGE_PREFIX = ["aws", "ssm"]
 
 WORKER_LOCK, WORKER_LOG = "worker.lock", "worker.log"
 WORKER_LOG_LIMIT_BYTES = 1024 * 1024
-QUICK_SECONDS = 1.0  # an empty answer that came sooner was not held by the server
-QUICK_PAUSE_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 3600.0
 WORKER_LOOK_SECONDS = 0.05
 MANY_FAILURES = 10
@@ -94,11 +94,23 @@ class Workers:
         return path
 
 
+class Rest(NamedTuple):
+    """
+    How the agent rests: *become* makes this process the waiting program and returns only by OSError, *lock* is the descriptor
+    of the agent's lock, *back* the words that start the agent again. *woken* is what the last rest came to.
+    """
+
+    become: Callable[[Order], None]
+    lock: int
+    back: List[str]
+    woken: Optional[Outcome] = None
+
+
 class Loop:
     """
-    The waiting agent of one node.
+    The attending agent of one node.
 
-    *environment* is what processes started for it are told beside the shell's own.
+    *environment* is what processes started for it are told beside the shell's own. Without *rest* it waits by itself.
     """
 
     def __init__(
@@ -110,6 +122,7 @@ class Loop:
         clock: Clock,
         program: Tuple[str, ...],
         environment: Mapping[str, str],
+        rest: Optional[Rest] = None,
     ) -> None:
         self._identity = identity
         self._settings = settings
@@ -121,13 +134,22 @@ class Loop:
         self._outbox = Outbox(disk, instance_id=identity.instance_id)
         self._workers = Workers(disk, self._journal, program=program, clock=clock, cap=settings.backoff_cap_seconds)
         self._next_health = self._next_housekeeping = float("-inf")
+        self._rest = rest
+        self._heard = True  # the server, the last time it was asked
+        self._answer = b""  # to a poll, which the waiting program has left to be read
+        if rest and rest.woken:
+            self._next_health, self._next_housekeeping = rest.woken.hello_due, rest.woken.house_due
+            self._client.signing_offset = rest.woken.offset
+            self._heard, self._answer = rest.woken.heard, rest.woken.answer
 
     def run(self) -> None:
         """Wait and work for ever. Only errors of this machine end it (a state directory that cannot be written)."""
         backoff = Backoff(self._clock, cap=self._settings.backoff_cap_seconds)
-        log.info(f"{self._identity.instance_id} waits for commands from {self._identity.server}")
+        if not (self._rest and self._rest.woken):
+            log.info(f"{self._identity.instance_id} waits for commands from {self._identity.server}")
         while True:
             failure = self._attempt()
+            self._heard = failure is None
             if failure is None:
                 backoff.reset()
             else:
@@ -163,29 +185,62 @@ class Loop:
         self._keep_house()
         if not self._disk.keep_reserve():
             raise DiskFull("the disk is full: no command is accepted until there is room")
+        if self._rest and self._heard and not self._answer:
+            self._take_a_rest(self._rest)
         begun = self._clock.monotonic()
-        messages = self._poll()
+        messages = self._left_to_read() or self._poll()
         for message in messages:
             self._take_in(message)
         self._workers.ensure(self._environment)
         if not messages and self._clock.monotonic() - begun < QUICK_SECONDS:
             self._clock.sleep(self._clock.jitter(QUICK_PAUSE_SECONDS))
 
+    def _take_a_rest(self, rest: Rest) -> None:
+        """Become the waiting program; returns where there is something to do after all, or this process cannot."""
+        order = self._order(rest)
+        if self._workers.running() or not undisturbed(order.directories, order.reserve):
+            return
+        try:
+            rest.become(order)
+        except OSError as error:
+            log.warning(f"the agent waits in full size: {error}")
+            self._rest = None
+
+    def _order(self, rest: Rest) -> Order:
+        settings, signer = self._settings, self._client.signer
+        return Order(
+            back=rest.back,
+            lock=rest.lock,
+            peer=vars(self._client.peer),
+            signer=vars(signer) if signer else {},
+            offset=self._client.signing_offset,
+            hello=json.dumps(self._hello()),
+            hello_due=self._next_health,
+            hello_every=settings.health_seconds,
+            poll=json.dumps(self._question(REQUEST_ID)),
+            poll_seconds=settings.poll_seconds,
+            request_seconds=settings.request_seconds,
+            connect_seconds=settings.connect_seconds,
+            house_due=self._next_housekeeping,
+            directories=[str(path) for path in (*self._journal.work_directories(), self._outbox.directory)],
+            reserve=self._disk.reserve,
+        )
+
     def _say_hello(self) -> None:
         now = self._clock.monotonic()
         if now < self._next_health:
             return
-        self._client.call(
-            "UpdateInstanceInformation",
-            {
-                "InstanceId": self._identity.instance_id,
-                "AgentName": node.AGENT_NAME,
-                "AgentStatus": "Active",
-                "SSMConnectionChannel": "ec2messages",
-                **node.describe(self._client.local_address()),
-            },
-        )
+        self._client.call("UpdateInstanceInformation", self._hello())
         self._next_health = now + self._settings.health_seconds
+
+    def _hello(self) -> Dict[str, str]:
+        return {
+            "InstanceId": self._identity.instance_id,
+            "AgentName": node.AGENT_NAME,
+            "AgentStatus": "Active",
+            "SSMConnectionChannel": "ec2messages",
+            **node.describe(self._client.local_address()),
+        }
 
     def _keep_house(self) -> None:
         if self._clock.monotonic() < self._next_housekeeping:
@@ -193,18 +248,20 @@ class Loop:
         self._next_housekeeping = self._clock.monotonic() + HOUSEKEEPING_SECONDS
         self._journal.forget(older_than=self._clock.now() - self._settings.keep_days * DAY_SECONDS)
 
-    def _poll(self) -> Any:
-        answer = self._client.call(
-            "GetMessages",
-            {
-                "Destination": self._identity.instance_id,
-                "MessagesRequestId": secrets.token_hex(16),
-                "VisibilityTimeoutInSeconds": VISIBILITY_SECONDS,
-            },
-            timeout=self._settings.poll_seconds,
-        )
-        messages = answer.get("Messages") or []
-        return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+    def _poll(self) -> List[Dict[str, Any]]:
+        question = self._question(secrets.token_hex(16))
+        return _messages(self._client.call("GetMessages", question, timeout=self._settings.poll_seconds))
+
+    def _question(self, request_id: str) -> Dict[str, Any]:
+        return {
+            "Destination": self._identity.instance_id,
+            "MessagesRequestId": request_id,
+            "VisibilityTimeoutInSeconds": VISIBILITY_SECONDS,
+        }
+
+    def _left_to_read(self) -> List[Dict[str, Any]]:
+        answer, self._answer = self._answer, b""
+        return _messages(self._client.read(answer)) if answer else []
 
     def _take_in(self, message: Dict[str, Any]) -> None:
         message_id, topic = str(message.get("MessageId", ""))[:200], str(message.get("Topic", ""))
@@ -262,3 +319,8 @@ class Loop:
             if refusal.concerns_identity:
                 raise
             log.warning(f"{operation}: {refusal}")
+
+
+def _messages(answer: Dict[str, Any]) -> List[Dict[str, Any]]:
+    messages = answer.get("Messages") or []
+    return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []

@@ -27,7 +27,7 @@ def reply_id(message_id: str, position: int) -> str:
 
 class Outbox:
     """
-    The replies below `outbox/`. Several processes may put and drain; one drains at a time.
+    The replies below `outbox/`, its *directory*. Several processes may put and drain; one drains at a time.
 
     *instance_id* is the node that replies. What an identity of this node that was replaced has left is dropped: nobody but that
     node may send it, so it would be in the way for ever.
@@ -36,16 +36,16 @@ class Outbox:
     def __init__(self, disk: Disk, *, instance_id: str) -> None:
         self._disk = disk
         self._instance_id = instance_id
-        self._directory = disk.directory("outbox")
+        self.directory = disk.directory("outbox")
 
     def put(self, command_id: str, position: int, *, message_id: str, payload: str) -> None:
         """Store a reply. Durable when it returns. Raises DiskFull."""
         reply = {"MessageId": message_id, "Payload": payload, "ReplyId": reply_id(message_id, position)}
-        self._disk.write_json(self._directory / f"{command_id}.{position:04d}.json", reply)
+        self._disk.write_json(self.directory / f"{command_id}.{position:04d}.json", reply)
 
     def waiting(self) -> List[Path]:
         """The stored replies, those of one command in order."""
-        return sorted(self._directory.glob("[!.]*.json"))
+        return sorted(self.directory.glob("[!.]*.json"))
 
     def drain(self, client: Client) -> int:
         """
@@ -56,7 +56,7 @@ class Outbox:
         """
         if not self.waiting():
             return 0
-        lock = Lock(self._directory / ".lock")
+        lock = Lock(self.directory / ".lock")
         if not lock.take():
             return len(self.waiting())
         try:

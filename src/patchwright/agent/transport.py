@@ -92,15 +92,12 @@ class Transport:
         A kept connection that the server had closed is opened anew, once. *timeout* is the longest silence, in seconds.
         Raises TransportFailed.
         """
-        if self._connection.is_open:
-            try:
-                return self._exchange(headers, body, timeout)
-            except Closed:
-                pass
         try:
-            return self._exchange(headers, body, timeout)
+            return self._connection.post(headers, body, timeout=timeout)
         except Closed:
             raise TransportFailed(f"{self._server.url} closed the connection without an answer") from None
+        except (OSError, ValueError, WrongCertificate) as error:
+            raise self._failure(error) from None
 
     def local_address(self) -> str:
         """This node's end of the connection, which is opened where it is not; raises TransportFailed."""
@@ -113,12 +110,6 @@ class Transport:
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         self._connection.close()
-
-    def _exchange(self, headers: Dict[str, str], body: bytes, timeout: float) -> Response:
-        try:
-            return self._connection.post(headers, body, timeout=timeout)
-        except (OSError, ValueError, WrongCertificate) as error:
-            raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> TransportFailed:
         url = self._server.url

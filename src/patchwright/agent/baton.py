@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One process, two programs: becoming the other one, and what is handed over.
+
+The whole agent (loop.py) becomes the waiting one (waiting.py) while there is nothing to do, and comes back when there is: the
+process, its lock and its place under the service manager stay, the memory that work took does not. Nothing is written to
+disk. `marshal` reads what `json` would need `re` for; it is never fed but by this program.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # `signal` is this with `enum`
+import marshal
+import os
+import sys
+
+import patchwright
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, NoReturn, Tuple, Union
+
+WAIT = """\
+import sys
+sys.path.append(sys.argv[1])
+from patchwright.agent.waiting import wait
+sys.exit(wait(int(sys.argv[2])))
+"""
+
+
+class Order:
+    """
+    What the whole agent leaves to the waiting one.
+
+    Args:
+        back: The words that start the whole agent again; the descriptor of what it is told is added.
+        lock: The descriptor that holds the agent's lock.
+        peer, signer: The members of a Peer and of a Signer.
+        offset: Server time minus the node's, for signing, in seconds.
+        hello, poll: The bodies of UpdateInstanceInformation and GetMessages; `REQUEST_ID` in a poll is replaced every time.
+        hello_due, house_due: By the monotonic clock, which goes on.
+        directories: There is work when a file `*.json` is in one of them, hidden ones apart.
+        reserve: The file that keeps room on the disk, and its size; 0 where none is kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        back: List[str],
+        lock: int,
+        peer: Dict[str, Any],
+        signer: Dict[str, str],
+        offset: float,
+        hello: str,
+        hello_due: float,
+        hello_every: float,
+        poll: str,
+        poll_seconds: float,
+        request_seconds: float,
+        connect_seconds: float,
+        house_due: float,
+        directories: List[str],
+        reserve: Tuple[str, int],
+    ) -> None:
+        self.back = back
+        self.lock = lock
+        self.peer = peer
+        self.signer = signer
+        self.offset = offset
+        self.hello = hello
+        self.hello_due = hello_due
+        self.hello_every = hello_every
+        self.poll = poll
+        self.poll_seconds = poll_seconds
+        self.request_seconds = request_seconds
+        self.connect_seconds = connect_seconds
+        self.house_due = house_due
+        self.directories = directories
+        self.reserve = reserve
+
+
+class Outcome:
+    """
+    What the waiting agent comes back with: the members of its order that go on, the body of an *answer* to a poll that it has
+    not understood, and whether the server was *heard* to the last.
+    """
+
+    def __init__(
+        self, *, lock: int, offset: float, hello_due: float, house_due: float, answer: bytes, heard: bool
+    ) -> None:
+        self.lock = lock
+        self.offset = offset
+        self.hello_due = hello_due
+        self.house_due = house_due
+        self.answer = answer
+        self.heard = heard
+
+
+def become_waiting(order: Order) -> NoReturn:
+    """Become the waiting agent. Ends only by OSError: nothing changed."""
+    # Not as the archive's main program: `runpy` would bring `contextlib`, `functools` and `collections` into what waits.
+    place = patchwright.__path__[0].rpartition("/")[0]
+    _become([sys.executable, "-I", "-S", "-c", WAIT, place], order)
+
+
+def become_whole(outcome: Outcome, *, back: List[str]) -> NoReturn:
+    """Become the whole agent again. Ends only by OSError: nothing changed."""
+    _become(back, outcome)
+
+
+def taken(descriptor: int) -> Dict[str, Any]:
+    """What the program that this process was has told. Raises ValueError, EOFError, TypeError for anything else."""
+    with open(descriptor, "rb") as file:
+        told: Dict[str, Any] = marshal.load(file)  # noqa: S302 - from ourselves, through memory that nobody else has
+    return told
+
+
+def heed_termination() -> None:
+    """From now on SIGTERM ends the process, with exit code 0; as process 1 of a container it would be ignored otherwise."""
+    _signal.signal(_signal.SIGTERM, _terminated)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGTERM})
+
+
+def _terminated(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+def _become(argv: List[str], told: Union[Order, Outcome]) -> NoReturn:
+    descriptor = os.memfd_create("baton", 0)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            marshal.dump(vars(told), file)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        # Held back until `heed_termination`: a service manager's stop must not meet a program that does not listen yet.
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGTERM})
+        os.set_inheritable(told.lock, True)
+        os.execv(argv[0], [*argv, str(descriptor)])  # noqa: S606 - no shell is wanted
+    except OSError:
+        os.set_inheritable(told.lock, False)
+        os.close(descriptor)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGTERM})
+        raise
