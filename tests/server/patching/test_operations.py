@@ -439,6 +439,19 @@ async def test_the_facts_of_a_run_that_ended_too_late_show_live(bench):
     assert await bench.verdicts.last(bench.scope, [run.node]) == []
 
 
+async def test_what_a_run_did_too_late_waits_for_a_restart_of_the_boot_it_was_done_in(bench):
+    """The node was off until the command had timed out, then carried the plan out: its packages are not in force yet."""
+    node = await bench.enrol()
+    run = await bench.begin(node, Kind.INSTALL)
+    await run.resolve(await run.send(Phase.BEFORE, OUTDATED))
+    await bench.database.write(patching.close, bench.scope, run.node, run.command, now=NOW + 5, reason="Too late.")
+    await run.send(Phase.AFTER, RESTARTED, acted_boot_id="boot-2")
+
+    assert await bench.live(node) == PENDING
+    await bench.scan(node, with_facts(RESTARTED, observed_at=NOW + 200))
+    assert await bench.states(node) == PENDING
+
+
 async def test_a_command_that_ends_while_the_node_restarts_keeps_what_was_reported(bench):
     """The states of the Install stand; the report says why it was cut short."""
     run = await bench.begin(await bench.enrol(), Kind.INSTALL, reboot=REBOOT)

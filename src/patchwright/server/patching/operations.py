@@ -191,6 +191,9 @@ def _put_facts(
     if recorded.changed:
         _check((yield from nodes.load(scope, seen.id)).view)
     if operation.state.ended:  # too late for the operation; the live verdict still wants to know how it left the node
+        if message.acted_boot_id and operation.plan_digest:
+            # What it did, and in which boot, is true all the same: the packages wait for a restart of that one.
+            yield from store.put(replace(operation, acted_boot_id=message.acted_boot_id))
         return (yield from _ended(operation))
     snapshot = yield from _snapshot(operation, recall)
     if message.phase is Phase.AFTER:
