@@ -80,6 +80,11 @@ class Station:
         """Where the host's clients reach the API."""
         return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
 
+    @property
+    def running(self) -> bool:
+        """Whether the server was started and not stopped since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the server, or start it again on the same port and data."""
         words = [sys.executable, "-m", "patchwright", "server"]

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold of a node, its server and every report once all is over, whatever befell them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from typing import Any
+
+from e2e.station import FINAL
+from farm import until
+
+from .points import SCAN, Outcome
+from .stage import NAMES, NEW, OLD, Stage
+
+COUNTS = {
+    "Missing": "MissingCount",
+    "Installed": "InstalledCount",
+    "InstalledPendingReboot": "InstalledPendingRebootCount",
+    "InstalledOther": "InstalledOtherCount",
+    "InstalledRejected": "InstalledRejectedCount",
+    "Failed": "FailedCount",
+}
+
+
+def check(stage: Stage, operation: str, expected: Outcome) -> None:
+    """Wait for the end of the command, and look at everything."""
+    done = stage.station.wait(stage.node, stage.command, timeout=60)
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    stage.node.wait_running()
+    until(lambda: not stage.left_to_do(), what=f"nothing is left to do or to say: {stage.left_to_do()}", timeout=30)
+    _is_told_once(stage)
+    _is_done_once(stage, operation, expected)
+    _reports_are_the_database(stage, expected)
+    _nothing_is_open(stage)
+    _a_second_delivery_runs_nothing(stage)
+
+
+def _is_told_once(stage: Stage) -> None:
+    """The server took one final state, and every final reply is that one."""
+    assert [detail for detail in _events(stage) if detail in FINAL] == ["Success"]
+    replies = stage.station.final_replies(stage.command)
+    assert replies
+    assert all(reply == replies[0] for reply in replies)
+    assert replies[0]["documentStatus"] == "Success"
+
+
+def _is_done_once(stage: Stage, operation: str, expected: Outcome) -> None:
+    """Each package was unpacked and configured to its end once; the node started as often as it was made to."""
+    log = stage.dpkg_log()
+    for name in NAMES:
+        unpacked = sum(f" {verb} {name}:all " in line for verb in ("upgrade", "install") for line in log)
+        installed = sum(line.endswith(f" status installed {name}:all {NEW}") for line in log)
+        if operation == SCAN:
+            assert (unpacked, installed) == (0, 0), log
+            continue
+        assert unpacked == 1 + (name == expected.unpacked_again), log
+        assert installed == 1, log
+    assert stage.node.boots == expected.boots
+
+
+def _reports_are_the_database(stage: Stage, expected: Outcome) -> None:
+    """DescribeInstancePatches, its summary and the live verdict say what dpkg-query says."""
+    database, patches = stage.node.installed(), stage.station.patches(stage.node)
+    live = stage.station.live(stage.node)
+    assert {f"{name}.all": patches[f"{name}.all"]["State"] for name in NAMES} == {
+        f"{name}.all": expected.states for name in NAMES
+    }
+    version = OLD if expected.states == "Missing" else NEW
+    assert {name: database[f"{name}.all"] for name in NAMES} == dict.fromkeys(NAMES, (version, "ii"))
+    for key, row in patches.items():
+        there = row["Title"] == f"{key}:{database[key][0]}"
+        assert there == row["State"].startswith("Installed"), (row, database[key])
+    assert {key: row["State"] for key, row in live["Patches"].items()} == {
+        key: row["State"] for key, row in patches.items()
+    }
+    assert live["Standing"] == ("COMPLIANT" if expected.states == "Installed" else "NON_COMPLIANT"), live
+    summary, counted = stage.station.summary(stage.node), Counter(row["State"] for row in patches.values())
+    assert {name: summary[name] for name in COUNTS.values()} == {name: counted[state] for state, name in COUNTS.items()}
+
+
+def _nothing_is_open(stage: Stage) -> None:
+    """The server has no command, invocation or operation of the node that has not ended."""
+    open_invocations = _select(stage, "SELECT detail FROM invocation WHERE command_id = ? AND ended_at IS NULL")
+    open_operations = _select(stage, "SELECT state FROM operation WHERE command_id = ? AND ended_at IS NULL")
+    operations = _select(stage, "SELECT state FROM operation WHERE command_id = ?")
+    assert (open_invocations, open_operations, operations) == ([], [], ["finished"])
+    assert _select(stage, "SELECT detail FROM command WHERE id = ?") == ["Success"]
+
+
+def _a_second_delivery_runs_nothing(stage: Stage) -> None:
+    """The same command delivered once more is acknowledged and answered from memory; nothing else happens."""
+    interposer, before = stage.station.interposer, _seen(stage)
+    acknowledged = len(interposer.sent("AcknowledgeMessage"))
+    replies = len(stage.station.final_replies(stage.command))
+    interposer.redeliver()
+    until(lambda: len(interposer.sent("AcknowledgeMessage")) > acknowledged, what="it is acknowledged", timeout=30)
+    until(lambda: len(stage.station.final_replies(stage.command)) > replies, what="it is answered", timeout=30)
+    until(lambda: not stage.left_to_do(), what="nothing is left to say", timeout=30)
+    assert _seen(stage) == before
+
+
+def _seen(stage: Stage) -> dict[str, Any]:
+    """What would show that something ran, or was recorded."""
+    operations = ("BeginOperation", "PutFacts", "PutBodies", "PutResolution")
+    return {
+        "asked": {name: stage.station.interposer.seen[name] for name in operations},
+        "worker": [line for line in stage.stops.trace() if line[0] != "run"],
+        "dpkg": stage.dpkg_log(),
+        "boots": stage.node.boots,
+        "events": _events(stage),
+        "result": {
+            key: value
+            for key, value in stage.station.result(stage.node, stage.command).items()
+            if key != "ResponseMetadata"
+        },
+    }
+
+
+def _events(stage: Stage) -> list[str]:
+    return _select(stage, "SELECT detail FROM invocation_event WHERE command_id = ? ORDER BY recorded_at")
+
+
+def _select(stage: Stage, statement: str) -> list[str]:
+    """The first column of what the server's database says about the stage's command."""
+    database = sqlite3.connect(f"file:{stage.station.directory / 'data' / 'patchwright.db'}?mode=ro", uri=True)
+    try:
+        return [row[0] for row in database.execute(statement, (stage.command,))]
+    finally:
+        database.close()

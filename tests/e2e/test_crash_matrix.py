@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Every point of the crash matrix ends truthfully: done once, told once, nothing in progress, and the reports are the database.
+
+`bin/test` plays a sample drawn by PATCHWRIGHT_SEED, `bin/test --full` all of it. PATCHWRIGHT_MATRIX_LOG names a file for
+the log. One point by hand: `pytest tests/e2e/test_crash_matrix.py -k "write_the_end and power"`, with PATCHWRIGHT_FULL=1.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from .matrix import record
+from .matrix.faults import befall
+from .matrix.points import OPERATIONS, Outcome, Point, chosen, points, steps
+from .matrix.stage import Theatre
+from .matrix.truth import check
+
+pytestmark = [pytest.mark.farm, pytest.mark.e2e]
+
+# What the second delivery at the end of every check brings.
+ANSWERED_AGAIN = {"acknowledge, 2", "write the reply final, 2", "remove the reply final, 2"}
+AFTERWARDS = {"Scan": Outcome(1, "Missing"), "Install": Outcome(1, "InstalledPendingReboot")}
+
+
+@pytest.fixture(scope="module")
+def theatre(farm, tmp_path_factory):
+    """A server for all points of this process."""
+    made = Theatre(farm, tmp_path_factory.mktemp("matrix"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stage(theatre):
+    """A node for one point."""
+    made = theatre.stage()
+    yield made
+    made.node.destroy()
+
+
+def _id(point: Point) -> str:
+    return re.sub(r"\W+", "_", str(point))
+
+
+@pytest.mark.parametrize("point", chosen(), ids=_id)
+def test_a_point_of_the_matrix_ends_truthfully(stage, point):
+    """The node is made to stop at a step, something befalls it there, and afterwards everything holds."""
+    begun, outcome = time.monotonic(), "as expected"
+    try:
+        stage.begin(point)
+        befall(stage, point.fault)
+        check(stage, point.operation, point.expected)
+    except Exception as error:
+        outcome = f"WRONG ({str(error).splitlines()[0]})"
+        raise AssertionError(f"{point}: {error}\n{stage.story()}") from error
+    finally:
+        record.note(point, outcome, boots=stage.node.boots, seconds=time.monotonic() - begun)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_table_knows_every_step(stage, operation):
+    """A run without any fault takes the steps of the table, all of them and no other: none is left out unnoticed."""
+    stage.send(operation)
+    check(stage, operation, AFTERWARDS.get(operation, Outcome(2, "Installed")))
+    assert set(stage.stops.steps()) - ANSWERED_AGAIN == steps(operation)
+
+
+def test_the_matrix_is_as_large_as_it_has_to_be():
+    """At least 120 points, each once, with every fault at every operation that has a place for it."""
+    everything = points()
+    assert len(set(everything)) == len(everything) >= 120
+    assert len({(point.operation, point.fault) for point in everything}) == 7 * len(OPERATIONS)
