@@ -117,7 +117,7 @@ def _enroll(arguments: argparse.Namespace, _program: Tuple[str, ...]) -> int:
 
 
 def _run(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
-    from patchwright.agent.baton import Outcome, become_waiting, heed_termination, taken
+    from patchwright.agent.baton import become_waiting, heed_termination, taken
     from patchwright.agent.clock import Clock
     from patchwright.agent.config import inherited_environment, load_identity, load_settings
     from patchwright.agent.disk import Disk, Lock
@@ -126,7 +126,7 @@ def _run(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
     state_dir = Path(arguments.state_dir).resolve()
     identity, settings = load_identity(state_dir), load_settings(state_dir)
     lock = Lock(state_dir / "lock")
-    woken = None if arguments.baton is None else Outcome(**taken(arguments.baton))
+    woken = None if arguments.baton is None else taken(arguments.baton)
     if woken:
         lock.take_over(woken.lock)
     elif not lock.take():

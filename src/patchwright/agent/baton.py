@@ -14,17 +14,32 @@ import marshal
 import os
 import sys
 
-import patchwright
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, NoReturn, Tuple, Union
 
-WAIT = """\
-import sys
+# What the waiting program is made of, each after what it imports.
+WAITING = (
+    "patchwright.core.signing",
+    "patchwright.agent.clock",
+    "patchwright.agent.connection",
+    "patchwright.agent.baton",
+    "patchwright.agent.waiting",
+)
+# It gets its modules compiled, and parses and looks for nothing, unless Python was upgraded in between and is another one now.
+# Run as the archive's main program it would get `contextlib`, `functools` and `collections` from `runpy` as well.
+START = """\
+import marshal, sys
+from _frozen_importlib_external import MAGIC_NUMBER
 sys.path.append(sys.argv[1])
+with open(int(sys.argv[2]), "rb") as baton:
+    told = marshal.load(baton)
+    if marshal.load(baton) == MAGIC_NUMBER:
+        for name, code in marshal.load(baton):
+            sys.modules[name] = module = type(sys)(name)
+            exec(code, vars(module))
 from patchwright.agent.waiting import wait
-sys.exit(wait(int(sys.argv[2])))
+sys.exit(wait(told))
 """
 
 
@@ -98,9 +113,13 @@ class Outcome:
 
 def become_waiting(order: Order) -> NoReturn:
     """Become the waiting agent. Ends only by OSError: nothing changed."""
-    # Not as the archive's main program: `runpy` would bring `contextlib`, `functools` and `collections` into what waits.
+    import importlib.util
+
+    import patchwright
+
     place = patchwright.__path__[0].rpartition("/")[0]
-    _become([sys.executable, "-I", "-S", "-c", WAIT, place], order)
+    codes = [(name, sys.modules[name].__spec__.loader.get_code(name)) for name in WAITING]  # type: ignore[union-attr]
+    _become([sys.executable, "-I", "-S", "-c", START, place], order, (importlib.util.MAGIC_NUMBER, codes))
 
 
 def become_whole(outcome: Outcome, *, back: List[str]) -> NoReturn:
@@ -108,11 +127,10 @@ def become_whole(outcome: Outcome, *, back: List[str]) -> NoReturn:
     _become(back, outcome)
 
 
-def taken(descriptor: int) -> Dict[str, Any]:
-    """What the program that this process was has told. Raises ValueError, EOFError, TypeError for anything else."""
-    with open(descriptor, "rb") as file:
-        told: Dict[str, Any] = marshal.load(file)  # noqa: S302 - from ourselves, through memory that nobody else has
-    return told
+def taken(descriptor: int) -> Outcome:
+    """What the waiting agent that this process was has come back with. Raises ValueError, EOFError, TypeError."""
+    with open(descriptor, "rb") as baton:
+        return Outcome(**marshal.load(baton))  # noqa: S302 - from ourselves, through memory that nobody else has
 
 
 def heed_termination() -> None:
@@ -125,11 +143,12 @@ def _terminated(_number: int, _frame: object) -> None:
     raise SystemExit(0)
 
 
-def _become(argv: List[str], told: Union[Order, Outcome]) -> NoReturn:
+def _become(argv: List[str], told: Union[Order, Outcome], more: Tuple[Any, ...] = ()) -> NoReturn:
     descriptor = os.memfd_create("baton", 0)
     try:
         with open(descriptor, "wb", closefd=False) as file:
-            marshal.dump(vars(told), file)
+            for value in (vars(told), *more):
+                marshal.dump(value, file)
         os.lseek(descriptor, 0, os.SEEK_SET)
         # Held back until `heed_termination`: a service manager's stop must not meet a program that does not listen yet.
         _signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGTERM})

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import os
 
-from patchwright.agent.baton import Order, Outcome, become_whole, heed_termination, taken
+from patchwright.agent.baton import Order, Outcome, become_whole, heed_termination
 from patchwright.agent.clock import QUICK_PAUSE_SECONDS, QUICK_SECONDS, Clock
 from patchwright.agent.connection import Closed, Connection, Peer, WrongCertificate, signed
 from patchwright.core.signing import Signer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Tuple
+    from typing import Any, Dict, List, Optional, Tuple
 
 REQUEST_ID = "the id of this request"
 # No string of JSON has a quote in it: this is a member, wherever it stands. What looks otherwise is read by the whole agent.
 NO_MESSAGES = b'"Messages":[]'
 
 
-def wait(descriptor: int) -> int:
-    """Wait as the order on *descriptor* says, and become the whole agent again. Answers the exit code where Ctrl-C ends it."""
-    order = Order(**taken(descriptor))
+def wait(told: Dict[str, Any]) -> int:
+    """Wait as the order with these members says, then become the whole agent. Answers the exit code where Ctrl-C ends it."""
+    order = Order(**told)
     heed_termination()
     try:
         become_whole(Waiting(order, Clock()).run(), back=order.back)
