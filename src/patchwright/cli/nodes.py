@@ -29,7 +29,10 @@ _DOUBTS = {
     Doubt.METADATA_STALE: "the node's repository metadata is old",
     Doubt.REPOSITORY_UNREACHABLE: "the node could not reach every repository",
     Doubt.NO_REPOSITORIES: "the node has no repositories",
+    Doubt.NO_SECURITY_REPOSITORY: "the baseline approves security updates alone, and the node has no security repository",
+    Doubt.PACKAGES_UNFINISHED: "the package manager began with some packages and could not finish them",
     Doubt.OTHER_SOURCES: "the baseline names repositories of its own, and the facts were taken without them",
+    Doubt.LATER_RUN_FAILED: "a later run failed before it could say how the node is now; see its error and scan the node",
 }
 
 

@@ -51,7 +51,7 @@ def survey(view: View, *, now: float) -> Survey:
     day = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
     decisions = {patch: decide(predefined.baseline, patch, day) for patch in view.patches()}
     judgement = judge(predefined.baseline, view, decisions.__getitem__)
-    found = doubts(view, max(now - view.facts.observed_at, 0.0))
+    found = doubts(view, max(now - view.facts.observed_at, 0.0), baseline=predefined.baseline)
     kept = tuple(_kept_out(view, predefined.baseline, judgement, decisions))
     return Survey(day, predefined, standing(judgement, found), found, judgement, kept)
 

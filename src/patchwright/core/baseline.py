@@ -87,6 +87,13 @@ class Baseline:
     rejected: Tuple[str, ...] = ()
     rejected_action: RejectedAction = RejectedAction.ALLOW_AS_DEPENDENCY
 
+    @property
+    def security_only(self) -> bool:
+        """Whether it approves something, and on apt nothing but what comes from a security archive (spec §2.5)."""
+        approving = [rule.enable_non_security for rule in self.rules]
+        approving += [self.approved_non_security] if self.approved else []
+        return bool(approving) and not any(approving)
+
     def rejection(self, name: str, arch: str, version: str) -> Optional[str]:
         """The entry of the rejected list that names this package version, or None."""
         family = self.operating_system.family

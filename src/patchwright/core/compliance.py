@@ -293,7 +293,10 @@ class Doubt(str, Enum):
     METADATA_STALE = "METADATA_STALE"
     REPOSITORY_UNREACHABLE = "REPOSITORY_UNREACHABLE"
     NO_REPOSITORIES = "NO_REPOSITORIES"
+    NO_SECURITY_REPOSITORY = "NO_SECURITY_REPOSITORY"  # the baseline approves what comes from one, and nothing else
+    PACKAGES_UNFINISHED = "PACKAGES_UNFINISHED"  # the package manager began with some and could not finish them
     OTHER_SOURCES = "OTHER_SOURCES"  # the baseline names repositories that the facts were taken without
+    LATER_RUN_FAILED = "LATER_RUN_FAILED"  # the node was asked again, and no facts came of it
 
 
 class Standing(str, Enum):
@@ -307,14 +310,21 @@ class Standing(str, Enum):
 STALE_AFTER_SECONDS = 2 * 24 * 3600.0
 
 
-def doubts(view: Optional[View], age_seconds: float, *, stale_after: float = STALE_AFTER_SECONDS) -> Tuple[Doubt, ...]:
+def doubts(
+    view: Optional[View],
+    age_seconds: float,
+    *,
+    baseline: Optional[Baseline] = None,
+    stale_after: float = STALE_AFTER_SECONDS,
+) -> Tuple[Doubt, ...]:
     """
-    The reasons not to trust *view* as the node's present state, in the order of the enum. OTHER_SOURCES is for those to add
-    who know of sources: a `Baseline` does not.
+    The reasons not to trust *view* as the node's present state, in the order of the enum. OTHER_SOURCES and LATER_RUN_FAILED
+    are for those to add who know of sources and runs: a `Baseline` and a `View` do not.
 
     Args:
         view: The newest facts, None where there are none.
         age_seconds: How long ago they were taken.
+        baseline: What the node is judged by; None asks nothing that depends on it.
         stale_after: From which age on facts and repository metadata count as stale, in seconds.
     """
     if view is None:
@@ -328,7 +338,18 @@ def doubts(view: Optional[View], age_seconds: float, *, stale_after: float = STA
         found.append(Doubt.REPOSITORY_UNREACHABLE)
     if not facts.slices:
         found.append(Doubt.NO_REPOSITORIES)
+    elif baseline is not None and _lacks_security(baseline, view):
+        found.append(Doubt.NO_SECURITY_REPOSITORY)
+    if not all(PackageState(package.state).usable for package in view.packages.packages):
+        found.append(Doubt.PACKAGES_UNFINISHED)
     return tuple(found)
+
+
+def _lacks_security(baseline: Baseline, view: View) -> bool:
+    """Whether *baseline* approves only what security archives bring, and the node has none: nothing can then be missing."""
+    if view.facts.operating_system.family is not Family.APT or not baseline.security_only:
+        return False
+    return not any(part.origin.is_security for part in view.slices)
 
 
 def standing(judgement: Optional[Judgement], found: Sequence[Doubt]) -> Standing:
