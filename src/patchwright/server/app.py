@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+import msgspec
 import structlog
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -188,9 +189,9 @@ def main(words: Sequence[str]) -> int:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_log_line),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
     try:
@@ -198,6 +199,10 @@ def main(words: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"patchwright server: {error}", file=sys.stderr)  # noqa: T201 - what stops the start goes to the terminal
         return 2
+
+
+def _log_line(event: dict[str, Any], **_: Any) -> bytes:
+    return msgspec.json.encode(event, enc_hook=repr)
 
 
 def run(config: Config, *, sock: socket.socket | None = None) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from patchwright.core.facts import NodeFacts
 from patchwright.core.verdict import describe_item, describe_node
 from patchwright.server import patching
 from patchwright.server.patching import Verdict, Verdicts
@@ -34,8 +35,8 @@ def _describe(verdict: Verdict) -> dict[str, Any]:
             "Standing": verdict.standing.value,
             "Doubts": [doubt.value for doubt in verdict.doubts],
             "AgeSeconds": verdict.age_seconds,
-            "ObservedAt": facts.observed_at if facts else None,
-            "RefreshedAt": facts.refreshed_at if facts else None,
+            "ObservedAt": _by_our_clock(facts, facts.observed_at) if facts else None,
+            "RefreshedAt": _by_our_clock(facts, facts.refreshed_at) if facts else None,
             "BaselineId": baseline.id if baseline else None,
             "BaselineName": baseline.definition.name if baseline else None,
             "BaselineRevision": baseline.revision if baseline else None,
@@ -45,6 +46,11 @@ def _describe(verdict: Verdict) -> dict[str, Any]:
         "Node": describe_node(facts) if facts else None,
         "LastOperation": _last(verdict),
     }
+
+
+def _by_our_clock(facts: NodeFacts, moment: float) -> float:
+    """A moment that a node has told, whose clock may be wrong; 0 is no moment."""
+    return moment + facts.clock_offset if moment else moment
 
 
 def _last(verdict: Verdict) -> dict[str, Any] | None:

@@ -44,6 +44,7 @@ from patchwright.server.patching.model import (
 )
 
 BODIES_LIMIT = 2_000  # of one message
+_SYSTEMS = {system.value: system for system in OperatingSystem}
 
 
 class Operations:
@@ -71,8 +72,14 @@ class Operations:
         Begin the operation of a command's step, or find the one that was begun.
 
         *snapshot_id* empty means the command's id (design D13). What *kind*, snapshot and reboot option are is the command's
-        word, not the node's. Errors: OperationRefused, UnknownNode.
+        word, not the node's. A system that no baseline can cover is refused, and the refusal is kept as a failed operation:
+        whatever is known of the node, it is not how it is now. Errors: OperationRefused, UnknownNode.
         """
+        system = _SYSTEMS.get(operating_system)
+        refusal = OperationRefused(f"No patch baseline can cover the operating system {operating_system[:64]!r}.")
+        known = system or await self._database.read(_system_before, scope, instance_id)
+        if known is None:
+            raise refusal
         fresh = Operation(
             scope=scope,
             id=new_uuid(),
@@ -82,11 +89,14 @@ class Operations:
             kind=kind,
             reboot_option=reboot_option,
             patch_group="",
-            operating_system=_system(operating_system),
+            operating_system=known,
             snapshot_id=snapshot_id or command_id,
             baseline_id="",
             started_at=self._clock.now(),
         )
+        if system is None:
+            await self._database.write(_refuse, fresh, reason=str(refusal))
+            raise refusal
         operation = await self._database.write(_begin, fresh, product=product)
         return Begun(operation.id, operation.kind.value, operation.snapshot_id, operation.reboot_option)
 
@@ -133,6 +143,19 @@ def close(scope: Scope, instance_id: str, command_id: str, *, now: float, reason
     for operation in (yield from store.unfinished(scope, instance_id)):
         if operation.command_id == command_id:
             yield from _end(operation, now=now, reason=reason)
+
+
+def _system_before(scope: Scope, instance_id: str) -> UnitOfWork[OperatingSystem | None]:
+    """The operating system that the node's newest facts are of; None without any."""
+    observed = yield from nodes.latest(scope, instance_id)
+    return observed.view.facts.operating_system if observed else None
+
+
+def _refuse(fresh: Operation, *, reason: str) -> UnitOfWork[None]:
+    """Keep that an operation could not begin."""
+    if (yield from store.of_step(fresh.scope, fresh.instance_id, fresh.command_id, fresh.step)) is None:
+        report = Report(False, "", reason)
+        yield from store.add(replace(fresh, state=OperationState.FAILED, ended_at=fresh.started_at, report=report))
 
 
 def _begin(fresh: Operation, *, product: str) -> UnitOfWork[Operation]:
@@ -259,14 +282,6 @@ def _check(view: View) -> None:
     if len(managers) > 1 or (view.facts.manager is Manager.APT) != (view.facts.operating_system.family is Family.APT):
         msg = "The facts mix package managers, or are of one that the operating system does not have."
         raise MalformedFacts(msg)
-
-
-def _system(name: str) -> OperatingSystem:
-    try:
-        return OperatingSystem(name)
-    except ValueError:
-        msg = f"No patch baseline can cover the operating system {name[:64]!r}."
-        raise OperationRefused(msg) from None
 
 
 __all__: Sequence[str] = ("Operations", "close")

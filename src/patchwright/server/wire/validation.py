@@ -139,19 +139,26 @@ class _Walk:
 def _document_faults(document: dict[str, Any]) -> list[str]:
     """What no *document* may have inside, whatever it means."""
     faults = set()
-    pending: list[tuple[int, Any]] = [(1, document)]
-    while pending:
-        depth, value = pending.pop()
-        if isinstance(value, dict | list):
-            if depth > DOCUMENT_DEPTH:
-                faults.add(f"Member must not be nested more than {DOCUMENT_DEPTH} levels deep")
-                continue
-            inside = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-            pending.extend((depth + 1, one) for one in inside)
-        elif isinstance(value, str) and "\0" in value:
-            faults.add("Member must not contain the character U+0000")
-        elif isinstance(value, int) and not INTEGERS["long"][0] <= value <= INTEGERS["long"][1]:
-            faults.add("Member must not contain integers of more than 64 bits")
+    low, high = INTEGERS["long"]
+    level: list[Any] = [document]
+    depth = 1
+    while level:
+        below: list[Any] = []
+        for value in level:
+            kind = type(value)
+            if kind is str:
+                if "\0" in value:
+                    faults.add("Member must not contain the character U+0000")
+            elif kind is dict or kind is list:
+                if depth > DOCUMENT_DEPTH:
+                    faults.add(f"Member must not be nested more than {DOCUMENT_DEPTH} levels deep")
+                    continue
+                below += value
+                if kind is dict:
+                    below += value.values()
+            elif kind is int and not low <= value <= high:
+                faults.add("Member must not contain integers of more than 64 bits")
+        level, depth = below, depth + 1
     return sorted(faults)
 
 
