@@ -101,12 +101,12 @@ def pack(bodies: Mapping[str, bytes]) -> list[Packed]:
     packed = []
     for digest, body in sorted(bodies.items()):
         check_digest(digest, body)
-        parser = _PARSERS.get(digest.partition(":")[0])
-        if parser is None:
+        if digest.partition(":")[0] not in _PARSERS:
             msg = f"{digest[:80]} is no digest of a format known here"
             raise MalformedFacts(msg)
-        parser(body)
-        packed.append(Packed(digest, len(body), zlib.compress(body)))
+        content = zlib.compress(body)
+        _parsed(digest, content)  # it can be read, and will be in a moment
+        packed.append(Packed(digest, len(body), content))
     return packed
 
 
@@ -182,7 +182,7 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
 
 def _note_changes(scope: Scope, instance_id: str, before: str, after: str, now: float) -> UnitOfWork[None]:
     bodies = yield from _bodies(scope, [before, after])
-    old, new = _versions(bodies[before]), _versions(bodies[after])
+    old, new = (_versions(_body(bodies, digest, PackageSet)) for digest in (before, after))
     changed = [(key, version) for key, version in new.items() if old.get(key) != version]
     changed += [(key, "") for key in old if key not in new]
     yield sql_each(
@@ -272,7 +272,6 @@ def _body(bodies: Mapping[str, bytes], digest: str, kind: type[Body]) -> Body:
     return parsed
 
 
-def _versions(content: bytes) -> dict[str, str]:
+def _versions(packages: PackageSet) -> dict[str, str]:
     """Versions by `name.arch`; all of them, joined, where several stand side by side."""
-    packages = PackageSet.parse(zlib.decompress(content)).by_key()
-    return {key: " ".join(package.version for package in group) for key, group in packages.items()}
+    return {key: " ".join(package.version for package in group) for key, group in packages.by_key().items()}
