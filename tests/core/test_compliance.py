@@ -344,6 +344,38 @@ def test_every_doubt_is_named(facts, age, expected):
     assert doubts(view(["a 1"], (MAIN, ["a 1"]), **facts), age) == expected
 
 
+@pytest.mark.parametrize(
+    ("rules", "more", "expected"),
+    [
+        ([rule()], {}, (Doubt.NO_SECURITY_REPOSITORY,)),
+        ([rule()], {"approved": ("a",)}, (Doubt.NO_SECURITY_REPOSITORY,)),
+        ([rule(), rule(enable_non_security=True)], {}, ()),
+        ([rule()], {"approved": ("a",), "approved_non_security": True}, ()),
+        ([], {"approved_non_security": True}, ()),
+    ],
+)
+def test_without_a_security_archive_a_baseline_of_security_updates_cannot_tell(rules, more, expected):
+    """Nothing could ever be missing; an empty archive is one all the same, and one that approves other updates can tell."""
+    baseline = debian(*rules, **more)
+    assert doubts(view(["a 1"], (MAIN, ["a 1"]), **FRESH), 0, baseline=baseline) == expected
+    assert doubts(view(["a 1"], (MAIN, ["a 1"]), (SECURITY, []), **FRESH), 0, baseline=baseline) == ()
+
+
+def test_the_security_archive_is_apts_notion():
+    """Elsewhere notices say what is a security update, in any repository."""
+    node = view(["a 1-1"], (BASEOS, ["a 1-1"]), manager=Manager.DNF, **FRESH)
+    assert doubts(node, 0, baseline=rocky(rule())) == ()
+
+
+def test_unfinished_packages_are_a_doubt_even_where_no_baseline_speaks_of_them():
+    """They are no patch that is missing, and the node is not in order."""
+    node = view(["a 1", package("stranger 1", "half-configured")], (SECURITY, ["a 1"]), **FRESH)
+    assert judged(ALL, node).compliant
+    assert doubts(node, 0) == (Doubt.PACKAGES_UNFINISHED,)
+    waiting = view([package("a 1", "triggers-pending")], (SECURITY, ["a 1"]), **FRESH)
+    assert doubts(waiting, 0) == ()
+
+
 def test_what_counts_as_stale_can_be_said():
     """In seconds."""
     assert doubts(view(["a 1"], (MAIN, ["a 1"]), **FRESH), 11, stale_after=10)[0] is Doubt.FACTS_STALE

@@ -129,3 +129,23 @@ def test_what_needs_a_blocked_package_fails_with_the_reason(station, debrepo, ne
 def _line(text: str, key: str) -> str:
     """The line of a report that speaks of a package."""
     return next(line for line in text.splitlines() if line.strip().startswith(key))
+
+
+@pytest.mark.parametrize(("old", "new"), [("all", "amd64"), ("amd64", "all")])
+def test_an_update_for_another_architecture_is_one_all_the_same(station, debrepo, new_node, old, new):
+    """To apt `all` and the machine's own architecture are one: what is newer for the other is Missing, then installed."""
+    debrepo.release("foo", "1.0-1", arch=old)
+    debrepo.security("foo", "1.0-1+deb12u1", arch=new)
+    node = new_node("deb12", debrepo, outstanding=["foo"])
+    station.enrol(node)
+
+    assert station.patch(node, "Scan")["Status"] == "Success"
+    assert station.with_state(node, "Missing") == {f"foo.{old}": f"foo.{old}:1.0-1+deb12u1"}
+    assert station.live(node)["Standing"] == "NON_COMPLIANT"
+
+    done = station.patch(node, "Install", reboot="RebootIfNeeded")
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    assert node.installed()[f"foo.{new}"] == ("1.0-1+deb12u1", "ii")
+    assert station.states(node, f"foo.{new}") == {f"foo.{new}": "Installed"}
+    assert node.boots == 2
+    assert station.live(node)["Standing"] == "COMPLIANT"

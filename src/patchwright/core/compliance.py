@@ -192,7 +192,8 @@ class _Bench:
             return self.other(package)
         if not PackageState(package.state).usable:
             return self.unfinished(package, *met)
-        install = self.history.installs.get(package.key)
+        installs = self.history.installs  # on apt a version for an architecture may follow one for `all`
+        install = installs.get(package.key) or installs.get(f"{package.name}.all")
         pending = install == Install(package.version, self.boot_id) and self.boot_id != ""
         state = PatchState.INSTALLED_PENDING_REBOOT if pending else PatchState.INSTALLED
         reason = "installed since the node was started" if pending else met[1].reasons[0].text

@@ -13,7 +13,7 @@ from patchwright.agent.errors import MetadataUnreadable
 from patchwright.agent.providers.apt import lists, status
 from patchwright.agent.providers.apt.resolver import Answer, Request, largest
 from patchwright.agent.providers.apt.transcript import Simulated
-from patchwright.core.package import Offer
+from patchwright.core.package import Offer, Origin
 
 STATUS = """\
 Package: foo
@@ -80,6 +80,92 @@ def test_a_database_that_cannot_be_read_is_an_error(tmp_path):
     (tmp_path / "status").write_text(STATUS.replace("ok installed", "ok sideways"))
     with pytest.raises(MetadataUnreadable, match=r"'sideways' of foo\.amd64"):
         status.read(tmp_path / "status")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        (STATUS[:-3], "ends in the middle of a line"),
+        (
+            STATUS.replace("Package: wreck", "%$&/ garbage\nPackage: wreck"),
+            "line 21 of .*status is none that dpkg writes",
+        ),
+        ("garbage\n" + STATUS, "line 1 of"),
+        (STATUS.replace("Description", "Desc\0iption"), "line 6 of"),
+        (STATUS.replace(" Package: nor", " \0 nor"), "is none that dpkg writes"),
+        (STATUS.replace("Version: 1:2.0-1\n", ""), r"which version of foo\.amd64 is installed"),
+        (STATUS.replace("Version: 3", "Version:"), r"which version of held\.all"),
+        (STATUS.replace("Architecture: amd64\nVersion: 1:2", "Version: 1:2"), r"which version of foo\. is installed"),
+        (STATUS.replace("install ok installed", "install ok"), r"says 'ok' of foo\.amd64"),
+    ],
+)
+def test_a_damaged_database_is_an_error(tmp_path, damaged, message):
+    """What dpkg itself would refuse to read is not taken for a list of fewer packages."""
+    (tmp_path / "status").write_text(damaged)
+    with pytest.raises(MetadataUnreadable, match=message):
+        status.read(tmp_path / "status")
+
+
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_packages_lost_from_the_database_are_an_error(tmp_path, left):
+    """A database cut between two packages, or emptied, reads well; the lists of their files betray them."""
+    (tmp_path / "info").mkdir()
+    for name in ("foo:amd64.list", "gone.list", "held.list", "wreck.list", "foo.md5sums", "nobody.postinst"):
+        (tmp_path / "info" / name).write_text("")
+    (tmp_path / "status").write_text(STATUS)
+    assert len(status.read(tmp_path / "status")) == 3
+
+    (tmp_path / "status").write_text("".join(part + "\n\n" for part in STATUS.split("\n\n")[:left]))
+    with pytest.raises(MetadataUnreadable, match="has lost (foo:amd64 and 3 more|gone and 2 more|wreck)"):
+        status.read(tmp_path / "status")
+
+
+def test_a_package_that_must_be_unpacked_again_is_half_installed(tmp_path):
+    """Whatever state stands beside the flag, dpkg does nothing with it before."""
+    (tmp_path / "status").write_text(STATUS.replace("install ok installed", "install reinstreq installed"))
+    assert status.read(tmp_path / "status")["foo.amd64"].package.state == "half-installed"
+
+
+def test_an_update_that_is_no_stanza_is_an_error(tmp_path):
+    """What a killed dpkg left half-written is not passed over."""
+    (tmp_path / "status").write_text(STATUS)
+    (tmp_path / "updates").mkdir()
+    (tmp_path / "updates/0001").write_text("garbage")
+    with pytest.raises(MetadataUnreadable, match="updates/0001"):
+        status.read(tmp_path / "status")
+
+
+def test_all_and_the_machines_own_architecture_are_one():
+    """A newer version built for the other of the two is an update of what is installed, under the name that this has."""
+    index = b"".join(
+        b"Package: %s\nArchitecture: %s\nVersion: 2\n\n" % (name, arch)
+        for name in (b"foo", b"bar")
+        for arch in (b"amd64", b"all", b"i386")
+    )
+    found = lists.scan([index], {b"foo": ["all", "i386"], b"bar": ["amd64"]}, "amd64")
+
+    assert {(offer.name, offer.arch) for offer in found.offers} == {("foo", "all"), ("foo", "i386"), ("bar", "amd64")}
+    assert lists.counterpart("i386", ["all", "amd64"], "amd64") == ""
+    assert lists.counterpart("all", ["i386"], "amd64") == ""
+
+
+RELEASE = "Origin: Debian\nLabel: Debian-Security\nSuite: stable-security\nCodename: bookworm-security\nSHA256:\n abc\n"
+
+
+def test_a_repository_without_packages_is_one_all_the_same(tmp_path):
+    """apt keeps its Release file and no index; what is configured no more does not count."""
+    for name in ("a_dists_x_InRelease", "a_dists_x-security_InRelease", "gone_dists_x_Release", "lock"):
+        (tmp_path / name).write_text(f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{RELEASE}")
+    there = lists.Target("", "/lists/a_dists_x_main_binary-amd64_Packages", Origin())
+    stems = lists.bare_releases(tmp_path, [there])
+    assert stems == ["a_dists_x-security", "gone_dists_x"]
+
+    configured = "Filename: /lists/a_dists_x{}_main_binary-amd64_Packages\n"
+    listing = "\n".join(f"MetaKey: k\n{configured.format(name)}Created-By: Packages\n" for name in ("", "-security"))
+    (origin,) = lists.empty(tmp_path, stems, listing)
+    assert origin == Origin("Debian", "Debian-Security", "stable-security", "bookworm-security")
+    assert origin.is_security
+    assert lists.bare_releases(tmp_path / "nowhere", []) == []
 
 
 INDEX = b"""\

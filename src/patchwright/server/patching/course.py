@@ -182,10 +182,16 @@ def _failures(plan: Plan, view: View, told: Mapping[str, str]) -> dict[str, str]
     The package database decides, the node's word (*told*) only explains: a child that was killed may have installed some.
     """
     found = {(package.key, package.version): package.state for package in view.packages.packages}
+    # A new version may be for `all` where the old one was for an architecture, and the other way round.
+    turned = {
+        (f"{package.name}.all" if package.arch != "all" else package.name, package.version): package.state
+        for package in view.packages.packages
+    }
     failures = dict(plan.unresolved)
     done = set()
     for action in plan.actions:
-        state = found.get((action.key, action.after))
+        other = action.key if action.arch == "all" else action.name
+        state = found.get((action.key, action.after)) or turned.get((other, action.after))
         if state is None:
             failures[action.key] = "the run ended without installing it"
         elif not PackageState(state).usable:

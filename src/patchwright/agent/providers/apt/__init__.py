@@ -69,6 +69,8 @@ class Apt:
         for target, offers in found:
             pin = preferences.priorities.get(target.description, DEFAULT_PIN)
             slices.setdefault((target.origin, pin, target.address), []).extend(offers)
+        for origin in self._empty([target for target, _ in found]):
+            slices.setdefault((origin, DEFAULT_PIN, ""), [])
         parts = []
         for (origin, pin, address), offers in sorted(slices.items()):
             part = OffersSlice.of(Manager.APT, origin, offers)
@@ -148,10 +150,19 @@ class Apt:
             installed.setdefault(row.name.encode(), []).append(row.arch)
         found, phased = [], set()
         for target in lists.targets(self._tool.ask("apt-get", "indextargets").stdout):
-            scan = lists.scan(self._tool.index(target.filename), installed)
+            scan = lists.scan(self._tool.index(target.filename), installed, self._tool.layout.architecture)
             found.append((target, scan.offers))
             phased |= scan.phased
         return found, phased
+
+    def _empty(self, found: Sequence[lists.Target]) -> List[Origin]:
+        """The repositories that offer nothing at all for this machine; asked only where there seem to be any."""
+        directory = self._tool.layout.lists
+        stems = lists.bare_releases(directory, found)
+        if not stems:
+            return []
+        listing = self._tool.ask("apt-get", "indextargets", "--no-release-info").stdout
+        return lists.empty(directory, stems, listing)
 
     def _phased_pins(self, phased: Set[Tuple[str, str]], rows: Mapping[str, status.Row]) -> List[Pin]:
         """

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Mapping, Sequence
+from typing import Callable, Container, Dict, List, Mapping, Sequence
 
 from patchwright.agent.providers.apt import transcript
+from patchwright.agent.providers.apt.lists import counterpart
 from patchwright.agent.providers.apt.resolver import Answer, Request, largest
 from patchwright.agent.providers.apt.status import Row
 from patchwright.agent.providers.apt.tool import Exclusions, Tool, is_name, is_version
-from patchwright.agent.providers.apt.transcript import Simulated
+from patchwright.agent.providers.apt.transcript import Simulated, Simulation
 from patchwright.agent.shell import Result
 from patchwright.core.errors import MalformedVersion
 from patchwright.core.plan import Action, Intent, Resolution, Wanted
@@ -69,7 +70,7 @@ class Closure:
         if result.code != 0 and transcript.was_broken(result.stderr) and not self._repairs:
             # The node's dependencies were broken before anything was asked. apt then does nothing for a request that does
             # not mend them: what mends them becomes part of every request.
-            told = transcript.simulation(self._tool.repair(self._options).stdout)
+            told = foretold(self._tool, self._tool.repair(self._options), self._rows)
             mending = [Request(item.name, item.arch, item.after) for item in told.installed]
             keys = {request.key for request in requests}
             self._repairs = arguments(self._tool, [request for request in mending if request.key not in keys])
@@ -79,7 +80,7 @@ class Closure:
             answer = refused(self._tool, requests, result)
             reasons = {key: self._with_blocked(reason) for key, reason in answer.reasons.items()}
             return Answer((), self._with_blocked(answer.refusal), reasons)
-        told = transcript.simulation(result.stdout)
+        told = foretold(self._tool, result, self._rows)
         return Answer(told.installed, transcript.cut("; ".join(self._violations(told, requests))))
 
     def _with_blocked(self, reason: str) -> str:
@@ -127,13 +128,25 @@ def within(tool: Tool, allowed: Mapping[str, str]) -> Callable[[Sequence[Request
         result = tool.simulate(arguments(tool, requests))
         if result.code != 0:
             return refused(tool, requests, result)
-        told = transcript.simulation(result.stdout)
+        told = foretold(tool, result, allowed)
         beyond = [f"{item.key} {item.after}" for item in told.installed if allowed.get(item.key) != item.after]
         beyond.extend(f"the removal of {name}" for name in told.removed)
         text = "apt would also need {}, which the plan does not contain".format(", ".join(beyond[:5]))
         return Answer(told.installed, text if beyond else "")
 
     return simulate
+
+
+def foretold(tool: Tool, result: Result, keys: Container[str]) -> Simulation:
+    """What a simulation says it would do; a package that changes between `all` and the machine's own architecture keeps the
+    name that *keys* (`name.arch`) have for it."""
+    told = transcript.simulation(result.stdout)
+    return told._replace(installed=tuple(item._replace(arch=_known_arch(tool, item, keys)) for item in told.installed))
+
+
+def _known_arch(tool: Tool, item: Simulated, keys: Container[str]) -> str:
+    archs = [arch for arch in ("all", tool.layout.architecture, item.arch) if f"{item.name}.{arch}" in keys]
+    return counterpart(item.arch, archs, tool.layout.architecture) or item.arch
 
 
 def arguments(tool: Tool, requests: Sequence[Request]) -> List[str]:

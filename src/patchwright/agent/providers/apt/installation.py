@@ -59,7 +59,8 @@ class Installation:
 
     def _left(self) -> List[Action]:
         rows = self._rows()
-        return [action for action in self._actions if not _is_done(action, rows)]
+        native = self._tool.layout.architecture
+        return [action for action in self._actions if not _is_done(action, rows, native)]
 
     def _run(self, todo: Sequence[Action]) -> bool:
         """Install what can be of *todo*; whether another run may bring more."""
@@ -152,6 +153,8 @@ class Installation:
         self._tool.mark_auto(sorted((before | new) & present))
 
 
-def _is_done(action: Action, rows: Mapping[str, Row]) -> bool:
-    row = rows.get(action.key)
-    return row is not None and row.version == action.after and row.done
+def _is_done(action: Action, rows: Mapping[str, Row], native: str) -> bool:
+    # The new version may be for `all` where the old one was for the machine's own architecture, and the other way round.
+    archs = {"all": ("all", native), native: (native, "all")}.get(action.arch, (action.arch,))
+    found = (rows.get(f"{action.name}.{arch}") for arch in archs)
+    return any(row is not None and row.version == action.after and row.done for row in found)

@@ -9,6 +9,7 @@ An index of Debian has 63,000 stanzas of which a node needs under a thousand. It
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Collection, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from patchwright.core.package import Offer, Origin
@@ -20,6 +21,9 @@ COMPRESSED = (".lz4", ".gz", ".xz", ".bz2", ".zst", ".lzma")
 _FIELD = re.compile(
     rb"^(Package|Architecture|Version|Section|Priority|Phased-Update-Percentage):[ \t]*(.*?)[ \t]*$", re.MULTILINE
 )
+_RELEASE = re.compile(r"^(Origin|Label|Suite|Codename):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_RELEASE_FILES = ("_InRelease", "_Release")
+RELEASE_HEAD_BYTES = 16 * 1024  # what a repository says of itself stands before its thousands of checksums
 _CUT = b"\n\nPackage: "
 _SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -60,19 +64,76 @@ def targets(listing: str) -> List[Target]:
     return found
 
 
-def scan(chunks: Iterable[bytes], installed: Mapping[bytes, Collection[str]]) -> Scan:
+def bare_releases(directory: Path, found: Collection[Target]) -> List[str]:
+    """
+    The names of the Release files in apt's lists to which there is no index among *found*, without `_InRelease`: apt keeps no
+    index of a repository that has no package for this machine.
+    """
+    try:
+        names = [path.name for path in directory.iterdir() if path.name.endswith(_RELEASE_FILES)]
+    except OSError:
+        return []
+    indexes = [target.filename.rpartition("/")[2] for target in found]
+    stems = {name.rpartition("_")[0] for name in names}
+    return sorted(stem for stem in stems if not any(index.startswith(stem + "_") for index in indexes))
+
+
+def empty(directory: Path, stems: Collection[str], listing: str) -> List[Origin]:
+    """
+    The repositories that were fetched and are empty, which count as repositories all the same.
+
+    Args:
+        directory: apt's lists.
+        stems: What `bare_releases` found there; a Release file may be left of a repository that is configured no more.
+        listing: What `apt-get indextargets --no-release-info` lists: every index of the configured repositories.
+    """
+    configured = [line.rpartition("/")[2] for line in listing.splitlines() if line.startswith("Filename: ")]
+    fetched = [stem for stem in stems if any(name.startswith(stem + "_") for name in configured)]
+    return [origin for stem in fetched for origin in _origins(directory / (stem + end) for end in _RELEASE_FILES)]
+
+
+def _origins(paths: Iterable[Path]) -> Iterator[Origin]:
+    """What the first of *paths* that can be read says of its repository."""
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                head = file.read(RELEASE_HEAD_BYTES).decode("utf-8", "replace")
+        except OSError:
+            continue
+        fields = dict(_RELEASE.findall(head))
+        yield Origin(*(fields.get(name, "") for name in ("Origin", "Label", "Suite", "Codename")))
+        return
+
+
+def counterpart(arch: str, archs: Collection[str], native: str) -> str:
+    """
+    Under which of *archs*, those a name is installed for, a record for *arch* counts; empty where under none.
+
+    To apt, `all` and the machine's own architecture are one: a newer version may be built for the other of the two, and is an
+    update of the package all the same.
+    """
+    if arch in archs:
+        return arch
+    one = ("all", native)
+    return next((other for other in archs if other in one), "") if arch in one else ""
+
+
+def scan(chunks: Iterable[bytes], installed: Mapping[bytes, Collection[str]], native: str = "") -> Scan:
     """
     The offers of one index for what is installed.
 
     Args:
         chunks: The index, uncompressed, in pieces of any size.
-        installed: Architectures by name. A record counts where its own architecture is among them.
+        installed: Architectures by name. A record counts where its own architecture is among them, or its `counterpart`, as
+            an offer for which it then stands.
+        native: The machine's own architecture.
     """
     offers, phased = [], set()
     for stanza in _stanzas(chunks, installed):
         fields = {name: value.decode("utf-8", "replace") for name, value in _FIELD.findall(stanza)}
         name, arch, version = (fields.get(field, "") for field in (b"Package", b"Architecture", b"Version"))
-        if not version or arch not in installed.get(name.encode(), ()):
+        arch = counterpart(arch, installed.get(name.encode(), ()), native)
+        if not version or not arch:
             continue
         offers.append(Offer(name, arch, version, fields.get(b"Section", ""), fields.get(b"Priority", "")))
         if fields.get(b"Phased-Update-Percentage", "100") != "100":
