@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from agent.simulator import Refusal
+from patchwright.agent import facts, patch_run
+from patchwright.agent.client import Refused
+from patchwright.agent.errors import UnsupportedSystem
 from patchwright.core.protocol import MAX_REPLANS
 
 
@@ -186,6 +190,26 @@ def test_a_refusal_ends_the_step_with_the_servers_words(stage, operation):
     assert found["status"] == "Failed"
     assert "DoesNotExistException: There is no such baseline." in found["standardError"]
     assert "install begins" not in stage.history
+
+
+def test_a_system_that_no_baseline_covers_is_told_to_the_server(monkeypatch, tmp_path):
+    """It refuses, and knows that what it knows is old; the step ends with the node's own words."""
+    said = []
+
+    class Server:
+        def call(self, operation, members, **_):
+            said.append((operation, members["CommandId"], members["OperatingSystem"]))
+            raise Refused("InvalidOperationException", "No patch baseline can cover it.")
+
+    def strange(*_):
+        raise UnsupportedSystem("no patch baseline covers Strange 1")
+
+    monkeypatch.setattr(facts, "supported_system", strange)
+    settings = SimpleNamespace(backoff_cap_seconds=1.0)
+    desk = patch_run.Desk(Server(), None, SimpleNamespace(clock=None), settings, lambda: False)
+    with pytest.raises(UnsupportedSystem, match="Strange 1"):
+        patch_run.PatchRun(desk, {}, lambda: None, tmp_path).run("command", "PatchLinux")
+    assert said == [("BeginOperation", "command", "UNSUPPORTED")]
 
 
 def test_a_node_that_does_not_restart_is_asked_three_times_and_fails(stage):

@@ -11,15 +11,16 @@ with a result are not repeated, and an installation does what is left of its pla
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from patchwright import __version__
 from patchwright.agent import child, log, reboot
-from patchwright.agent.client import Backoff, Client, ServerUnavailable
+from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
 from patchwright.agent.config import Settings
-from patchwright.agent.errors import AgentError, CommandError
+from patchwright.agent.errors import AgentError, CommandError, UnsupportedSystem
 from patchwright.agent.outbox import Outbox, try_to_drain
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
@@ -41,6 +42,7 @@ BODIES_LIMIT_BYTES = 8 * 1024 * 1024  # of bodies in one call, before compressio
 REBOOT_LOOK_SECONDS = 1.0
 REFUSED_REBOOT_SECONDS = 10.0
 BODY_SECONDS = 300.0
+UNSUPPORTED = "UNSUPPORTED"  # said for the operating system where there is none that a baseline can be for
 
 State = Dict[str, Any]
 
@@ -109,17 +111,16 @@ class PatchRun:
     def _begin(self, command_id: str, step_name: str) -> None:
         from patchwright.agent import facts
 
-        system = facts.supported_system()
-        answer = self._ask(
-            "BeginOperation",
-            {
-                "CommandId": command_id,
-                "StepName": step_name,
-                "OperatingSystem": system.operating_system.value,
-                "Product": system.product,
-                "AgentVersion": __version__,
-            },
-        )
+        message = {"CommandId": command_id, "StepName": step_name, "AgentVersion": __version__}
+        try:
+            system = facts.supported_system()
+        except UnsupportedSystem as error:
+            # The server refuses it, and knows from then on that what it knows of this node is not how it is now.
+            with contextlib.suppress(Refused):
+                self._ask("BeginOperation", {**message, "OperatingSystem": UNSUPPORTED})
+            raise error from None
+        message.update(OperatingSystem=system.operating_system.value, Product=system.product)
+        answer = self._ask("BeginOperation", message)
         begun = Begun.from_json(answer)
         log.info(f"{begun.operation} {begun.operation_id} of snapshot {begun.snapshot_id} begins")
         self._go("before", operation_id=begun.operation_id, attempt=0, drift=[], failures={}, acted_boot_id="", boots=0)

@@ -12,10 +12,10 @@ from patchwright.core.compliance import Doubt, Standing
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.facts import RepositoryProblem
 from patchwright.core.protocol import Phase, RebootOption
-from patchwright.server import tags
+from patchwright.server import patching, tags
 from patchwright.server.infra import sql
 from patchwright.server.nodes import UnknownNode
-from patchwright.server.patching import Source
+from patchwright.server.patching import OperationRefused, Source
 from server.patching.bench import (
     NOW,
     OUTDATED,
@@ -160,6 +160,56 @@ async def test_facts_from_unreadable_repositories_are_in_doubt(bench):
     verdict = await bench.verdicts.live(bench.scope, node)
     assert (verdict.standing, verdict.doubts) == (Standing.UNKNOWN, (Doubt.REPOSITORY_UNREACHABLE,))
     assert verdict.last.operation.report.succeeded
+
+
+async def test_a_later_run_that_took_no_facts_is_a_doubt_until_one_does(bench):
+    """The node was asked how it is and could not say: what it said before is no answer. Its last operation stays."""
+    node = await bench.enrol()
+    await bench.scan(node, PATCHED)
+    assert (await bench.verdicts.live(bench.scope, node)).standing is Standing.COMPLIANT
+    run = await bench.begin(node)
+    bench.clock.time += 1
+    now = bench.clock.time
+    await bench.database.write(patching.close, bench.scope, node, run.command, now=now, reason="dpkg is damaged.")
+
+    verdict = await bench.verdicts.live(bench.scope, node)
+    assert (verdict.standing, verdict.doubts) == (Standing.UNKNOWN, (Doubt.LATER_RUN_FAILED,))
+    assert verdict.age_seconds > 1
+    assert verdict.last.operation.report.succeeded
+    await bench.scan(node, with_facts(PATCHED, observed_at=NOW + 99))
+    assert (await bench.verdicts.live(bench.scope, node)).standing is Standing.COMPLIANT
+
+
+async def test_a_system_that_no_baseline_covers_any_more_is_a_doubt(bench):
+    """What could not even begin is remembered once, however often it is said; of a node without facts nothing is."""
+    node, new = await bench.enrol(), await bench.enrol()
+    await bench.scan(node, PATCHED)
+
+    for one in (node, node, new):
+        with pytest.raises(OperationRefused, match="UNSUPPORTED"):
+            await bench.begin(one, command="c" * 36, operating_system="UNSUPPORTED", product="")
+
+    verdict = await bench.verdicts.live(bench.scope, node)
+    assert (verdict.standing, verdict.doubts) == (Standing.UNKNOWN, (Doubt.LATER_RUN_FAILED,))
+    assert verdict.last.operation.command_id != "c" * 36
+    assert (await bench.verdicts.live(bench.scope, new)).doubts == (Doubt.NO_FACTS,)
+
+
+async def test_an_installation_that_failed_after_its_plan_is_a_doubt(bench):
+    """It may have changed the node since the facts it began with; one that had no plan yet has not."""
+    node = await bench.enrol()
+    for planned in (False, True):
+        run = await bench.begin(node, Kind.INSTALL)
+        directive = await run.send(Phase.BEFORE, with_facts(OUTDATED, observed_at=NOW + 60 * planned))
+        if planned:
+            await run.resolve(directive)
+        bench.clock.time += 1
+        now = bench.clock.time
+        await bench.database.write(patching.close, bench.scope, node, run.command, now=now, reason="Too late.")
+
+        verdict = await bench.verdicts.live(bench.scope, node)
+        assert (Doubt.LATER_RUN_FAILED in verdict.doubts) == planned
+        assert verdict.standing is Standing.NON_COMPLIANT
 
 
 async def test_what_failed_shows_live_until_it_is_there(bench):
