@@ -23,6 +23,7 @@ WAITING = (
     "patchwright.core.signing",
     "patchwright.agent.clock",
     "patchwright.agent.connection",
+    "patchwright.agent.pages",
     "patchwright.agent.baton",
     "patchwright.agent.waiting",
 )

@@ -13,6 +13,7 @@ import os
 from patchwright.agent.baton import Order, Outcome, become_whole, heed_termination
 from patchwright.agent.clock import QUICK_PAUSE_SECONDS, QUICK_SECONDS, Clock
 from patchwright.agent.connection import Closed, Connection, Peer, WrongCertificate, signed
+from patchwright.agent.pages import forget_unused_code
 from patchwright.core.signing import Signer
 
 TYPE_CHECKING = False
@@ -78,6 +79,15 @@ class Waiting:
             heard=answer is not None,
         )
 
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            order = self._order
+            connection = Connection(Peer(**order.peer), connect_seconds=order.connect_seconds)
+            connection.local_address()  # opened now: what follows is all that waiting needs
+            forget_unused_code()
+            self._connection = connection
+        return self._connection
+
     def _poll(self) -> Optional[bytes]:
         """What a poll brought: nothing, an answer to be read, or None where the server was not heard."""
         begun = self._clock.monotonic()
@@ -100,9 +110,7 @@ class Waiting:
             now=self._clock.now() + order.offset,
         )
         try:
-            if self._connection is None:
-                self._connection = Connection(Peer(**order.peer), connect_seconds=order.connect_seconds)
-            response = self._connection.post(headers, body, timeout=seconds)
+            response = self._connected().post(headers, body, timeout=seconds)
         except (Closed, WrongCertificate, OSError, ValueError):
             return None
         return response.body or b"{}" if response.status == 200 else None
