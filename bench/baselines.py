@@ -70,7 +70,12 @@ def _measure(options: argparse.Namespace, ours: served.Served, moto: served.Serv
         "baselines",
         options,
         ours={"cpu_us": median(ours_us), "cpu_us_range": spread(ours_us), "wall_us": median(ours_wall)},
-        peer={"program": "moto_server", "cpu_us": median(moto_us), "cpu_us_range": spread(moto_us), "wall_us": median(moto_wall)}
+        peer={
+            "program": "moto_server",
+            "cpu_us": median(moto_us),
+            "cpu_us_range": spread(moto_us),
+            "wall_us": median(moto_wall),
+        }
         if moto_us
         else {"program": "moto_server", "not measured": reason},
         ratio=times,

@@ -40,7 +40,11 @@ def debian(seed: int, packages: int) -> Made:
     chance = random.Random(seed)
     names = sorted({f"{chance.choice(SECTIONS)}-{chance.randrange(10**6):06}" for _ in range(packages)})
     rows = [
-        Package(name, chance.choice(("amd64", "amd64", "all")), f"{chance.randrange(9)}.{chance.randrange(30)}-{chance.randrange(1, 9)}")
+        Package(
+            name,
+            chance.choice(("amd64", "amd64", "all")),
+            f"{chance.randrange(9)}.{chance.randrange(30)}-{chance.randrange(1, 9)}",
+        )
         for name in names
     ]
     offers = {"": [_offer(chance, row, row.version) for row in rows], "-security": [], "-updates": []}
@@ -78,7 +82,13 @@ def changed(made: Made, seed: int, count: int) -> Made:
 
 
 def _offer(chance: random.Random, row: Package, version: str) -> Offer:
-    return Offer(row.name, row.arch, version, section=row.name.partition("-")[0], priority=chance.choice(("optional", "important")))
+    return Offer(
+        row.name,
+        row.arch,
+        version,
+        section=row.name.partition("-")[0],
+        priority=chance.choice(("optional", "important")),
+    )
 
 
 def _origin(suffix: str) -> Origin:

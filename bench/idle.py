@@ -28,7 +28,6 @@ import served
 from measure import Bound, median, memory_kib, print_line, share, tell, tree, tree_cpu
 
 from farm import Farm, FarmUnavailable, Node
-from farm.machine import cgroup_roots
 
 PSS_AT_MOST_MB = 10
 CPU_AT_MOST_PERCENT = 0.1
@@ -179,13 +178,11 @@ def _own_copies(node: Node) -> None:
 
 def _find(farm: Farm, node: Node, word: str) -> int:
     """The process of the node that was started with *word* and has a program of its own by now; 0 where there is none."""
-    for root in cgroup_roots():
-        for group in (root / "pwfarm" / farm.number / node.name).rglob("cgroup.procs"):
-            for pid in group.read_text().split():
-                with contextlib.suppress(OSError):
-                    argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-                    if word in argv and argv.startswith(nodes.PYTHON):
-                        return int(pid)
+    for pid in nodes.pids(farm, node):
+        with contextlib.suppress(OSError):
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+            if word in argv and argv.startswith(nodes.PYTHON):
+                return pid
     return 0
 
 
@@ -219,7 +216,11 @@ def salt_minion(*, seconds: float) -> Iterator[Salt]:
         (folder / role).mkdir()
         own = f"root_dir: {folder / role}\npki_dir: {folder / role / 'pki'}\ncachedir: {folder / role / 'cache'}\n"
         (folder / role / role).write_text(common + own + text)
-    environment = {"PATH": f"{peers.HOME / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    environment = {
+        "PATH": f"{peers.HOME / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(folder),
+        "LC_ALL": "C.UTF-8",
+    }
 
     def start(role: str) -> contextlib.AbstractContextManager[object]:
         argv = [str(peers.program(f"salt-{role}")), "-c", str(folder / role)]

@@ -217,7 +217,8 @@ class Watch:
         self._processes = processes
         self._seen: dict[str, float] = {}
         self._programs: dict[tuple[int, str], list[float]] = {}
-        self._root = Path(f"/proc/{self._init()}/root{STATE_DIR}")
+        init = min(pid for pid in nodes.pids(farm, node) if _name(pid) == "systemd")
+        self._root = Path(f"/proc/{init}/root{STATE_DIR}")
         self._begun = 0.0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -237,10 +238,6 @@ class Watch:
             return self._by_program()
         return phases(self._seen, wall)
 
-    def _init(self) -> int:
-        pids = [pid for pid in self._node._cgroup.pids() if _name(pid) == "systemd"]
-        return min(pids)
-
     def _look(self, command: str) -> None:
         work = self._root / "work" / command
         files = {stage: self._root / "commands" / stage / f"{command}.json" for stage in ("pending", "current", "done")}
@@ -259,11 +256,14 @@ class Watch:
         self._seen.setdefault(what, time.monotonic() - self._begun)
 
     def _look_at_processes(self) -> None:
-        for pid in self._node._cgroup.pids():
+        first = not self._programs
+        for pid in nodes.pids(self._farm, self._node):
             with contextlib.suppress(OSError):
                 argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
                 cpu, moment = measure.process_cpu(pid), time.monotonic() - self._begun
-                row = self._programs.setdefault((pid, " ".join(argv[:6])[:120]), [moment, moment, 0.0, cpu])
+                row = self._programs.setdefault(
+                    (pid, " ".join(argv[:6])[:120]), [moment, moment, cpu if first else 0.0, cpu]
+                )
                 row[1], row[3] = moment, cpu
 
     def _by_program(self) -> dict[str, Any]:

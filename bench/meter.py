@@ -6,15 +6,19 @@ CPU is that of the command and of all it waited for. With --watch its memory is 
 the peak of the process itself, and of the tree below it as PSS. Standard library, Python 3.8 and newer.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 import time
+from pathlib import Path
 
 LOOK_SECONDS = 0.004
 
 
-def main():
+def main() -> None:
+    """Run the words, print the line."""
     words = sys.argv[1:]
     watch = words[:1] == ["--watch"]
     argv = words[1:] if watch else words
@@ -24,7 +28,7 @@ def main():
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        os.execvp(argv[0], argv)
+        os.execvp(argv[0], argv)  # noqa: S606 - to become the program is the point
     peak = {"own_kib": 0, "tree_pss_kib": 0}
     if watch:
         status, usage = look(pid, peak)
@@ -39,7 +43,8 @@ def main():
     print(json.dumps(dict(line, **(peak if watch else {}))))
 
 
-def look(pid, peak):
+def look(pid: int, peak: dict) -> tuple:
+    """Wait for *pid* and note its peaks meanwhile; its status and usage."""
     while True:
         done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
@@ -49,26 +54,24 @@ def look(pid, peak):
         time.sleep(LOOK_SECONDS)
 
 
-def tree(pid):
+def tree(pid: int) -> list:
+    """*pid* and its living descendants."""
     found = [pid]
     for one in found:
         try:
-            with open("/proc/{0}/task/{0}/children".format(one)) as file:
-                found.extend(int(child) for child in file.read().split())
+            found.extend(int(child) for child in Path(f"/proc/{one}/task/{one}/children").read_text().split())
         except OSError:
             continue
     return found
 
 
-def field(pid, name, label):
+def field(pid: int, name: str, label: str) -> int:
+    """A number of KiB from a file of /proc; 0 where the process has gone."""
     try:
-        with open("/proc/{}/{}".format(pid, name)) as file:
-            for line in file:
-                if line.startswith(label):
-                    return int(line.split()[1])
+        lines = Path(f"/proc/{pid}/{name}").read_text().splitlines()
     except OSError:
-        pass
-    return 0
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(label)), 0)
 
 
 if __name__ == "__main__":

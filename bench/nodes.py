@@ -6,11 +6,11 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import measure  # first: it says where farm and patchwright are
 import served
 from measure import ROOT
 
@@ -62,10 +62,18 @@ def node_cpu(farm: Farm, node: Node) -> float:
     raise RuntimeError(msg)
 
 
+def pids(farm: Farm, node: Node) -> list[int]:
+    """Every process of a node, by the machine's number."""
+    found: set[int] = set()
+    for root in cgroup_roots():
+        for path in (root / "pwfarm" / farm.number / node.name).rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):  # gone meanwhile, or a threaded group
+                found.update(int(pid) for pid in path.read_text().split())
+    return sorted(found - {0})
+
+
 def quiet(farm: Farm, node: Node, *, share: float = 0.02, seconds: float = 60) -> None:
     """Wait until the node does next to nothing: *share* of one core over half a second."""
-    import time
-
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         before = node_cpu(farm, node)
@@ -82,6 +90,3 @@ def enrol(node: Node, server: served.Served, address: str, *, trust: Sequence[st
     node.unit("agent", f"{PYTHON} -I {AGENT} run", restart="always", lines="KillMode=process\n")
     found: str = json.loads(node.read(f"{STATE_DIR}/identity.json"))["instance_id"]
     return found
-
-
-__all__ = ["AGENT", "STATE_DIR", "enrol", "farm", "measure", "metered", "node_cpu", "put_programs", "quiet"]

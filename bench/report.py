@@ -105,7 +105,12 @@ def main() -> int:
             run.floor()
             run.scan("unchanged, own set", run.own)
             run.scan("back", run.same)
-            tell(f"round {number + 1}: " + ", ".join(f"{kind} {figures['facts'][-1]:.0f} us" for kind, figures in run.figures.items() if kind != "floor"))
+            tell(
+                f"round {number + 1}: "
+                + ", ".join(
+                    f"{kind} {figures['facts'][-1]:.0f} us" for kind, figures in run.figures.items() if kind != "floor"
+                )
+            )
     _print(options, run, packages)
     return 0
 

@@ -32,7 +32,9 @@ _number = itertools.count()
 def main() -> int:
     """Measure and print the line."""
     parser = measure.words(__doc__ or "", rounds=7)
-    parser.add_argument("--kind", default="", help="of node (default deb12-real; deb12, without any archive, with --quick)")
+    parser.add_argument(
+        "--kind", default="", help="of node (default deb12-real; deb12, without any archive, with --quick)"
+    )
     options = measure.read(parser)
     options.kind = options.kind or ("deb12" if options.quick else "deb12-real")
     try:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measure import ROOT, process_cpu, tell
+from measure import ROOT, process_cpu
 
 from patchwright.core.signing import Signer
 from patchwright.server.gateway.zipapp import build
@@ -264,6 +264,3 @@ def until(condition: Callable[[], Any], *, what: str, seconds: float = 300, ever
             raise TimeoutError(msg)
         time.sleep(every)
     return answer
-
-
-__all__ = ["Answer", "Served", "agent_program", "enrol", "per_request", "run", "serve", "tell", "until"]
