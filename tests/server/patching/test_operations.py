@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from patchwright.core.compliance import Doubt, Standing
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import DigestMismatch, MalformedFacts, PlanRefused
 from patchwright.core.plan import Action, Resolution
@@ -327,6 +330,22 @@ async def test_unreadable_repositories_end_a_run_without_a_verdict(bench):
     assert not done.report.succeeded
     assert "security: 404 Not Found" in done.report.error
     assert await bench.states(node) == MISSING
+
+
+async def test_a_node_without_repositories_gets_no_verdict(bench):
+    """It cannot know what it misses: Failed with the reason, what was reported stays, and the live verdict has its doubt."""
+    node = await bench.enrol()
+    await bench.scan(node, OUTDATED)
+    bare = replace(with_facts(OUTDATED, slices=(), observed_at=NOW + 60), slices=())
+
+    done = await bench.scan(node, bare)
+
+    assert done.report is not None
+    assert not done.report.succeeded
+    assert "the node has no package repositories" in done.report.error
+    assert await bench.states(node) == MISSING
+    verdict = await bench.verdicts.live(bench.scope, node)
+    assert (verdict.standing, verdict.doubts) == (Standing.UNKNOWN, (Doubt.NO_REPOSITORIES,))
 
 
 async def test_facts_of_another_operating_system_are_refused(bench):

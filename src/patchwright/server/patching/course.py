@@ -56,7 +56,7 @@ def before(
     if operation.intent and (message.attempt, seen.id) == (operation.attempt, operation.before_facts):
         # The same again, perhaps long after: the plan that was made of these facts stands.
         return Directive(Next.RESOLVE, intent=intent_from_json(operation.intent))
-    if seen.facts.problems:
+    if seen.facts.problems or not seen.facts.slices:
         return (yield from _fail(operation, report.unreachable(operation, seen.facts), now=now))
     if operation.state is OperationState.REBOOTING:
         return (yield from _rebooting(operation, snapshot, seen, now=now))

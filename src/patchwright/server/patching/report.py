@@ -51,7 +51,14 @@ def told(kept: Report, findings: str) -> Report:
 
 
 def unreachable(operation: Operation, facts: NodeFacts) -> Report:
-    """The report of an operation that ended before it could judge: repositories of the node cannot be read."""
+    """The report of an operation that ended before it could judge: repositories cannot be read, or there are none."""
+    if not facts.problems:
+        error = (
+            f"The {operation.kind.value} ended without a verdict: the node has no package repositories, so it cannot know what"
+            " it misses. Nothing was changed; what was reported before stays.\n"
+            "Name them in the node's own configuration, and run the operation again."
+        )
+        return Report(False, "", error)
     problems = [f"  {problem.repository}: {problem.message}" for problem in facts.problems]
     error = "\n".join(
         [
