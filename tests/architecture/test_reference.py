@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from patchwright.agent.config import TABLE, Settings
+from patchwright.core.compliance import Doubt
 from patchwright.server.config import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,12 @@ def test_a_missing_operation_would_be_found():
     """The page without one of its rows does not pass."""
     text = PAGE.read_text().replace("| GetVerdict |", "| |")
     assert served() - documented(text) == {"Patchwright.GetVerdict"}
+
+
+@pytest.mark.parametrize("doubt", Doubt, ids=lambda doubt: doubt.value)
+def test_every_doubt_is_documented(doubt):
+    """docs/reference/verdict.md has a row for each."""
+    assert f"\n| `{doubt.value}` | " in (ROOT / "docs" / "reference" / "verdict.md").read_text()
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
