@@ -113,7 +113,7 @@ def _git(*argv: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on; the load tells whether the machine had other work."""
+    """What it was measured on. Load and yardstick tell whether it had other work, which makes CPU dearer too."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     models = [line.partition(": ")[2] for line in info.splitlines() if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -124,7 +124,19 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 2),
+        "yardstick_ms": round(yardstick(), 2),
     }
+
+
+def yardstick() -> float:
+    """Milliseconds of CPU for a fixed piece of work: cores that are shared with busy neighbours take longer for it."""
+    text = json.dumps([{"name": f"package-{number}", "version": f"1.{number}-1"} for number in range(2000)])
+    taken = []
+    for _ in range(9):
+        begun = time.process_time()
+        json.loads(text)
+        taken.append((time.process_time() - begun) * 1000)
+    return median(taken)
 
 
 def process_cpu(pid: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -73,7 +74,8 @@ def pids(farm: Farm, node: Node) -> list[int]:
 
 
 def quiet(farm: Farm, node: Node, *, share: float = 0.02, seconds: float = 60) -> None:
-    """Wait until the node does next to nothing: *share* of one core over half a second."""
+    """Wait until the node does next to nothing, *share* of one core over half a second, and the disk has nothing to write."""
+    os.sync()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         before = node_cpu(farm, node)

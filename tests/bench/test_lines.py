@@ -17,7 +17,7 @@ from farm.machine import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMBERS = {"name", "seed", "revision", "machine", "rounds", "quick", "ours", "peer", "ratio", "bound", "within"}
-FACTS = {"processor", "cores", "memory_gib", "kernel", "python", "load"}
+FACTS = {"processor", "cores", "memory_gib", "kernel", "python", "load", "yardstick_ms"}
 
 
 def line_of(name: str, *words: str, timeout: float = 200) -> dict[str, Any]:
