@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from patchwright.agent.config import SETTINGS_NAME, Identity
-from properties.node_run.central import SHELF, Central
+from patchwright.server.commands.model import EXECUTION_TIMEOUT_SECONDS
+from properties.node_run.central import SHELF, SWEEP_SECONDS, Central
 from properties.node_run.machine import Machine
 from properties.node_run.script import Order, Script
 from properties.node_run.seams import RESERVE_KIB, STAGE, Seams
@@ -23,6 +24,7 @@ from properties.node_run.wires import Network
 from properties.node_run.world import BEGIN, Broken, World
 
 SHARED_MEMORY = Path("/dev/shm")
+DELIVERY_SECONDS = 400.0  # within which what waits at the server is with the node, once nothing is in the way
 _DICE = random.Random()
 NEAR = "kill worker", "kill loop", "kill child", "kill all"
 
@@ -124,12 +126,14 @@ class History:
         return False
 
     def _deadline(self) -> float:
-        """When everything has ended: soon after the last disturbance, or when what was never begun is given up."""
-        dues = [
-            due for _, _, ended, due, acknowledged, *_ in self.central.invocations() if not ended and not acknowledged
-        ]
+        """When everything has ended: soon after the last disturbance, or when what could not begin in time is given up."""
         begun = max([self.world.disturbed_at, *[BEGIN + order.at for order in self.script.orders]])
-        return max([begun + SETTLE_SECONDS, *[due + 60 for due in dues]])
+        late = [
+            due + SWEEP_SECONDS * 12
+            for _, _, ended, due, acknowledged, *_ in self.central.invocations()
+            if not ended and not acknowledged and due - EXECUTION_TIMEOUT_SECONDS < begun + DELIVERY_SECONDS
+        ]
+        return max([begun + SETTLE_SECONDS, *late])
 
     def _left(self) -> str:
         """What is not done yet; empty where all is."""
@@ -159,9 +163,9 @@ class History:
             return
         self.judge.at_rest()
         self.judge.after_closing_scan(self.central.commands[-1])
-        work = self.seams.root / "work"
-        if any(work.iterdir()):
-            world.problem(f"files of ended commands are left: {sorted(path.name for path in work.iterdir())}")
+        left = sorted(path.name for path in (self.seams.root / "work").glob("*"))
+        if left:
+            world.problem(f"files of ended commands are left: {left}")
 
 
 def run(script: Script) -> History:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import random
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ from patchwright.agent import (
     client,
     disk,
     facts,
-    journal,
     log,
     loop,
     node,
@@ -132,7 +132,7 @@ class Seams:
             self.world.act_out(what.split()[0])
         self._take_room(len(data))
         original(path, data)
-        self._watch(path)
+        self._watch(path, data)
         if what.endswith(" after"):
             self.world.act_out(what.split()[0])
 
@@ -157,9 +157,15 @@ class Seams:
                 raise OSError(errno.ENOSPC, "no space left on device")
             self.room -= size
 
-    def _watch(self, path: Path) -> None:
+    def _watch(self, path: Path, data: bytes) -> None:
+        """Note what is durable now: a task's result; a command's last word, which is a promise."""
         if path.name == child.RESULT:
             self.machine.results.add(str(path.parent))
+        if b'"final":{' in data and path.parent.name in ("current", "done"):
+            said = str(json.loads(data)["final"]["status"])
+            before = self.machine.promised.setdefault(path.stem, said)
+            if before != said:
+                self.world.problem(f"the agent's last word on {path.stem} was {before} and is {said}")
 
 
 class Stage:
@@ -245,7 +251,6 @@ def _replacements() -> list[tuple[Any, str, Any]]:
     return [
         *_of_disk(),
         *_of_processes(),
-        *_of_journal(),
         *_of_tasks(),
         (Clock, "now", lambda _: STAGE.world.now - STAGE.world.script.skew),
         (Clock, "monotonic", lambda _: STAGE.world.now),
@@ -333,28 +338,6 @@ def _of_processes() -> list[tuple[Any, str, Any]]:
         (shell.Shell, "is_alive", lambda _, process: STAGE.now.is_alive(process)),
         (shell.Shell, "end", end),
     ]
-
-
-def _of_journal() -> list[tuple[Any, str, Any]]:
-    """What the agent has journalled as a command's last word is a promise."""
-    write, finish = journal.Journal.write, journal.Journal.finish
-
-    def promise(entry: Mapping[str, Any]) -> None:
-        if entry["final"] is not None:
-            machine, said = STAGE.now.machine, str(entry["final"]["status"])
-            before = machine.promised.setdefault(entry["command_id"], said)
-            if before != said:
-                STAGE.world.problem(f"the agent's last word on {entry['command_id']} was {before} and is {said}")
-
-    def writing(self: journal.Journal, entry: dict[str, Any]) -> None:
-        write(self, entry)
-        promise(entry)
-
-    def finishing(self: journal.Journal, entry: dict[str, Any], *, now: float) -> None:
-        finish(self, entry, now=now)
-        promise(entry)
-
-    return [(journal.Journal, "write", writing), (journal.Journal, "finish", finishing)]
 
 
 def _of_tasks() -> list[tuple[Any, str, Any]]:
