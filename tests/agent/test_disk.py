@@ -130,6 +130,24 @@ def test_no_room_for_the_reserve(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+def test_room_is_the_reserve_and_as_much_again(tmp_path, monkeypatch):
+    """What is free counts after the reserve has been put back: a disk that holds nothing else has no room to begin."""
+    disk = Disk(tmp_path, reserve_bytes=4096)
+    assert disk.has_room()
+    left = os.statvfs(tmp_path)
+    free = {True: 2 * 4096, False: 4096}  # by whether the reserve is still to be made
+
+    def statvfs(_path):
+        blocks = free[not (tmp_path / "reserve").exists()] // left.f_frsize
+        return os.statvfs_result((*left[:4], blocks, *left[5:]))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert disk.has_room()
+    free[False] = 0
+    disk.release_reserve()
+    assert not disk.has_room()
+
+
 def test_a_lock_excludes_and_ends_with_its_holder(tmp_path):
     """Held by another process: not to be had; that process killed: free at once."""
     lock = Lock(tmp_path / "lock")

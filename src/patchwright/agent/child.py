@@ -26,6 +26,7 @@ EXIT_BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else is at it
 MAX_STARTS = 3  # of one task whose process is killed every time
 MESSAGE_LIMIT = 4_000  # characters of an error handed on
 JOIN_SECONDS = 0.1  # how often a running task is looked at
+NO_ROOM = "not attempted: the disk is full, and what was done could not be written down; make room and install again"
 
 REQUEST, RESULT, ACTING = "request.json", "result.json", "acting"
 
@@ -171,6 +172,8 @@ def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
         moved = drift(plan, provider.installed(), provider.candidates([action.key for action in plan.actions]))
         if moved:
             return {"drift": [item.text for item in moved]}
+        if not disk.has_room():
+            return {"drift": [], "failures": {action.key: NO_ROOM for action in plan.actions}, "boot_id": boot_id()}
         disk.write(directory / ACTING, b"")
     boot = boot_id()
     try:

@@ -103,6 +103,13 @@ class Disk:
             return False
         return True
 
+    def has_room(self) -> bool:
+        """Whether the reserve is there and as much again is free: too little to begin anything where not."""
+        if not self.keep_reserve():
+            return False
+        left = os.statvfs(str(self.root))
+        return left.f_bavail * left.f_frsize >= self._reserve_bytes
+
 
 class Lock:
     """

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -35,6 +36,10 @@ REQUEST_OPTIONS = (
     "-oAPT::Get::AutomaticRemove=false",
     "-oAPT::Get::Show-User-Simulation-Note=false",
 )
+# apt keeps what it has read in two files. Where these do not fit it fails, and leaves behind what it had written of them: on
+# a disk that is nearly full it is told to do without, which only takes it longer.
+WITHOUT_CACHE = ("-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache=")
+ROOM_FOR_CACHE_BYTES = 128 * 1024 * 1024
 NETWORK_OPTIONS = ("-oAcquire::Retries=2", "-oAcquire::http::Timeout=30", "-oAcquire::https::Timeout=30")
 INSTALL_OPTIONS = (
     *REQUEST_OPTIONS,
@@ -102,33 +107,29 @@ class Tool:
 
     def ask(self, *argv: str, ok: Sequence[int] = (0,)) -> Result:
         """Run a command that changes nothing."""
-        return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, ok=ok)
+        return self._look(argv, ok)
 
     def update(self, timeout: float) -> Result:
         """Run apt-get update; whatever its exit code."""
         argv = ["apt-get", "update", "-q", *NETWORK_OPTIONS]
-        return self._shell.run(argv, timeout=timeout, env=UNATTENDED, ok=range(256))
+        return self._shell.run(self._thrifty(argv), timeout=timeout, env=UNATTENDED, ok=range(256))
 
     def simulate(self, arguments: Sequence[str], options: Sequence[str] = ()) -> Result:
         """Run apt-get -s install; whatever its exit code."""
-        argv = ["apt-get", "-s", "install", *REQUEST_OPTIONS, *options, "--", *arguments]
-        return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, env=UNATTENDED, ok=range(256))
+        return self._look(["apt-get", "-s", "install", *REQUEST_OPTIONS, *options, "--", *arguments], range(256))
 
     def upgrade(self) -> Result:
         """Run apt-get -s dist-upgrade; whatever its exit code."""
-        return self._shell.run(
-            ["apt-get", "-s", "-y", "-q", "dist-upgrade"], timeout=READ_TIMEOUT_SECONDS, ok=range(256)
-        )
+        return self._look(["apt-get", "-s", "-y", "-q", "dist-upgrade"], range(256))
 
     def repair(self, options: Sequence[str]) -> Result:
         """Run apt-get -s --fix-broken install, which mends broken dependencies; whatever its exit code."""
-        argv = ["apt-get", "-s", "install", *REQUEST_OPTIONS, *options, "--fix-broken"]
-        return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, env=UNATTENDED, ok=range(256))
+        return self._look(["apt-get", "-s", "install", *REQUEST_OPTIONS, *options, "--fix-broken"], range(256))
 
     def install(self, arguments: Sequence[str], *, options: Sequence[str] = (), timeout: float, log: Path) -> Result:
         """Run apt-get install; whatever its exit code."""
         argv = ["apt-get", "install", *INSTALL_OPTIONS, *options, "--", *arguments]
-        return self._shell.run(argv, timeout=timeout, env=UNATTENDED, ok=range(256), log=log)
+        return self._shell.run(self._thrifty(argv), timeout=timeout, env=UNATTENDED, ok=range(256), log=log)
 
     def configure(self, *, timeout: float, log: Path) -> Result:
         """Run dpkg --configure --pending; whatever its exit code."""
@@ -145,6 +146,16 @@ class Tool:
         if filename.endswith(COMPRESSED):
             return self._shell.stream([HELPER, "cat-file", filename], timeout=READ_TIMEOUT_SECONDS)
         return _pieces(self.inside(filename))
+
+    def _look(self, argv: Sequence[str], ok: Sequence[int]) -> Result:
+        """Run a command of apt's that changes nothing."""
+        return self._shell.run(self._thrifty(argv), timeout=READ_TIMEOUT_SECONDS, env=UNATTENDED, ok=ok)
+
+    def _thrifty(self, argv: Sequence[str]) -> Sequence[str]:
+        """A command of apt's, as it can be run with the room there is."""
+        left = os.statvfs(str(self.layout.archives if self.layout.archives.is_dir() else self.root))
+        scarce = left.f_bavail * left.f_frsize < ROOM_FOR_CACHE_BYTES
+        return [argv[0], *WITHOUT_CACHE, *argv[1:]] if scarce else argv
 
     def qualified(self, name: str, arch: str) -> str:
         """*name* as apt and dpkg print and take it: with its architecture only where that is a foreign one."""
