@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Tuple
 from patchwright import __version__
 from patchwright.agent import log, node
 from patchwright.agent.child import Bench
-from patchwright.agent.client import Client
+from patchwright.agent.client import OFFSET_WORTH_LEARNING_SECONDS, Client
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings, inherited_environment, load_identity
 from patchwright.agent.disk import Damaged, Disk, DiskFull, Lock
@@ -121,7 +121,7 @@ class Worker:
                 if self._journal.cancel_requested(command_id):
                     step.update(status="Cancelled", code=137, stderr="the command was cancelled before this step began")
                     continue
-                step.update(status="InProgress", started_at=self._bench.clock.now())
+                step.update(status="InProgress", started_at=self._now())
                 self._journal.write(entry)
             run_step(
                 step,
@@ -130,7 +130,7 @@ class Worker:
                 save=lambda: self._journal.write(entry),
                 directory=self._bench.disk.root / "work" / command_id / step["name"],
             )
-            step["ended_at"] = self._bench.clock.now()
+            step["ended_at"] = self._now()
             self._journal.write(entry)
             self._reply(entry, position, "InProgress", [step])
 
@@ -149,7 +149,7 @@ class Worker:
         log.error(reason)
         open_steps = [step for step in entry["steps"] or [] if step["status"] not in FINAL_STATUSES]
         for step in open_steps:
-            step.update(status="Failed", code=1, stderr=reason, run={}, ended_at=self._bench.clock.now())
+            step.update(status="Failed", code=1, stderr=reason, run={}, ended_at=self._now())
         if not open_steps:
             entry["trace"] = entry["trace"] or reason
 
@@ -202,6 +202,11 @@ class Worker:
         self._outbox.put(entry["command_id"], position, message_id=entry["message_id"], payload=payload)
         try_to_drain(self._outbox, self._client)
 
+    def _now(self) -> float:
+        """The time to tell the server: its own, where this node's clock is known to be wrong by much."""
+        offset = self._client.clock_offset
+        return self._bench.clock.now() + (offset if abs(offset) >= OFFSET_WORTH_LEARNING_SECONDS else 0.0)
+
     def _payload(self, entry: Entry, status: str, steps: List[Step]) -> str:
         """The reply payload of spec agent-protocol §8.3. The last one carries every step."""
         counts: Dict[str, int] = {}
@@ -219,7 +224,7 @@ class Worker:
             {
                 "additionalInfo": {
                     "agent": agent,
-                    "dateTime": _iso(self._bench.clock.now()),
+                    "dateTime": _iso(self._now()),
                     "runId": "",
                     "runtimeStatusCounts": counts,
                 },
