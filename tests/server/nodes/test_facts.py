@@ -140,7 +140,21 @@ async def test_an_observation_is_never_overwritten(shared_database, scope, node,
     assert (first.view, first.recorded_at) == (FIRST, NOW)
     assert (second.view, second.recorded_at) == (SECOND, NOW + 60)
     assert again_id == first_id
-    assert (await shared_database.read(nodes.latest, scope, node)).id == first_id
+    assert (await shared_database.read(nodes.latest, scope, node)).id == second_id
+
+
+async def test_what_comes_again_late_is_not_the_newest(shared_database, scope, node, put, record):
+    """A message that the network repeats long after says nothing new: neither of the node nor of what changed on it."""
+    await put(bodies(FIRST, SECOND))
+    first, _ = await record(FIRST, NOW)
+    second, _ = await record(SECOND, NOW + 10)
+
+    assert await record(FIRST, NOW + 20) == (first, nodes.Recorded())
+
+    newest = await shared_database.read(nodes.latest, scope, node)
+    assert (newest.id, newest.recorded_at) == (second, NOW + 10)
+    _, changed = await shared_database.read(nodes.since, scope, node, until=NOW + 30)
+    assert changed["foo.amd64"] == NOW + 10
 
 
 async def test_time_alone_is_no_change(shared_database, scope, node, put, record):
@@ -148,12 +162,13 @@ async def test_time_alone_is_no_change(shared_database, scope, node, put, record
     await put(bodies(FIRST))
     later = replace(FIRST, facts=replace(FIRST.facts, observed_at=61.0, refreshed_at=60.0, clock_offset=-3.5))
     rebooted = replace(FIRST, facts=replace(FIRST.facts, boot_id="boot-2"))
+    restored = replace(FIRST, facts=replace(FIRST.facts, observed_at=121.0, refreshed_at=60.0, clock_offset=-3.5))
 
-    answers = [await record(view, NOW + number) for number, view in enumerate((FIRST, later, rebooted, later))]
+    answers = [await record(view, NOW + number) for number, view in enumerate((FIRST, later, rebooted, restored))]
 
     assert [came.changed for _, came in answers] == [True, False, True, True]
-    assert len({seen for seen, _ in answers}) == 3
-    assert (await shared_database.read(nodes.latest, scope, node)).view == later
+    assert len({seen for seen, _ in answers}) == 4
+    assert (await shared_database.read(nodes.latest, scope, node)).view == restored
 
 
 async def test_nothing_is_bound_before_its_bodies_are_here(shared_database, scope, node, put, record):

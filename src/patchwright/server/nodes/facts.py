@@ -132,8 +132,8 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
     """
     Bind what was seen to the node as its newest; what appeared or changed is noted for InstalledTime.
 
-    Facts recorded before stay as they are. Where bodies are missing nothing happens but that they are named. Raises
-    UnknownNode.
+    Facts recorded before stay as they are, and do not become the newest again. Where bodies are missing nothing happens but
+    that they are named. Raises UnknownNode.
     """
     rows = yield sql(
         "SELECT f.digest, f.package_set FROM node n LEFT JOIN facts f"
@@ -153,10 +153,10 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
         document = Packed(seen.digest, len(seen.document), zlib.compress(seen.document))
         yield from put_bodies(scope, [document], now=now)
     facts = seen.facts
-    yield sql(
+    fresh = yield sql(
         "INSERT INTO facts (account, region, id, instance_id, digest, package_set, refreshed_at, observed_at,"
         " clock_offset, recorded_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (account, region, id) DO NOTHING",
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (account, region, id) DO NOTHING RETURNING id",
         *scope,
         seen.id,
         instance_id,
@@ -167,6 +167,10 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
         facts.clock_offset,
         now,
     )
+    if not fresh:
+        return (
+            Recorded()
+        )  # the same message once more, perhaps long after: there are newer facts by now, or these are they
     yield sql(
         "UPDATE node SET facts_id = $4, first_facts_at = COALESCE(first_facts_at, $5)"
         " WHERE account = $1 AND region = $2 AND id = $3",
