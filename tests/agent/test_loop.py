@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 
 import pytest
 
@@ -79,6 +80,19 @@ def test_commands_run_one_after_the_other(stage):
     assert [operation.command_id for operation in stage.simulator.operations.values()] == commands
     outputs = [stage.simulator.final(c)["runtimeStatus"]["Patch"]["standardOutput"] for c in commands]
     assert outputs == ["missing: openssl=3.0.2-1 zlib1g=1.2-2", "missing: ", "missing: "]
+
+
+def test_a_command_that_meets_a_leaving_worker_is_not_left_until_the_next_poll(real_stage):
+    """Each command sent the moment the one before has ended: the worker about to exit must not count as one at it."""
+    stage = real_stage
+    stage.simulator.hold = 25.0
+    stage.settings(poll_seconds=30)
+    stage.start()
+
+    begun = time.monotonic()
+    for _ in range(4):
+        stage.wait_for_final(stage.send("Scan"))
+    assert time.monotonic() - begun < stage.simulator.hold
 
 
 def test_a_command_cancelled_before_it_began_does_nothing(stage):

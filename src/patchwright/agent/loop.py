@@ -37,6 +37,7 @@ WORKER_LOCK, WORKER_LOG = "worker.lock", "worker.log"
 WORKER_LOG_LIMIT_BYTES = 1024 * 1024
 HOUSEKEEPING_SECONDS = 3600.0
 WORKER_LOOK_SECONDS = 0.05
+WORKER_PATIENCE_SECONDS = 2.0  # for a worker to leave, and for the next one to begin
 MANY_FAILURES = 10
 
 
@@ -61,7 +62,7 @@ class Workers:
     def running(self) -> bool:
         """Whether a worker is at work, whoever started it."""
         own = self._shell is not None and self._process is not None and self._shell.is_alive(self._process)
-        return own or Lock(self._disk.root / WORKER_LOCK).held()
+        return own or self._at_work()
 
     @property
     def keeps_failing(self) -> bool:
@@ -86,6 +87,21 @@ class Workers:
         # Should it end with work left, the next start waits longer each time.
         self._not_before = self._clock.monotonic() + min(self._cap, 0.5 * 2.0 ** min(self._failures, 20))
         self._failures += 1
+
+    def see_to_work(self, environment: Mapping[str, str]) -> None:
+        """
+        The same, and wait a moment until a worker is at it.
+
+        One that has looked for the last time and is about to leave, and runs still, does not see what has just come.
+        """
+        patience = self._clock.monotonic() + WORKER_PATIENCE_SECONDS
+        self.ensure(environment)
+        while self._journal.has_work() and not self._at_work() and self._clock.monotonic() < patience:
+            self._clock.sleep(WORKER_LOOK_SECONDS)
+            self.ensure(environment)
+
+    def _at_work(self) -> bool:
+        return Lock(self._disk.root / WORKER_LOCK).held()
 
     def _log(self) -> Path:
         path = self._disk.root / WORKER_LOG
@@ -191,7 +207,7 @@ class Loop:
         messages = self._left_to_read() or self._poll()
         for message in messages:
             self._take_in(message)
-        self._workers.ensure(self._environment)
+        self._workers.see_to_work(self._environment)
         if not messages and self._clock.monotonic() - begun < QUICK_SECONDS:
             self._clock.sleep(self._clock.jitter(QUICK_PAUSE_SECONDS))
 
