@@ -72,12 +72,14 @@ class Disk:
 
     def directory(self, *parts: str) -> Path:
         """The directory of that name below the root, made durably (mode 0700) where it is not there, and those above it."""
-        path = self.root.joinpath(*parts)
-        above = [parent for parent in (path, *path.parents) if parent not in (self.root, *self.root.parents)]
+        path = missing = self.root.joinpath(*parts)
+        above = []
+        while not missing.is_dir():
+            above.append(missing)
+            missing = missing.parent
         for one in reversed(above):
-            if not one.is_dir():
-                one.mkdir(exist_ok=True, mode=0o700)
-                sync_directory(one.parent)
+            one.mkdir(exist_ok=True, mode=0o700)
+            sync_directory(one.parent)
         return path
 
     def release_reserve(self) -> None:
