@@ -32,7 +32,7 @@ from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
 from patchwright.server.infra import Clock, Database, InfraError, SystemClock, open_database
-from patchwright.server.wire import Certificate, Credential, Endpoint, Handler, Pager, load_models
+from patchwright.server.wire import Certificate, Credential, Endpoint, Handler, KnownKeys, Pager, load_models
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -123,7 +123,7 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
             pager=Pager(master.paging, models),
         ),
         models=models,
-        lookup=_lookup(accounts, messages),
+        lookup=KnownKeys(_lookup(accounts, messages), clock.monotonic).find,
         clock=clock,
         errors=aws.ERRORS,
         parked=gateway.PARKED,

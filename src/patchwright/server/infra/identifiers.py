@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 
 _HEX_DIGITS = 17  # of a resource identifier, as in pb-0123456789abcdef0
 
 
 def new_uuid() -> str:
     """A random UUID (version 4) as text: command, operation and request ids."""
-    return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+    digits = secrets.token_hex(16)
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def new_id(prefix: str) -> str:

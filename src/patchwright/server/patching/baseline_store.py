@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from functools import lru_cache
 
 from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
@@ -153,8 +154,7 @@ def find_snapshot(
     if not rows:
         return None
     found_id, group, baseline_id, revision, content, day = rows[0]
-    definition = Definition.from_json(json.loads(content))
-    return Snapshot(found_id, group, baseline_id, revision, definition, datetime.date.fromisoformat(day))
+    return Snapshot(found_id, group, baseline_id, revision, _definition(content), datetime.date.fromisoformat(day))
 
 
 def _dump(definition: Definition) -> str:
@@ -162,4 +162,9 @@ def _dump(definition: Definition) -> str:
 
 
 def _baseline(row: Row) -> PatchBaseline:
-    return PatchBaseline(row[0], row[1], Definition.from_json(json.loads(row[2])), row[3], row[4])
+    return PatchBaseline(row[0], row[1], _definition(row[2]), row[3], row[4])
+
+
+@lru_cache(maxsize=1024)
+def _definition(content: str) -> Definition:
+    return Definition.from_json(json.loads(content))

@@ -176,14 +176,7 @@ def _update(
 
 def _every(scope: Scope) -> UnitOfWork[list[PatchBaseline]]:
     own = yield from store.own(scope)
-    standard = [
-        replace(
-            baseline,
-            default=baseline == predefined.default_of(scope.region, baseline.definition.baseline.operating_system),
-        )
-        for baseline in predefined.all_of(scope.region)
-    ]
-    return own + standard
+    return own + list(predefined.all_of(scope.region))
 
 
 def _register_group(scope: Scope, baseline_id: str, group: str, *, now: float) -> UnitOfWork[str]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from patchwright.core import predefined
 from patchwright.core.system import OperatingSystem
 from patchwright.server.patching.model import Definition, PatchBaseline
@@ -16,21 +18,26 @@ def arn(region: str, baseline_id: str) -> str:
     return f"arn:aws:ssm:{region}:{OWNER}:patchbaseline/{baseline_id}"
 
 
+@lru_cache(maxsize=64)
 def all_of(region: str) -> tuple[PatchBaseline, ...]:
-    """Every predefined baseline, in the order of the table."""
+    """Every predefined baseline, in the order of the table; those marked that are the default until an account has its own."""
     return tuple(_resource(region, item) for item in predefined.PREDEFINED)
 
 
 def find(region: str, bare_id: str) -> PatchBaseline | None:
     """The predefined baseline with this bare id, or None."""
-    return next((_resource(region, item) for item in predefined.PREDEFINED if item.id == bare_id), None)
+    return next((found for found in all_of(region) if found.id.endswith(f"/{bare_id}")), None)
 
 
 def default_of(region: str, operating_system: OperatingSystem) -> PatchBaseline:
     """The one that is the default until an account registers its own."""
-    return _resource(region, predefined.default_of(operating_system))
+    wanted = arn(region, predefined.default_of(operating_system).id)
+    return next(found for found in all_of(region) if found.id == wanted)
 
 
 def _resource(region: str, item: predefined.Predefined) -> PatchBaseline:
     definition = Definition(item.name, item.baseline, item.description)
-    return PatchBaseline(arn(region, item.id), 1, definition, _CREATED_AT, _CREATED_AT, predefined=True)
+    default = predefined.default_of(item.baseline.operating_system) == item
+    return PatchBaseline(
+        arn(region, item.id), 1, definition, _CREATED_AT, _CREATED_AT, predefined=True, default=default
+    )

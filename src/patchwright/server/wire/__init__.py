@@ -6,7 +6,7 @@ The AWS wire: endpoint, protocol, signatures, errors, paging. The only package t
     Endpoint(operations, models=, lookup=, clock=,     a plain ASGI application for `POST /`
              errors=, audience=, limits=, log=)
         operations   {"AmazonSSM.SendCommand": handler}; async handler(caller: Caller, request: dict) -> dict
-        lookup       async lookup(access_key_id) -> Credential | None
+        lookup       async lookup(access_key_id) -> Credential | None; KnownKeys(lookup, monotonic).find remembers for a moment
         errors       {RoomError: "AwsErrorCode"}; the most specific class wins
         audience     {"AmazonSSM.X" or "AmazonSSM": USER | NODE | ANY | ANONYMOUS}; default AUDIENCE
         limits       Limits(body, bulk, inflated, anonymous, seconds, by_target)
@@ -26,6 +26,7 @@ from .caller import Caller, Handler
 from .certificate import Certificate
 from .endpoint import Endpoint, Limits
 from .errors import ApiError, WireMismatch, access_denied, serialization, unrecognized_client, validation
+from .known_keys import KnownKeys
 from .paging import Pager
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
 from .sigv4 import Claim, Credential, Lookup, Verifier, fold_headers, signing_key
@@ -43,6 +44,7 @@ __all__ = [
     "Credential",
     "Endpoint",
     "Handler",
+    "KnownKeys",
     "Limits",
     "Lookup",
     "Models",

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from .errors import WireMismatch, serialization, validation
 from .patterns import python_pattern
-from .validation import INTEGERS, MOMENTS, find_violations, require_conformity
+from .validation import INTEGERS, MOMENTS, document_faults, find_violations, require_conformity
 
 Write = Callable[[Any], Any]
 # Bytes. The walk is slow; a larger body is refused with the first thing that is wrong with it, in msgspec's words.
@@ -197,9 +197,21 @@ class Operation:
         self._decoder  # noqa: B018 - made when first asked for
 
     @cached_property
+    def _documents(self) -> tuple[str, ...]:
+        """The members of the input that are documents."""
+        if self._input is None:
+            return ()
+        members = self._shapes[self._input].get("members", {}).items()
+        return tuple(member for member, inner in members if self._shapes[inner["shape"]].get("document"))
+
+    @cached_property
     def _needs_walk(self) -> bool:
-        """Whether the input holds what msgspec cannot check: one member of a union, the inside of a document."""
-        return self._input is not None and any(self._shapes.reaches(self._input, one) for one in ("union", "document"))
+        """Whether the input holds what neither msgspec nor a look at its `_documents` can check: a union, a document deep in it."""
+        if self._input is None:
+            return False
+        below = {inner["shape"] for inner in self._shapes[self._input].get("members", {}).values()}
+        plain = [name for name in below if not self._shapes[name].get("document")]
+        return self._shapes.reaches(self._input, "union") or any(self._shapes.reaches(one, "document") for one in plain)
 
     @cached_property
     def _write(self) -> Write | None:
@@ -226,11 +238,14 @@ class Operation:
             # Broken JSON, invalid UTF-8, a lone surrogate, an integer of thousands of digits, nesting without end.
             raise serialization(f"The request body could not be read: {error}"[:300]) from None
         # Databases refuse U+0000 in text.
-        if self._needs_walk or b"\\u0000" in body:
+        if self._needs_walk or b"\\u0000" in body or self._faulty_documents(request):
             self._refuse(body)
         if b"null" in body and self._input is not None:
             self._shapes.drop_nulls(self._input, request)
         return request
+
+    def _faulty_documents(self, request: Mapping[str, Any]) -> bool:
+        return any(document_faults(request[name]) for name in self._documents if request.get(name) is not None)
 
     def _refuse(self, body: bytes) -> None:
         """Raise what *body* violates, all of it. Returns when it violates nothing."""

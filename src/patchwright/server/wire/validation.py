@@ -80,7 +80,7 @@ class _Walk:
         for constraint in _constraints(shape, value):
             self.report(name, value, path, constraint)
         if shape.get("document"):
-            for constraint in _document_faults(value):
+            for constraint in document_faults(value):
                 self.report(name, "", path, constraint)
         elif kind == "structure":
             self.structure(name, value, path)
@@ -136,7 +136,7 @@ class _Walk:
             self.found.append(f"Value null at '{path}' failed to satisfy constraint: Member must not be null")
 
 
-def _document_faults(document: dict[str, Any]) -> list[str]:
+def document_faults(document: dict[str, Any]) -> list[str]:
     """What no *document* may have inside, whatever it means."""
     faults = set()
     low, high = INTEGERS["long"]
