@@ -76,7 +76,7 @@ class Memory:
         return result
 
     async def read(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return self._drive(work, args, kwargs)
+        return self._connection.drive(work(*args, **kwargs))
 
     def _drive(self, work: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         connection = self._connection

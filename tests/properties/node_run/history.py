@@ -9,6 +9,7 @@ One history: a node, a server, orders, faults; then quiet, rest, and the invaria
 from __future__ import annotations
 
 import json
+import os
 import random
 import tempfile
 from pathlib import Path
@@ -141,7 +142,7 @@ class History:
         if not self.central.is_done():
             return "a command or operation on the server"
         for place in ("commands/pending", "commands/current", "outbox"):
-            if any((root / place).glob("[!.]*.json")):
+            if any(name.endswith(".json") and name[0] != "." for name in os.listdir(root / place)):
                 return place
         return ""
 

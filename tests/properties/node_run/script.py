@@ -18,15 +18,15 @@ REBOOTS = ("RebootIfNeeded", "RebootIfNeeded", "NoReboot")
 # Where a fault may strike: the nth time that anything comes to this place. The numbers are what one Install comes to; a fault
 # whose place is never reached does not strike.
 PLACES = {
-    "write": 75,  # a durable write or removal of the agent
-    "call": 26,  # a request of the agent
-    "commit": 26,  # a transaction of the server
-    "poll": 8,  # an answer to GetMessages
+    "write": 66,  # a durable write or removal of the agent
+    "call": 19,  # a request of the agent
+    "commit": 17,  # a transaction of the server
+    "poll": 2,  # an answer to GetMessages
     "package": 10,  # a moment of an installation: before it, between unpacking and configuring, between packages
-    "refresh": 2,  # the package manager fetches its lists
-    "read": 4,  # the package manager is asked
+    "refresh": 1,  # the package manager fetches its lists
+    "read": 5,  # the package manager is asked
     "reboot": 1,  # the node is asked to restart
-    "second": 120,  # a second of the clock, whatever happens in it
+    "second": 60,  # a second of the clock, whatever happens in it
 }
 FAULTS = {
     "write": (

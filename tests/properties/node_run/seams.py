@@ -259,6 +259,7 @@ def _replacements() -> list[tuple[Any, str, Any]]:
         (log, "_write", lambda level, text: STAGE.world.note(f"{level} {text}")),
         (client, "Transport", Line),
         (waiting, "Connection", WaitingLine),
+        (waiting, "forget_unused_code", lambda: None),
         (reboot, "boot_id", lambda: STAGE.now.machine.boot_id),
         (child, "boot_id", lambda: STAGE.now.machine.boot_id),
         (reboot, "request", lambda _shell: STAGE.now.machine.ask_restart()),
