@@ -28,7 +28,8 @@ SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
 FULL = os.environ.get("PATCHWRIGHT_FULL", "") not in ("", "0")
 SHARDS, LENGTH = (10, 22) if FULL else (1, 11)
 CLOCK_SECONDS = 0.5  # between two readings of the one clock that server, node and test share
-REPAIRS = 0.45  # how often something damaged is repaired instead of anything else being changed
+REPAIRS = 0.3  # how often something damaged is repaired instead of anything else being changed
+REPAIRS_OF_TOOLS = 0.75  # the same where apt and dpkg cannot work: while they cannot, little else can be seen
 EVERYTHING = {
     "PatchRules": [
         {
@@ -91,22 +92,27 @@ def test_the_oracle_calls_a_verdict_from_before_a_change_a_lie(station, debrepo,
 @pytest.mark.farm
 @pytest.mark.e2e
 def test_facts_older_than_the_server_allows_cannot_tell(farm, tmp_path, monkeypatch, debrepo, new_node):
-    """With PATCHWRIGHT_STALE_AFTER_HOURS at four seconds: COMPLIANT while fresh, then UNKNOWN, until the next Scan."""
+    """With PATCHWRIGHT_STALE_AFTER_HOURS at a few seconds: COMPLIANT while fresh, then UNKNOWN, until the next Scan."""
+    limit = 4
     debrepo.security("alpha", "1.0-1")
-    monkeypatch.setenv("PATCHWRIGHT_STALE_AFTER_HOURS", str(4 / 3600))
+    monkeypatch.setenv("PATCHWRIGHT_STALE_AFTER_HOURS", str(limit / 3600))
     station = Station(tmp_path, farm)
     station.start()
     try:
-        node = new_node("deb12", debrepo, installed=[])
+        node = new_node("deb12", debrepo)
         station.enrol(node)
+        observed_at = 0.0
         for _ in range(2):
             assert station.patch(node, "Scan")["Status"] == "Success"
             fresh = station.live(node)
-            assert (fresh["Standing"], fresh["AgeSeconds"] < 4) == ("COMPLIANT", True)
-            stale = until(lambda: _unless_compliant(station.live(node)), what="the facts are old")
-            assert (stale["Standing"], stale["Doubts"][0]) == ("UNKNOWN", "FACTS_STALE")
-            assert stale["AgeSeconds"] > 4
-            assert stale["ObservedAt"] == fresh["ObservedAt"]
+            if fresh["AgeSeconds"] < limit / 2:  # on a busy machine the metadata may be older than that by now
+                assert (fresh["Standing"], fresh["Doubts"]) == ("COMPLIANT", [])
+            assert fresh["ObservedAt"] > observed_at
+            observed_at = fresh["ObservedAt"]
+            stale = until(lambda: _if_stale(station.live(node)), what="the facts are old")
+            assert (stale["Standing"], stale["Doubts"]) == ("UNKNOWN", ["FACTS_STALE", "METADATA_STALE"])
+            assert stale["AgeSeconds"] > limit
+            assert stale["ObservedAt"] == observed_at
             assert station.summary(node)["MissingCount"] == 0  # the last operation stands as it was (design D5)
     finally:
         station.close()
@@ -172,7 +178,7 @@ def _history(world: World, shard: int) -> Iterator[tuple[str, str]]:
     kinds = random.Random(SEED).sample(KINDS, len(KINDS))
     due = kinds[shard::SHARDS]
     for _ in range(LENGTH):
-        if world.damages and world.rng.random() < REPAIRS:
+        if world.damages and world.rng.random() < (REPAIRS if world.sound else REPAIRS_OF_TOOLS):
             damage = world.rng.choice(sorted(world.damages))
             yield f"repair of {damage}", repair(world, damage)
             continue
@@ -224,8 +230,8 @@ def _after_the_scan(before: Said, now: Said, claim: Claim) -> list[str]:
     return found
 
 
-def _unless_compliant(live: dict[str, Any]) -> dict[str, Any] | None:
-    return None if live["Standing"] == "COMPLIANT" else live
+def _if_stale(live: dict[str, Any]) -> dict[str, Any] | None:
+    return live if "FACTS_STALE" in live["Doubts"] else None
 
 
 def _claim(done: dict[str, Any], said: Said) -> Claim:
