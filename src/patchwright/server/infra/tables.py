@@ -266,6 +266,7 @@ BASELINE = owned(
     Column("id", TEXT, nullable=False),
     Column("revision", WHOLE, nullable=False),
     Column("name", TEXT, nullable=False),
+    Column("description", TEXT, nullable=False),
     Column("operating_system", TEXT, nullable=False),
     Column("content", TEXT, nullable=False),  # JSON of the API's members
     Column("created_at", MOMENT, nullable=False),

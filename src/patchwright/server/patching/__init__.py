@@ -11,6 +11,7 @@ from patchwright.server.patching.baselines import Baselines, require
 from patchwright.server.patching.model import (
     Definition,
     GroupTaken,
+    Listed,
     MalformedBaselineId,
     Operation,
     OperationRefused,
@@ -36,6 +37,7 @@ __all__ = [
     "Definition",
     "GroupTaken",
     "LastOperation",
+    "Listed",
     "MalformedBaselineId",
     "Operation",
     "OperationRefused",

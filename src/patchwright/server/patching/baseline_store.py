@@ -10,7 +10,7 @@ from functools import lru_cache
 from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Row, UnitOfWork, sql
-from patchwright.server.patching.model import Definition, PatchBaseline, Snapshot
+from patchwright.server.patching.model import Definition, Listed, PatchBaseline, Snapshot
 
 _BASELINE = "id, revision, content, created_at, modified_at"
 
@@ -20,14 +20,15 @@ def put(scope: Scope, baseline: PatchBaseline) -> UnitOfWork[None]:
     definition = baseline.definition
     yield sql(
         "INSERT INTO baseline"
-        " (account, region, id, revision, name, operating_system, content, created_at, modified_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (account, region, id) DO UPDATE SET"
-        " revision = excluded.revision, name = excluded.name, content = excluded.content,"
-        " modified_at = excluded.modified_at",
+        " (account, region, id, revision, name, description, operating_system, content, created_at, modified_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (account, region, id) DO UPDATE SET"
+        " revision = excluded.revision, name = excluded.name, description = excluded.description,"
+        " content = excluded.content, modified_at = excluded.modified_at",
         *scope,
         baseline.id,
         baseline.revision,
         definition.name,
+        definition.description,
         definition.baseline.operating_system.value,
         _dump(definition),
         baseline.created_at,
@@ -43,12 +44,14 @@ def find(scope: Scope, baseline_id: str) -> UnitOfWork[PatchBaseline | None]:
     return _baseline(rows[0]) if rows else None
 
 
-def own(scope: Scope) -> UnitOfWork[list[PatchBaseline]]:
-    """The account's own baselines, oldest first."""
+def own(scope: Scope) -> UnitOfWork[list[Listed]]:
+    """The account's own baselines as a listing shows them, oldest first."""
     rows = yield sql(
-        f"SELECT {_BASELINE} FROM baseline WHERE account = $1 AND region = $2 ORDER BY created_at, id", *scope
+        "SELECT id, name, description, operating_system FROM baseline WHERE account = $1 AND region = $2"
+        " ORDER BY created_at, id",
+        *scope,
     )
-    return [_baseline(row) for row in rows]
+    return [Listed(*row) for row in rows]
 
 
 def groups(scope: Scope, baseline_id: str) -> UnitOfWork[tuple[str, ...]]:

@@ -16,6 +16,7 @@ from patchwright.server.patching import predefined
 from patchwright.server.patching.model import (
     Definition,
     GroupTaken,
+    Listed,
     MalformedBaselineId,
     PatchBaseline,
     ReadOnlyBaseline,
@@ -77,9 +78,10 @@ class Baselines:
         """
         return await self._database.write(_update, scope, baseline_id, change, now=self._clock.now())
 
-    async def every(self, scope: Scope) -> list[PatchBaseline]:
-        """The account's own baselines, oldest first, then the predefined ones; each knows whether it is a default."""
-        return await self._database.read(_every, scope)
+    async def listed(self, scope: Scope, *, own: bool = True, standard: bool = True) -> list[Listed]:
+        """The account's own baselines, oldest first, then the *standard* (predefined) ones; either kind may be left out."""
+        found = await self._database.read(store.own, scope) if own else []
+        return [*found, *predefined.listed(scope.region)] if standard else found
 
     async def register_group(self, scope: Scope, baseline_id: str, group: str) -> str:
         """
@@ -172,11 +174,6 @@ def _update(
     new = replace(stored, revision=stored.revision + 1, definition=changed, modified_at=now)
     yield from store.put(scope, new)
     return new
-
-
-def _every(scope: Scope) -> UnitOfWork[list[PatchBaseline]]:
-    own = yield from store.own(scope)
-    return own + list(predefined.all_of(scope.region))
 
 
 def _register_group(scope: Scope, baseline_id: str, group: str, *, now: float) -> UnitOfWork[str]:

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from patchwright.core.baseline import (
     ApprovalRule,
@@ -126,7 +126,7 @@ class PatchBaseline:
     """
     A patch baseline as a resource. *id* is what the API shows: the bare id, the ARN for predefined ones.
 
-    *revision* counts its changes from 1. *groups* and *default* are filled in where they are asked for.
+    *revision* counts its changes from 1. *groups* are filled in where they are asked for.
     """
 
     id: str
@@ -136,6 +136,16 @@ class PatchBaseline:
     modified_at: float
     predefined: bool = False
     groups: tuple[str, ...] = ()
+
+
+class Listed(NamedTuple):
+    """A patch baseline as a listing shows it. *default* says whether its operating system gets it where nothing else is said."""
+
+    id: str
+    name: str
+    description: str
+    operating_system: str
+    predefined: bool = False
     default: bool = False
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from patchwright.core import predefined
 from patchwright.core.system import OperatingSystem
-from patchwright.server.patching.model import Definition, PatchBaseline
+from patchwright.server.patching.model import Definition, Listed, PatchBaseline
 
 OWNER = "075727635805"  # AWS's account of us-east-1; here the owner in every region
 _CREATED_AT = 1763596800.0  # 2025-11-20T00:00:00Z
@@ -20,7 +20,7 @@ def arn(region: str, baseline_id: str) -> str:
 
 @lru_cache(maxsize=64)
 def all_of(region: str) -> tuple[PatchBaseline, ...]:
-    """Every predefined baseline, in the order of the table; those marked that are the default until an account has its own."""
+    """Every predefined baseline, in the order of the table."""
     return tuple(_resource(region, item) for item in predefined.PREDEFINED)
 
 
@@ -35,9 +35,22 @@ def default_of(region: str, operating_system: OperatingSystem) -> PatchBaseline:
     return next(found for found in all_of(region) if found.id == wanted)
 
 
+@lru_cache(maxsize=64)
+def listed(region: str) -> tuple[Listed, ...]:
+    """The same as a listing shows them; marked are those that are the default until an account registers its own."""
+    return tuple(
+        Listed(
+            arn(region, item.id),
+            item.name,
+            item.description,
+            item.baseline.operating_system.value,
+            predefined=True,
+            default=predefined.default_of(item.baseline.operating_system) == item,
+        )
+        for item in predefined.PREDEFINED
+    )
+
+
 def _resource(region: str, item: predefined.Predefined) -> PatchBaseline:
     definition = Definition(item.name, item.baseline, item.description)
-    default = predefined.default_of(item.baseline.operating_system) == item
-    return PatchBaseline(
-        arn(region, item.id), 1, definition, _CREATED_AT, _CREATED_AT, predefined=True, default=default
-    )
+    return PatchBaseline(arn(region, item.id), 1, definition, _CREATED_AT, _CREATED_AT, predefined=True)

@@ -19,7 +19,7 @@ from patchwright.core.baseline import (
 )
 from patchwright.core.system import OperatingSystem
 from patchwright.server.aws.members import filters_of, tags_of
-from patchwright.server.patching import Baselines, Definition, PatchBaseline, Source
+from patchwright.server.patching import Baselines, Definition, Listed, PatchBaseline, Source
 from patchwright.server.wire import Caller, Pager, validation
 
 PAGE = 100
@@ -66,9 +66,12 @@ class BaselineOperations:
     async def describe_patch_baselines(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """DescribePatchBaselines: own ones first, then the predefined; filters are ANDed."""
         after = self._pager.cursor(caller, request)
-        filters = _wanted(request)
-        every = await self._baselines.every(caller.scope)
-        chosen = [baseline for baseline in every if all(_matches(baseline, *one) for one in filters)]
+        wanted = _wanted(request)
+        owners = {values[0] for key, values in wanted if key == "OWNER"}
+        chosen = await self._baselines.listed(caller.scope, own=owners <= {"Self"}, standard=owners <= {"AWS"})
+        for key, values in wanted:
+            if key != "OWNER":
+                chosen = [one for one in chosen if _matches(one, key, values)]
         start = next((i + 1 for i, baseline in enumerate(chosen) if baseline.id == after), 0) if after else 0
         page = chosen[start : start + request.get("MaxResults", PAGE)]
         answer: dict[str, Any] = {"BaselineIdentities": [_identity(baseline) for baseline in page]}
@@ -145,12 +148,12 @@ def _blank(name: str, operating_system: str) -> Definition:
     return Definition(name, Baseline(OperatingSystem(operating_system)))
 
 
-def _identity(baseline: PatchBaseline) -> dict[str, Any]:
+def _identity(baseline: Listed) -> dict[str, Any]:
     return {
         "BaselineId": baseline.id,
-        "BaselineName": baseline.definition.name,
-        "OperatingSystem": baseline.definition.baseline.operating_system.value,
-        "BaselineDescription": baseline.definition.description,
+        "BaselineName": baseline.name,
+        "OperatingSystem": baseline.operating_system,
+        "BaselineDescription": baseline.description,
         "DefaultBaseline": baseline.default,
     }
 
@@ -166,12 +169,10 @@ def _wanted(request: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return filters
 
 
-def _matches(baseline: PatchBaseline, key: str, values: list[str]) -> bool:
+def _matches(baseline: Listed, key: str, values: list[str]) -> bool:
     if key == "NAME_PREFIX":
-        return any(baseline.definition.name.startswith(value) for value in values)
-    if key == "OPERATING_SYSTEM":
-        return baseline.definition.baseline.operating_system.value in values
-    return baseline.predefined == (values == ["AWS"])
+        return baseline.name.startswith(tuple(values))
+    return baseline.operating_system in values
 
 
 def _filters(filters: tuple[Filter, ...]) -> list[dict[str, Any]]:

@@ -83,6 +83,7 @@ def _baseline() -> None:
         sa.Column("id", TEXT, nullable=False),
         sa.Column("revision", WHOLE, nullable=False),
         sa.Column("name", TEXT, nullable=False),
+        sa.Column("description", TEXT, nullable=False),
         sa.Column("operating_system", TEXT, nullable=False),
         sa.Column("content", TEXT, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
