@@ -23,6 +23,12 @@ VARIABLES = {
     "FAKETIME_NO_CACHE": "1",
     "FAKETIME_DONT_FAKE_MONOTONIC": "1",
 }
+# libfaketime 0.9.10 fails clock_nanosleep, with which Python has slept since 3.11, where it leaves CLOCK_MONOTONIC alone.
+SLEEP = "/usr/lib/python3/dist-packages/farm-clock.pth"
+SLEEP_BY_SELECT = (
+    "import os, select, time; os.environ.get('FAKETIME_TIMESTAMP_FILE') and "
+    "setattr(time, 'sleep', lambda seconds, select=select.select: (select([], [], [], seconds), None)[1])\n"
+)
 _OFFSET = re.compile(r"[+-]\d+(\.\d+)?[smhdy]?\Z")
 
 
@@ -32,6 +38,7 @@ def set_clock(root: Path, library: Path, offset: str) -> None:
         raise ValueError(f"{offset!r} is no offset; one is +3d, -90s or +0")
     if not (root / PYTHON.lstrip("/")).exists():
         write_below(root, VARIABLES["LD_PRELOAD"], library.read_bytes())
+        write_below(root, SLEEP, SLEEP_BY_SELECT)
         _wrap(root, PYTHON, "/usr/bin/python3")
     clock = root / VARIABLES["FAKETIME_TIMESTAMP_FILE"].lstrip("/")
     beside = clock.with_suffix(".new")
