@@ -9,6 +9,7 @@ the log. One point by hand: `pytest tests/e2e/test_crash_matrix.py -k "write_the
 from __future__ import annotations
 
 import re
+import sys
 import time
 
 import pytest
@@ -27,11 +28,14 @@ AFTERWARDS = {"Scan": Outcome(1, "Missing"), "Install": Outcome(1, "InstalledPen
 
 
 @pytest.fixture(scope="module")
-def theatre(farm, tmp_path_factory):
-    """A server for all points of this process."""
+def theatre(farm, tmp_path_factory, request):
+    """A server for all points of this process; where their log is, is printed at the end."""
     made = Theatre(farm, tmp_path_factory.mktemp("matrix"))
     yield made
     made.close()
+    if record.log_path():
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\nthe log of the crash matrix: {record.log_path()}", file=sys.stderr)
 
 
 @pytest.fixture
@@ -70,7 +74,9 @@ def test_the_table_knows_every_step(stage, operation):
 
 
 def test_the_matrix_is_as_large_as_it_has_to_be():
-    """At least 120 points, each once, with every fault at every operation that has a place for it."""
+    """At least 120 points, each once; no step without a fault, and every fault at every operation."""
     everything = points()
+    for operation in OPERATIONS:
+        assert {point.step for point in everything if point.operation == operation} == steps(operation)
     assert len(set(everything)) == len(everything) >= 120
     assert len({(point.operation, point.fault) for point in everything}) == 7 * len(OPERATIONS)

@@ -94,5 +94,8 @@ def _process(stage: Stage, *roles: str) -> str:
 
 
 def _run(stage: Stage, argv: Sequence[str]) -> None:
-    with contextlib.suppress(FarmError):  # a node that is on its way down has lost those processes anyway
+    boots = stage.node.boots
+    try:
         stage.node.run(argv)
+    except FarmError:  # a node that is on its way down loses those processes anyway; nothing else excuses it
+        until(lambda: stage.node.boots > boots, what=f"{' '.join(argv)} has an effect")

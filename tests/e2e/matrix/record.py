@@ -9,6 +9,7 @@ after every point: the processes of a parallel run write it in turn.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import subprocess
 import tempfile
@@ -32,8 +33,10 @@ def note(point: Point, outcome: str, *, boots: int, seconds: float) -> None:
     path = log_path()
     if path is None:
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     row = f"{point!s:<90} {outcome}, {boots} starts, {seconds:.1f} s"
-    with path.with_name(path.name + ".lock").open("a+") as lock:
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    with (Path(tempfile.gettempdir()) / f"crash-matrix-{name}.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run = f"run {_run()}"
         lock.seek(0)
