@@ -29,6 +29,7 @@ from patchwright.server.gateway.zipapp import build
 HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
 SERVICES = {"AmazonSSM": "ssm", "EC2WindowsMessageDeliveryService": "ec2messages", "Patchwright": "patchwright"}
 READY_SECONDS = 60
+ACCEPT_SECONDS = 0.02  # until a server has taken in connections
 KEY_ID, SECRET, REGION = "AKIABENCHBENCHBENCH0", "made-up-secret-of-the-benchmarks-00000000", "us-east-1"
 ROOT_SIGNER = Signer(KEY_ID, SECRET, REGION)
 
@@ -90,7 +91,12 @@ class Served:
 
     def load(self, requests: Sequence[bytes], *, connections: int = 16) -> list[Answer]:
         """Send *requests* over *connections*, each as soon as the one before it is answered; answers in their order."""
-        return run(load(self.port, requests, connections=connections))
+        return self.measured(requests, connections=connections)[0]
+
+    def measured(self, requests: Sequence[bytes], *, connections: int = 16) -> tuple[list[Answer], float, float]:
+        """As `load`, and the seconds of the server's CPU and of wall time from the first request to the last answer."""
+        answers, cpu, wall = run(_load(self.port, requests, connections=connections, cpu=self.cpu))
+        return answers, cpu, wall
 
     def call(self, target: str, **members: Any) -> dict[str, Any]:
         """One call with the root key. Over TLS too: it is for setting up and not measured."""
@@ -179,9 +185,7 @@ def free_port() -> int:
 
 def per_request(served: Served, requests: Sequence[bytes], *, connections: int = 16) -> tuple[float, float]:
     """Microseconds of the server's CPU, and of wall time, for each of *requests*, all of which must be answered 200."""
-    cpu, wall = served.cpu(), time.perf_counter()
-    answers = served.load(requests, connections=connections)
-    wall, cpu = time.perf_counter() - wall, served.cpu() - cpu
+    answers, cpu, wall = served.measured(requests, connections=connections)
     bad = [answer for answer in answers if answer.status != 200]
     assert not bad, f"{len(bad)} of {len(answers)}: {bad[0].status} {bad[0].body[:300]!r}"
     return cpu / len(requests) * 1e6, wall / len(requests) * 1e6
@@ -190,25 +194,32 @@ def per_request(served: Served, requests: Sequence[bytes], *, connections: int =
 # ------------------------------------------------------------------------------------------------------------- client
 
 
-async def load(port: int, requests: Sequence[bytes], *, connections: int) -> list[Answer]:
-    """See `Served.load`."""
+async def _load(
+    port: int, requests: Sequence[bytes], *, connections: int, cpu: Callable[[], float]
+) -> tuple[list[Answer], float, float]:
+    """See `Served.measured`. The connections are open, and accepted, before anything counts."""
     waiting = iter(enumerate(requests))
     answers: list[Answer | None] = [None] * len(requests)
 
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
-        try:
-            for number, request in waiting:
-                writer.write(request)
-                answers[number], keep = await _answer(reader)
-                if not keep:
-                    writer.close()
-                    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
-        finally:
-            writer.close()
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
+        for number, request in waiting:
+            writer.write(request)
+            answers[number], keep = await _answer(reader)
+            if not keep:
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
+        return writer
 
-    await asyncio.gather(*(one() for _ in range(min(connections, len(requests)))))
-    return [answer for answer in answers if answer is not None]
+    opened = [
+        await asyncio.open_connection("127.0.0.1", port, limit=2**22) for _ in range(min(connections, len(requests)))
+    ]
+    await asyncio.sleep(ACCEPT_SECONDS)
+    used, begun = cpu(), time.perf_counter()
+    writers = await asyncio.gather(*(one(*pair) for pair in opened))
+    used, took = cpu() - used, time.perf_counter() - begun
+    for writer in writers:
+        writer.close()
+    return [answer for answer in answers if answer is not None], used, took
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[Answer, bool]:
