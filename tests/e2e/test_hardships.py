@@ -114,6 +114,7 @@ def test_a_child_that_is_killed_for_memory_fails_its_run_alone(station, debrepo,
     assert (station.states(node), station.live(node)["Standing"]) == ({}, "UNKNOWN")
 
     node.limit_memory(None)
+    node.run(["mv", "/var/lib/dpkg/status.real", "/var/lib/dpkg/status"])
     done = station.patch(node, "Scan")
     assert done["Status"] == "Success", done["StandardErrorContent"]
     assert station.states(node, "foo.all") == {"foo.all": "Missing"}
@@ -364,7 +365,7 @@ def _add_strangers(node, count: int) -> None:
     """Let the package database name *count* packages of nobody's, so that reading it takes memory."""
     stanza = "Package: stranger-{0}\nStatus: install ok installed\nMaintainer: n\nArchitecture: all\nVersion: 1.{0}\n"
     text = "\n".join(f"{stanza.format(number)}Description: n\n" for number in range(count))
-    node.run(["sh", "-c", "cat >>/var/lib/dpkg/status"], input=f"\n{text}")
+    node.run(["sh", "-c", "cd /var/lib/dpkg; cp status status.real; cat >>status"], input=f"\n{text}")
 
 
 def _journalled(node) -> list[str]:
