@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
 from patchwright.agent import log, node
 from patchwright.agent.baton import Order, Outcome
@@ -58,6 +58,7 @@ class Workers:
         self._process: Optional[Detached] = None
         self._not_before = 0.0
         self._failures = 0
+        self._given: FrozenSet[str] = frozenset()  # the commands that waited when the last worker was started
 
     def running(self) -> bool:
         """Whether a worker is at work, whoever started it."""
@@ -74,6 +75,9 @@ class Workers:
         if not self._journal.has_work():
             self._failures, self._not_before = 0, 0.0
             return
+        waiting = frozenset(self._journal.unfinished())
+        if not self._given <= waiting:  # the last one did something: what waits has come since, or is next
+            self._failures, self._not_before = 0, 0.0
         if self.running() or self._clock.monotonic() < self._not_before:
             return
         from patchwright.agent.shell import Shell
@@ -84,6 +88,7 @@ class Workers:
             log=self._log(),
             env=environment,
         )
+        self._given = waiting
         # Should it end with work left, the next start waits longer each time.
         self._not_before = self._clock.monotonic() + min(self._cap, 0.5 * 2.0 ** min(self._failures, 20))
         self._failures += 1
