@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def words(description: str, *, rounds: int, quick: int = 1) -> argparse.Argument
 
 def read(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The words of this run, with the number of rounds filled in."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended on the way out
     options = parser.parse_args()
     options.rounds = options.rounds or (options.quick_rounds if options.quick else options.usual_rounds)
     return options
