@@ -13,6 +13,7 @@ from .points import FAULTS
 from .stage import Stage
 
 TASKS = ("facts", "resolve", "install")
+KILL = ["sh", "-c", 'kill -KILL "$1"', "kill"]  # the shell's own: a small Debian has no program of that name
 EVERYTHING = ["systemctl", "kill", "--kill-whom=all", "--signal=KILL", "agent"]
 AGENT = ["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "agent"]
 
@@ -28,11 +29,11 @@ def _agent_killed(stage: Stage) -> None:
 
 
 def _worker_killed(stage: Stage) -> None:
-    _run(stage, ["kill", "-KILL", _process(stage, "work")])
+    _run(stage, [*KILL, _process(stage, "work")])
 
 
 def _task_killed(stage: Stage) -> None:
-    _run(stage, ["kill", "-KILL", _process(stage, *TASKS)])
+    _run(stage, [*KILL, _process(stage, *TASKS)])
 
 
 def _everything_killed(stage: Stage) -> None:
