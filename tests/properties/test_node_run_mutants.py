@@ -121,6 +121,23 @@ def names_are_not_synced() -> Any:
 
 
 @mutant("")
+def only_the_last_of_new_directories_is_synced() -> Any:
+    def careless(self: disk.Disk, *parts: str) -> Any:
+        path = self.root.joinpath(*parts)
+        if not path.is_dir():
+            path.mkdir(parents=True)
+            disk.sync_directory(path.parent)
+        return path
+
+    return mock.patch.object(disk.Disk, "directory", careless)
+
+
+@mutant("InstalledPendingReboot")
+def what_a_plan_brought_is_forgotten() -> Any:
+    return mock.patch.object(operation_store, "acts_of_boot", _finding_nothing)
+
+
+@mutant("")
 def locks_hold_nobody_off() -> Any:
     stack = contextlib.ExitStack()
     stack.enter_context(mock.patch.object(disk.Lock, "held", return_value=False))
@@ -192,6 +209,12 @@ def nothing_times_out() -> Any:
 def _taking(*_args: Any, **_members: Any) -> Iterator[Any]:
     """A unit of work that takes every reply for a new one."""
     return True
+    yield
+
+
+def _finding_nothing(*_args: Any) -> Iterator[Any]:
+    """A unit of work that finds no rows."""
+    return []
     yield
 
 

@@ -26,7 +26,7 @@ What may differ, and why:
 * A command that was not begun, or held up, until its time ran out ends DeliveryTimedOut, whatever the agent says later. What it
   does on the node after that is not undone, and shows in the live verdict.
 * A package counts as waiting for a restart though it is in force, where its installation was interrupted by one, or where somebody
-  else had installed the plan's very version meanwhile: the server knows the boot in which a plan ended, not that of each package.
+  else had installed an open plan's very version: the server knows the boot in which a plan ended, not that of each package.
 * A restart may be asked for more than once in one boot (refused, ignored, or the agent was killed over it): the node
   restarts once.
 * Scan says Missing where Install says Failed, and the live verdict may know the reason or not.

@@ -57,7 +57,7 @@ class Machine:
     unreachable_until: float = 0.0
     snapshots: dict[float, Snapshot] = field(default_factory=dict)
     brought: dict[str, tuple[str, str]] = field(default_factory=dict)
-    spanned: set[str] = field(default_factory=set)  # packages that a plan brought, though not all of it in this boot
+    spanned: set[str] = field(default_factory=set)  # packages brought by hand, or by a plan in an earlier boot
     actions: list[tuple[str, str, str]] = field(default_factory=list)  # command, name, version: configured
     restarts: list[tuple[str, str]] = field(default_factory=list)  # command, boot: asked of the system by the agent
     results: set[str] = field(default_factory=set)  # directories of tasks whose result was written
@@ -91,6 +91,7 @@ class Machine:
         others = [one for one in (*self.repository[name], "1.0-1") if one != version]
         self.packages[name] = (self.world.random.choice(others), "installed")
         self.brought.pop(name, None)
+        self.spanned.add(name)  # an open plan may name that very version
 
     def power_cut(self, seconds: float = BOOT_SECONDS) -> None:
         """Everything on the node ends at once; it is back in so many seconds. From `at_once` or `later` only."""

@@ -100,7 +100,7 @@ class Judge:
     def _each_command(self, operations: list[Ended]) -> None:
         world, machine = self.world, self.machine
         begun = Counter(one.command for one in operations)
-        states = {one.command: one for one in operations}
+        by_command = {one.command: one for one in operations}
         for command, detail, ended_at, due_at, _, steps, trace in self.central.invocations():
             if begun[command] > 1:
                 world.problem(f"{command} has {begun[command]} operations")
@@ -111,11 +111,17 @@ class Judge:
             elif said != detail:
                 world.problem(f"{command}: the agent's last word is {said}, the server has {detail}")
             if detail == "Success":
-                self._success(command, states.get(command))
+                self._success(command, by_command.get(command))
             if detail == "Failed" and not trace and not any(one["stderr"] for one in json.loads(steps).values()):
                 world.problem(f"{command} Failed and nobody says why")
+            operation = by_command.get(command)
+            if detail == "Failed" and operation and operation.report.get("succeeded") and not self._disk_was_full():
+                world.problem(f"{command} Failed though its operation succeeded: {trace} {steps}")
             if detail == "Cancelled" and any(one[0] == command for one in machine.actions):
                 world.problem(f"{command} is Cancelled and has changed the node")
+
+    def _disk_was_full(self) -> bool:
+        return any("disk full" in line for line in self.world.struck)
 
     def _success(self, command: str, operation: Ended | None) -> None:
         if operation is None or operation.state != "finished" or not operation.report["succeeded"]:

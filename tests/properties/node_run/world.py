@@ -181,7 +181,7 @@ class World:
     def drive(self, until: Callable[[], bool], *, limit: Callable[[], float]) -> bool:
         """Take turns until a condition holds; False where it does not hold by then (epoch seconds, asked when it matters)."""
         turns, known = 0, 0.0
-        while not until():
+        while self._urgent or not until():
             turns += 1
             if self.problems:
                 return False
