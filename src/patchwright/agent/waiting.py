@@ -109,8 +109,11 @@ class Waiting:
             signer=self._signer,
             now=self._clock.now() + order.offset,
         )
+        first = self._connection is None
         try:
             response = self._connected().post(headers, body, timeout=seconds)
         except (Closed, WrongCertificate, OSError, ValueError):
             return None
+        if first:  # the first exchange has finished setting up: session tickets, symbols bound when they are called
+            forget_unused_code()
         return response.body or b"{}" if response.status == 200 else None
