@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 import traceback
+from functools import partial
 from typing import Any, Dict, List, Tuple
 
 from patchwright import __version__
@@ -121,18 +122,25 @@ class Worker:
                 if self._journal.cancel_requested(command_id):
                     step.update(status="Cancelled", code=137, stderr="the command was cancelled before this step began")
                     continue
-                step.update(status="InProgress", started_at=self._now())
+                # Unknown where another process has sent the reply above.
+                step.update(status="InProgress", started_at=self._now(), clock_unknown=not self._client.clock_offset)
                 self._journal.write(entry)
             run_step(
                 step,
                 command_id,
                 desk=self._desk(command_id),
-                save=lambda: self._journal.write(entry),
+                save=partial(self._save, entry, step),
                 directory=self._bench.disk.root / "work" / command_id / step["name"],
             )
             step["ended_at"] = self._now()
-            self._journal.write(entry)
+            self._save(entry, step)
             self._reply(entry, position, "InProgress", [step])
+
+    def _save(self, entry: Entry, step: Step) -> None:
+        """Journal a step that goes on; its start is told in the server's time as soon as that is known."""
+        if step.get("clock_unknown") and self._client.clock_offset:
+            step.update(started_at=step["started_at"] + self._correction(), clock_unknown=False)
+        self._journal.write(entry)
 
     def _planned(self, entry: Entry) -> List[Step]:
         try:
@@ -204,8 +212,11 @@ class Worker:
 
     def _now(self) -> float:
         """The time to tell the server: its own, where this node's clock is known to be wrong by much."""
+        return self._bench.clock.now() + self._correction()
+
+    def _correction(self) -> float:
         offset = self._client.clock_offset
-        return self._bench.clock.now() + (offset if abs(offset) >= OFFSET_WORTH_LEARNING_SECONDS else 0.0)
+        return offset if abs(offset) >= OFFSET_WORTH_LEARNING_SECONDS else 0.0
 
     def _payload(self, entry: Entry, status: str, steps: List[Step]) -> str:
         """The reply payload of spec agent-protocol §8.3. The last one carries every step."""
