@@ -28,7 +28,8 @@ def in_place() -> Iterator[None]:
 def explained(found: Script, number: int) -> str:
     """A failing history made small, as it can be run again, with what happened in it."""
     least = smaller(found, lambda candidate: bool(history.play(candidate)))
-    return f"history {number} of seed {SEED}; the smallest that breaks:\n{history.told(least)}"
+    again = f"PYTHONPATH=src:tests .venv/bin/python -m properties.node_run {SEED} {number} small"
+    return f"history {number} of seed {SEED} ({again}); the smallest that breaks:\n{history.told(least)}"
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
