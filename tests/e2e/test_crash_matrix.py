@@ -59,7 +59,7 @@ def test_a_point_of_the_matrix_ends_truthfully(stage, point):
         befall(stage, point.fault)
         check(stage, point.operation, point.expected)
     except Exception as error:
-        outcome = f"WRONG ({str(error).splitlines()[0]})"
+        outcome = "WRONG ({})".format(*str(error).splitlines()[:1] or [type(error).__name__])
         raise AssertionError(f"{point}: {error}\n{stage.story()}") from error
     finally:
         record.note(point, outcome, boots=stage.node.boots, seconds=time.monotonic() - begun)

@@ -9,3 +9,7 @@ The crash matrix: every journalled step of an operation, and what may befall a n
     truth.py             what must hold afterwards, whatever befell
     record.py            the log of a run, a line for each point
 """
+
+import pytest
+
+pytest.register_assert_rewrite(f"{__name__}.truth")
