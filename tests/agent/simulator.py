@@ -31,7 +31,8 @@ from botocore.credentials import Credentials
 
 from patchwright.core.facts import NodeFacts, View
 from patchwright.core.package import OffersSlice, PackageSet, check_digest
-from patchwright.core.plan import Intent, Plan, Wanted, settle
+from patchwright.core.plan import Intent, Plan, Wanted
+from patchwright.core.planning import settle
 from patchwright.core.protocol import (
     MAX_REPLANS,
     Begun,

@@ -13,7 +13,8 @@ from patchwright.agent.errors import LockHeld
 from patchwright.agent.providers import Outcome, Provider, Reading
 from patchwright.core.facts import NodeFacts, View
 from patchwright.core.package import PackageSet
-from patchwright.core.plan import Intent, Plan, Resolution, Wanted, drift, settle
+from patchwright.core.plan import Intent, Plan, Resolution, Wanted, drift
+from patchwright.core.planning import settle
 from patchwright.core.system import OperatingSystem
 
 

@@ -13,7 +13,8 @@ from patchwright.core.compliance import History, Install, Operation, PatchState
 from patchwright.core.errors import PlanRefused
 from patchwright.core.invocation import Detail, aggregate
 from patchwright.core.package import Manager
-from patchwright.core.plan import Action, Intent, Resolution, Wanted, intend, settle
+from patchwright.core.plan import Action, Intent, Resolution, Wanted
+from patchwright.core.planning import intend, settle
 
 
 def utc_day(moment: str) -> datetime.date:

@@ -24,9 +24,8 @@ from patchwright.core.plan import (
     actions_from_json,
     actions_to_json,
     drift,
-    intend,
-    settle,
 )
+from patchwright.core.planning import intend, settle
 
 A = Wanted("a", "amd64", "1", "2")
 ACT_A = Action("a", "amd64", "1", "2", True)

@@ -15,7 +15,8 @@ from patchwright.core.compliance import Judgement, Operation, PatchState, judge
 from patchwright.core.facts import View
 from patchwright.core.package import Manager
 from patchwright.core.patch import Patch
-from patchwright.core.plan import Action, Resolution, drift, intend, settle
+from patchwright.core.plan import Action, Resolution, drift
+from patchwright.core.planning import intend, settle
 from patchwright.core.version import Scheme, compare
 from properties.generated import NAMES, TODAY, Case, case
 from properties.reference import apt_choice

@@ -13,7 +13,7 @@ from patchwright.core.baseline import decide
 from patchwright.core.compliance import judge
 from patchwright.core.errors import PlanRefused
 from patchwright.core.package import Manager
-from patchwright.core.plan import intend, settle
+from patchwright.core.planning import intend, settle
 from properties.generated import TODAY, case, resolution
 from properties.reference import (
     decide_slowly,

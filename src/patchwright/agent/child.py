@@ -25,7 +25,7 @@ from patchwright.core.errors import PatchwrightError
 EXIT_BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else is at it
 MAX_STARTS = 3  # of one task whose process is killed every time
 MESSAGE_LIMIT = 4_000  # characters of an error handed on
-JOIN_SECONDS = 0.1  # how often a running task is looked at
+JOIN_SECONDS = 0.02  # how often a running task is looked at
 NO_ROOM = "not attempted: the disk is full, and what was done could not be written down; make room and install again"
 
 REQUEST, RESULT, ACTING = "request.json", "result.json", "acting"

@@ -127,7 +127,8 @@ WHOLE = """
 import os, time
 from patchwright.core.facts import View
 from patchwright.core.package import Manager
-from patchwright.core.plan import Intent, Wanted, drift, settle
+from patchwright.core.plan import Intent, Wanted, drift
+from patchwright.core.planning import settle
 provider.refresh()
 begin = time.process_time() + sum(os.times()[2:4])
 reading = provider.read()

@@ -116,7 +116,7 @@ def test_packages_lost_from_the_database_are_an_error(tmp_path, left):
     assert len(status.read(tmp_path / "status")) == 3
 
     (tmp_path / "status").write_text("".join(part + "\n\n" for part in STATUS.split("\n\n")[:left]))
-    with pytest.raises(MetadataUnreadable, match="has lost (foo:amd64 and 3 more|gone and 2 more|wreck)"):
+    with pytest.raises(MetadataUnreadable, match=r"has lost (foo:amd64 and 3 more|gone and 2 more|wreck)"):
         status.read(tmp_path / "status")
 
 

@@ -9,7 +9,7 @@ makes of an intent, and carries out exactly a plan.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import UnsupportedSystem
@@ -17,7 +17,9 @@ from patchwright.agent.shell import Shell
 from patchwright.core.advisory import Notice
 from patchwright.core.facts import Pin, RepositoryProblem, SliceRef
 from patchwright.core.package import Manager, OffersSlice, PackageSet
-from patchwright.core.plan import Intent, Plan, Resolution
+
+if TYPE_CHECKING:  # taking facts needs neither plans nor what carries them out
+    from patchwright.core.plan import Intent, Plan, Resolution
 
 OUTPUT_LIMIT = 16 * 1024  # characters of Outcome.output
 

@@ -17,7 +17,8 @@ from typing import Any
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.facts import NodeFacts, View
 from patchwright.core.package import PackageState
-from patchwright.core.plan import Intent, Plan, intend
+from patchwright.core.plan import Intent, Plan
+from patchwright.core.planning import intend
 from patchwright.core.protocol import (
     MAX_REPLANS,
     Directive,

@@ -16,7 +16,8 @@ from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import MalformedFacts
 from patchwright.core.facts import View
 from patchwright.core.package import ROWS_LIMIT, Manager
-from patchwright.core.plan import Plan, Resolution, settle
+from patchwright.core.plan import Plan, Resolution
+from patchwright.core.planning import settle
 from patchwright.core.protocol import (
     Begun,
     Directive,

@@ -9,21 +9,21 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Set, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import CommandTimedOut
 from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
 from patchwright.agent.providers.apt import lists, policy, restart, status, transcript
-from patchwright.agent.providers.apt.closure import Closure
-from patchwright.agent.providers.apt.installation import Installation
 from patchwright.agent.providers.apt.locks import Locks
 from patchwright.agent.providers.apt.tool import Tool, is_name
 from patchwright.agent.shell import Shell
 from patchwright.core.facts import DEFAULT_PIN, Pin, RepositoryProblem, SliceRef
 from patchwright.core.package import Manager, Offer, OffersSlice, Origin, PackageSet
-from patchwright.core.plan import Intent, Plan, Resolution
 from patchwright.core.version import Scheme, compare
+
+if TYPE_CHECKING:
+    from patchwright.core.plan import Intent, Plan, Resolution
 
 NOT_ARRIVED_PIN = 1  # what newer versions of apt give an update that has not reached this machine yet
 
@@ -104,10 +104,14 @@ class Apt:
 
     def resolve(self, intent: Intent) -> Resolution:
         """Simulate apt-get install; see `providers.Provider`."""
+        from patchwright.agent.providers.apt.closure import Closure
+
         return Closure(self._tool, self._rows(), intent).resolve()
 
     def install(self, plan: Plan, progress: Callable[[str], None]) -> Outcome:
         """Run apt-get install with exact versions; see `providers.Provider`."""
+        from patchwright.agent.providers.apt.installation import Installation
+
         directory = Path(tempfile.mkdtemp(prefix="patchwright-"))
         try:
             log = directory / "output"
