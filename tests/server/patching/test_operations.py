@@ -107,6 +107,19 @@ async def test_every_message_of_an_install_may_come_twice(bench):
     assert await bench.states(node) == INSTALLED
 
 
+async def test_first_facts_of_an_earlier_boot_do_not_undo_a_plan(bench):
+    """Held up on the way while the power was cut, they arrive when the plan made of newer facts is being carried out."""
+    run = await bench.begin(await bench.enrol(), Kind.INSTALL)
+    await run.resolve(await run.send(Phase.BEFORE, with_facts(OUTDATED, boot_id="boot-2", observed_at=NOW + 90)))
+
+    with pytest.raises(OperationRefused, match="come too late"):
+        await run.put(Phase.BEFORE, OUTDATED)
+    done = await run.send(Phase.AFTER, RESTARTED, acted_boot_id="boot-2")
+
+    assert done.next is Next.DONE
+    assert await bench.states(run.node) == PENDING
+
+
 async def test_late_first_facts_do_not_undo_a_plan(bench):
     """A repetition that was held up on the way arrives when the plan is made: the plan stands, and is carried out."""
     run = await bench.begin(await bench.enrol(), Kind.INSTALL)

@@ -57,6 +57,10 @@ def before(
     if operation.intent and (message.attempt, seen.id) == (operation.attempt, operation.before_facts):
         # The same again, perhaps long after: the plan that was made of these facts stands.
         return Directive(Next.RESOLVE, intent=intent_from_json(operation.intent))
+    if operation.state is OperationState.PLANNED and message.attempt == operation.attempt:
+        # The node has gone on to act: these were taken before, and held up until after it took and sent others.
+        msg = f"The plan of attempt {operation.attempt} is made; other facts of that attempt come too late."
+        raise OperationRefused(msg)
     if seen.facts.problems or not seen.facts.slices:
         return (yield from _fail(operation, report.unreachable(operation, seen.facts), now=now))
     if operation.state is OperationState.REBOOTING:
