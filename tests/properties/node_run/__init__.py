@@ -29,5 +29,7 @@ What may differ, and why:
   else had installed an open plan's very version: the server knows the boot in which a plan ended, not that of each package.
 * A restart may be asked for more than once in one boot (refused, ignored, or the agent was killed over it): the node
   restarts once.
+* A request that has not reached the server when the node's power goes never does: its connection went with the node. (A copy of
+  one that has may still come.) Facts have no order of their own that would tell the server that such a one is old.
 * Scan says Missing where Install says Failed, and the live verdict may know the reason or not.
 """

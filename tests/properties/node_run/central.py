@@ -256,8 +256,9 @@ class Central:
         """The message that cancels a command."""
         target = message_id(command_id, self.instance_id)
         self.world.note(f"cancels {command_id}")
+        own = ("e" if command_id[0] == "d" else "d") + command_id[1:]  # a message of its own, never the command's
         return {
-            "MessageId": message_id("c" + command_id[1:], self.instance_id),
+            "MessageId": message_id(own, self.instance_id),
             "Destination": self.instance_id,
             "Topic": "aws.ssm.cancelCommand",
             "CreatedDate": "2026-11-20T04:00:00.000Z",

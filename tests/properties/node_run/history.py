@@ -52,6 +52,7 @@ class History:
         self.machine.start = lambda: self.seams.start_agent(identity)
         self.machine.cut = lambda: self.seams.platter.cut(world.random)
         self.machine.working_on = self._working_on
+        self.network.boot = lambda: self.machine.boot_id
         self.machine.wanted = self.judge.wants_restart
         world.strike = self.strike
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import calendar
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any
 
@@ -30,6 +30,7 @@ class Network:
         self.world = world
         self.central = central
         self.cut_until = 0.0
+        self.boot: Callable[[], str] = lambda: ""  # of the node
 
     @property
     def broken(self) -> bool:
@@ -102,6 +103,7 @@ class _Request:
         self.moment = _moment(headers["X-Amz-Date"])
         self.body = body
         self.compressed = "Content-Encoding" in headers
+        self.boot = network.boot()
 
     def arrive(self, wait: _Wait | None) -> None:
         """It comes to the server; *wait* hears of the answer."""
@@ -112,8 +114,8 @@ class _Request:
                 wait.found = status, body
                 world.wake(wait.process)
 
-        if not central.up:
-            answered(0, b"")
+        if not central.up or (wait is not None and self.boot != self.network.boot()):
+            answered(0, b"")  # with the power of the sender its connection went, and what was still on the way
         elif abs(self.moment - world.now) > SKEW_LIMIT:
             answered(403, EXPIRED)
         else:
