@@ -32,7 +32,7 @@ from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
 from patchwright.server.infra import Clock, Database, InfraError, SystemClock, open_database
-from patchwright.server.wire import Certificate, Credential, Endpoint, Handler, KnownKeys, Pager, load_models
+from patchwright.server.wire import Certificate, Credential, Endpoint, Handler, KnownKeys, Pager, Protocol, load_models
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -238,7 +238,7 @@ def _settings(application: Application, certificate: Certificate | None) -> uvic
     return uvicorn.Config(
         application,
         loop="none",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -185,6 +186,25 @@ async def test_many_reads_in_a_row_hold_nobody_up(notes: SqliteDatabase) -> None
     await asyncio.gather(page_through(), ask())
 
     assert order == ["one", "everything"]
+
+
+async def test_a_read_of_several_statements_sees_one_snapshot_from_the_first_time_on(notes: SqliteDatabase) -> None:
+    """Even a unit that was taken for one of a single statement: what is written in between is not half seen."""
+    seen: list[tuple[int, int]] = []
+
+    def twice(writing: sqlite3.Connection) -> UnitOfWork[None]:
+        before = yield sql("SELECT COUNT(*) FROM note")
+        writing.execute("INSERT INTO note (id) VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM note))")
+        after = yield sql("SELECT COUNT(*) FROM note")
+        seen.append((before[0][0], after[0][0]))
+
+    path = notes._reader._path
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writing:
+        for _ in range(3):
+            await notes.read(twice, writing)
+
+    assert len(seen) == 3
+    assert all(before == after for before, after in seen)
 
 
 async def test_a_lock_held_by_another_process_makes_it_unavailable(file: Path) -> None:

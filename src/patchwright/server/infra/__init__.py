@@ -25,7 +25,7 @@ from patchwright.server.infra.errors import (
     UniqueViolation,
     UnknownDatabase,
 )
-from patchwright.server.infra.identifiers import new_id, new_uuid
+from patchwright.server.infra.identifiers import RequestIds, new_id, new_uuid
 from patchwright.server.infra.statement import Row, Statement, UnitOfWork, placeholders, sql, sql_each
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "DirectoryBlobs",
     "ForeignKeyViolation",
     "InfraError",
+    "RequestIds",
     "Row",
     "SchemaTooNew",
     "Statement",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 
 _HEX_DIGITS = 17  # of a resource identifier, as in pb-0123456789abcdef0
@@ -13,6 +14,21 @@ def new_uuid() -> str:
     digits = secrets.token_hex(16)
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+class RequestIds:
+    """
+    Ids of requests: UUIDs as `new_uuid` makes them, of which a process draws one and counts on. They are told apart, not
+    guarded.
+    """
+
+    def __init__(self) -> None:
+        self._start = new_uuid()[:24]
+        self._numbers = itertools.count(secrets.randbits(40))
+
+    def next(self) -> str:
+        """The next one."""
+        return f"{self._start}{next(self._numbers) & 0xFFFFFFFFFFFF:012x}"
 
 
 def new_id(prefix: str) -> str:

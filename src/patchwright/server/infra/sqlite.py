@@ -13,12 +13,13 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import ParamSpec, TypeVar
 
 from patchwright.server.infra.clock import Clock, SystemClock
 from patchwright.server.infra.counters import Counters
 from patchwright.server.infra.errors import Unavailable
-from patchwright.server.infra.sqlite_connection import Connection
+from patchwright.server.infra.sqlite_connection import Connection, SeveralStatements
 from patchwright.server.infra.sqlite_writer import QUEUE_UNITS, Writer
 from patchwright.server.infra.statement import UnitOfWork
 
@@ -38,6 +39,7 @@ class SqliteDatabase:
         self._writer = writer
         self._closed = False
         self._reads = 0
+        self._several: set[CodeType] = set()
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock | None = None, queue_units: int = QUEUE_UNITS) -> SqliteDatabase:
@@ -68,7 +70,16 @@ class SqliteDatabase:
         if self._closed:
             msg = "the database is closed"
             raise Unavailable(msg)
-        reader = self._reader
+        reader, code = self._reader, getattr(work, "__code__", None)
+        if code is not None and code not in self._several:
+            # Most ask one thing, and one statement sees one snapshot by itself. Those who ask more begin anew, and are known.
+            try:
+                return reader.drive(work(*args, **kwargs), only_one=True)
+            except SeveralStatements:
+                self._several.add(code)
+            except Unavailable:
+                reader.forget()
+                raise
         try:
             reader.execute("BEGIN")
             result = reader.drive(work(*args, **kwargs))

@@ -50,6 +50,10 @@ _UNAVAILABLE = frozenset({
 })  # fmt: skip
 
 
+class SeveralStatements(Exception):
+    """A unit of work that was driven as one of a single statement is none."""
+
+
 class Connection:
     """
     A connection that opens itself again after `forget`, which is what follows a failing disk.
@@ -91,8 +95,12 @@ class Connection:
         except sqlite3.Error as cause:
             raise self._translate(cause) from cause
 
-    def drive(self, unit: UnitOfWork[T]) -> T:
-        """Run *unit* to its end inside the caller's transaction. Errors: what it raises; InfraError of a statement."""
+    def drive(self, unit: UnitOfWork[T], *, only_one: bool = False) -> T:
+        """
+        Run *unit* to its end inside the caller's transaction. Errors: what it raises; InfraError of a statement.
+
+        With *only_one*, a unit that has more to say than one statement is left at the second, by SeveralStatements.
+        """
         try:
             statement = next(unit)
             while True:
@@ -107,6 +115,8 @@ class Connection:
                 except StatementRefused as error:
                     refuse(unit, error)
                 statement = unit.send(rows)
+                if only_one:
+                    raise SeveralStatements
         except StopIteration as end:
             result: T = end.value
             return result

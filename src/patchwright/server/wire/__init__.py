@@ -13,6 +13,7 @@ The AWS wire: endpoint, protocol, signatures, errors, paging. The only package t
     raise ApiError(code, message, status=, members=)   or validation(text), access_denied(text), serialization(text)
     pager = Pager(key, models)                         pager.cursor(caller, request); pager.token(caller, request, cursor)
     Verifier(lookup, now)                              SigV4 for what is not `POST /` (channels): claim(), then verify()
+    Protocol                                           what uvicorn speaks: uvicorn.Config(http=Protocol)
     Certificate.given(chain, key), .self_made(…)       what TLS shows, and its pin
     signing_key(secret, date, region, service)         for callers that sign themselves
 
@@ -26,6 +27,7 @@ from .caller import Caller, Handler
 from .certificate import Certificate
 from .endpoint import Endpoint, Limits
 from .errors import ApiError, WireMismatch, access_denied, serialization, unrecognized_client, validation
+from .http import Protocol
 from .known_keys import KnownKeys
 from .paging import Pager
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
@@ -49,6 +51,7 @@ __all__ = [
     "Lookup",
     "Models",
     "Pager",
+    "Protocol",
     "Service",
     "Verifier",
     "WireMismatch",

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from patchwright.server.infra import Clock, new_uuid
+from patchwright.server.infra import Clock, RequestIds
 
 from .body import Disconnected, Receive, inflate, read_body
 from .caller import Caller, Handler
@@ -110,12 +110,13 @@ class Endpoint:
         self._parked = frozenset(parked)
         self._log = structlog.get_logger("patchwright.wire") if log is None else log
         self._routes: dict[str, _Route] = {}
+        self._request_ids = RequestIds()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request (ASGI, scope type `http`)."""
         if scope["type"] != "http":
             raise NotImplementedError(f"the endpoint does not speak {scope['type']}")
-        call = _Call(new_uuid(), self._clock.monotonic())
+        call = _Call(self._request_ids.next(), self._clock.monotonic())
         try:
             body = await self._answer(scope, receive, call)
             call.status, call.error = 200, None
