@@ -10,8 +10,8 @@ import pytest
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.protocol import Phase
 from patchwright.server.infra import Unavailable
-from patchwright.server.patching import judging, memory
-from server.patching.bench import OUTDATED, PATCHED, with_facts
+from patchwright.server.patching import close, judging, memory
+from server.patching.bench import OUTDATED, PATCHED, bodies_of, with_facts
 
 DAY_SECONDS = 86_400.0
 
@@ -104,6 +104,33 @@ async def test_a_transaction_that_comes_to_nothing_teaches_nothing(bench, monkey
     monkeypatch.undo()
 
     assert not bench.operations._memory._known
+
+
+async def test_a_unit_run_again_teaches_only_what_its_last_run_learned(bench, monkeypatch):
+    """PostgreSQL runs a unit again that lost a race; the rows of the run that came to nothing are not there."""
+    node = await bench.enrol()
+    run = await bench.begin(node, Kind.SCAN)
+    await run.bodies(bodies_of(OUTDATED))
+    write = bench.database.write
+
+    async def twice(work, *arguments, **named):
+        def lost():
+            yield from work(*arguments, **named)
+            raise Unavailable("it lost a race")
+
+        with pytest.raises(Unavailable):
+            await write(lost)
+        await write(end)
+        return await write(work, *arguments, **named)
+
+    def end():
+        yield from close(bench.scope, node, run.command, now=bench.clock.time, reason="It took too long.")
+
+    monkeypatch.setattr(bench.database, "write", twice)
+    directive = await run.put(Phase.BEFORE, OUTDATED)
+
+    assert directive.report.error == "It took too long."
+    assert not [key for key in bench.operations._memory._known if key[0] == "scan"]
 
 
 async def test_a_report_asked_for_again_is_the_same(bench):

@@ -2,10 +2,10 @@
 """
 What a process remembers of one database: things that never change once they are committed.
 
-A unit of work may come to nothing, so what it learns is remembered only after its transaction:
+A unit of work may come to nothing, and be run again, so what it learns is remembered only after its transaction. The unit
+takes its `memory.recall()` itself, a new one every time it is run, and hands it out with its result:
 
-    recall = memory.recall()
-    directive = await database.write(unit, …, recall)
+    directive, recall = await database.write(unit, …, memory)
     memory.keep(recall)
 """
 

@@ -111,9 +111,8 @@ class Operations:
 
     async def put_facts(self, scope: Scope, instance_id: str, message: FactsMessage) -> Directive:
         """Take the facts an operation starts from or ends with, and say what comes next. Errors: UnknownOperation."""
-        recall = self._memory.recall()
-        directive = await self._database.write(
-            _put_facts, scope, instance_id, message, recall=recall, now=self._clock.now()
+        directive, recall = await self._database.write(
+            _put_facts, scope, instance_id, message, memory=self._memory, now=self._clock.now()
         )
         self._memory.keep(recall)
         return directive
@@ -200,6 +199,14 @@ def _put_bodies(
 
 
 def _put_facts(
+    scope: Scope, instance_id: str, message: FactsMessage, *, memory: Memory, now: float
+) -> UnitOfWork[tuple[Directive, Recall]]:
+    recall = memory.recall()  # anew each time the unit is run: what one learned that came to nothing is not there
+    directive = yield from _directive(scope, instance_id, message, recall=recall, now=now)
+    return directive, recall
+
+
+def _directive(
     scope: Scope, instance_id: str, message: FactsMessage, *, recall: Recall, now: float
 ) -> UnitOfWork[Directive]:
     operation = yield from _require(scope, instance_id, message.operation_id)
