@@ -13,7 +13,7 @@ from patchwright.core.errors import DigestMismatch, MalformedFacts, PlanRefused
 from patchwright.core.plan import Action, Resolution
 from patchwright.core.protocol import Next, Phase, RebootOption
 from patchwright.core.system import OperatingSystem
-from patchwright.server import patching
+from patchwright.server import nodes, patching
 from patchwright.server.nodes import UnknownNode
 from patchwright.server.patching import OperationRefused, UnknownOperation, operations
 from server.patching.bench import (
@@ -400,6 +400,17 @@ async def test_facts_whose_bodies_are_of_another_kind_are_refused(bench):
             await run.put(Phase.BEFORE, replace(OUTDATED, facts=one))
 
     assert (await bench.verdicts.live(bench.scope, run.node)).facts is None
+
+
+async def test_facts_that_name_kept_facts_as_a_body_are_refused(bench):
+    """What was said of a node is kept among the bodies, and is none that a node may name."""
+    run = await bench.begin(await bench.enrol())
+    await run.send(Phase.BEFORE, OUTDATED)
+    digest = nodes.observation(run.node, OUTDATED.facts).digest
+    again = await bench.begin(run.node)
+
+    with pytest.raises(MalformedFacts, match="is no PackageSet"):
+        await again.put(Phase.BEFORE, with_facts(OUTDATED, package_set=digest))
 
 
 async def test_facts_that_would_take_long_to_judge_are_refused(bench, monkeypatch):

@@ -168,9 +168,8 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
         now,
     )
     if not fresh:
-        return (
-            Recorded()
-        )  # the same message once more, perhaps long after: there are newer facts by now, or these are they
+        # The same message once more, perhaps long after: there are newer facts by now, or these are they.
+        return Recorded()
     yield sql(
         "UPDATE node SET facts_id = $4, first_facts_at = COALESCE(first_facts_at, $5)"
         " WHERE account = $1 AND region = $2 AND id = $3",
@@ -269,7 +268,7 @@ def _parsed(digest: str, content: bytes) -> PackageSet | OffersSlice | Notice:
 
 def _body(bodies: Mapping[str, bytes], digest: str, kind: type[Body]) -> Body:
     """What *digest* names, which is known to be here; raises MalformedFacts where it is of another kind."""
-    parsed = _parsed(digest, bodies[digest])
+    parsed = None if digest.startswith(FACTS_FORMAT) else _parsed(digest, bodies[digest])
     if not isinstance(parsed, kind):
         msg = f"{digest} is no {kind.__name__}"
         raise MalformedFacts(msg)
