@@ -9,8 +9,9 @@ import pytest
 
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.protocol import Phase
+from patchwright.core.system import OperatingSystem
 from patchwright.server.infra import Unavailable
-from patchwright.server.patching import close, judging, memory
+from patchwright.server.patching import close, judging, memory, predefined
 from server.patching.bench import OUTDATED, PATCHED, bodies_of, with_facts
 
 DAY_SECONDS = 86_400.0
@@ -70,6 +71,22 @@ async def test_another_day_is_judged_anew(bench, judgements):
     await bench.scan(node, OUTDATED)
 
     assert len(judgements) == 2
+
+
+async def test_a_predefined_baseline_that_an_upgrade_changed_is_judged_anew(bench, monkeypatch):
+    """Its id and revision stay; a snapshot of before the upgrade is judged by what it froze, one of after by the new rules."""
+    node = await bench.enrol()
+    await bench.begin(node, Kind.SCAN, snapshot_id="11111111-1111-4111-8111-111111111111")
+    standard = predefined.default_of(bench.scope.region, OperatingSystem.DEBIAN)
+    stricter = replace(standard.definition, baseline=replace(standard.definition.baseline, rejected=("foo",)))
+    monkeypatch.setattr(predefined, "find", lambda *_: replace(standard, definition=stricter))
+    monkeypatch.setattr(predefined, "default_of", lambda *_: replace(standard, definition=stricter))
+    reports = [
+        (await bench.scan(node, OUTDATED, snapshot_id=snapshot)).report.text.split(":", 1)[1]
+        for snapshot in ("11111111-1111-4111-8111-111111111111", "")
+    ]
+
+    assert reports[0] != reports[1]
 
 
 async def test_what_we_installed_is_judged_with_its_history(bench):

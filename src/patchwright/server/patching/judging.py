@@ -44,8 +44,9 @@ class Judged:
 def scan(operation: Operation, snapshot: Snapshot, seen: nodes.Observation, recall: Recall) -> UnitOfWork[Judged]:
     """What a Scan says of a node that was seen so; a unit of work."""
     acts = yield from store.acts_of_boot(operation.scope, operation.instance_id, seen.facts.boot_id)
-    rules = (operation.scope, snapshot.baseline_id, snapshot.revision, snapshot.day)
-    key = ("scan", rules, _basis(seen.facts), tuple(acts))
+    # The rules themselves: a predefined baseline may be frozen as two versions of this program knew it.
+    rules = (snapshot.definition.baseline, snapshot.day)
+    key = ("scan", operation.scope, rules, _basis(seen.facts), tuple(acts))
     known: Judged | None = recall.get(key)
     if known is not None:
         return known
