@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import machine
-from .commands import CLEAN_ENV, host
+from .commands import CLEAN_ENV, host, until
 
 # Full python3: python3-minimal has neither json nor http. gpgv: apt's, named for suites where apt no longer needs it.
 INCLUDE = ("systemd-sysv", "dbus", "ca-certificates", "python3", "gpgv")
@@ -96,8 +96,12 @@ class Overlay:
         host(["mount", "-t", "overlay", "-o", options, "pwfarm", str(self.root)])
 
     def unmount(self) -> None:
-        """Unmount it; the changes stay in `upper`."""
-        host(["umount", str(self.root)])
+        """Unmount it; the changes stay in `upper`. What was killed in it a moment ago may keep it busy for another."""
+        until(
+            lambda: host(["umount", str(self.root)], check=False).code == 0,
+            what=f"{self.root} to be unmounted",
+            timeout=20,
+        )
 
 
 def unmount_below(folder: Path) -> None:
