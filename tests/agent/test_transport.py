@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agent.simulator import Simulator
+from patchwright.agent import connection
 from patchwright.agent.transport import BadServer, Server, Transport, TransportFailed
 
 
@@ -226,6 +227,17 @@ def test_a_kept_connection_that_was_closed_is_opened_anew():
         assert transport.post({}, b"two", timeout=5).status == 200
 
     assert [text.rpartition(b"\r\n\r\n")[2] for text in seen] == [b"one", b"two"]
+
+
+def test_an_address_of_a_kind_the_kernel_does_not_know_is_passed_over(monkeypatch):
+    """A name with an IPv6 address on a node that was started without IPv6."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    found = [(family, socket.SOCK_STREAM, 0, "", address) for family in (4000, socket.AF_INET)]
+    monkeypatch.setattr(connection._socket, "getaddrinfo", lambda *_: found)
+
+    with listener:
+        connection._connected("patch.example", address[1], 5.0).close()
 
 
 def test_silence_ends():

@@ -214,12 +214,14 @@ def _connected(host: str, port: int, seconds: float) -> _Socket:
     failure = OSError(f"there is no address for {host}")
     # As bytes: a name given as text would be made ASCII by `encodings.idna`, which brings 1 MB, and it is ASCII already.
     for family, kind, protocol, _, address in _socket.getaddrinfo(host.encode("ascii"), port, 0, _socket.SOCK_STREAM):
-        plain = _Socket(family, kind, protocol)
+        plain = None
         try:
+            plain = _Socket(family, kind, protocol)  # refused where the kernel runs without IPv6
             plain.settimeout(seconds)
             plain.connect(address)
         except OSError as error:
-            plain.close()
+            if plain is not None:
+                plain.close()
             failure = error
         else:
             return plain
