@@ -18,6 +18,7 @@ from patchwright.agent import baton
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import load_identity, load_settings
 from patchwright.agent.disk import Disk
+from patchwright.agent.journal import Journal
 from patchwright.agent.loop import Loop, Rest
 from patchwright.agent.outbox import FINAL, Outbox
 from patchwright.agent.waiting import undisturbed
@@ -136,6 +137,39 @@ def test_an_agent_that_cannot_become_another_program_waits_itself(simulator, tmp
 
     assert len(tried) == 1
     assert simulator.count("GetMessages") == 2
+
+
+def test_an_answer_that_could_not_be_read_at_once_is_not_kept(simulator, tmp_path):
+    """The server goes away just then: hours later the command may have been cancelled or be too late; it is told again."""
+    stage = Stage(tmp_path / "node", simulator)
+    command = stage.send("Scan")
+    answer = json.dumps({"Messages": [simulator.sent[-1]]}).encode()
+    simulator.queue.clear()  # it was cancelled
+    woken = baton.Outcome(lock=0, offset=0.0, hello_due=0.0, house_due=0.0, answer=answer, heard=True)
+    loop = Loop(
+        load_identity(stage.state_dir),
+        load_settings(stage.state_dir),
+        disk=Disk(stage.state_dir),
+        clock=Clock(),
+        program=("/nowhere",),
+        environment={},
+        rest=Rest(lambda order: None, 0, [], woken),
+    )
+    simulator.down = True
+    assert loop._attempt() is not None
+    simulator.down = False
+
+    assert loop._attempt() is None
+    assert Journal(Disk(stage.state_dir)).stage(command) is None
+
+
+def test_a_python_that_has_no_memory_files_waits_in_full_size(monkeypatch):
+    """As one that was built for an old C library; a stop is heeded again."""
+    monkeypatch.delattr(os, "memfd_create")
+    order = baton.Outcome(lock=0, offset=0.0, hello_due=0.0, house_due=0.0, answer=b"", heard=True)
+
+    with pytest.raises(OSError, match="memory"):
+        baton.become_whole(order, back=["/nowhere"])
 
 
 @pytest.mark.parametrize(

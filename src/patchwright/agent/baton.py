@@ -145,6 +145,8 @@ def _terminated(_number: int, _frame: object) -> None:
 
 
 def _become(argv: List[str], told: Union[Order, Outcome], more: Tuple[Any, ...] = ()) -> NoReturn:
+    if not hasattr(os, "memfd_create"):  # a Python that was built for a C library older than glibc 2.27
+        raise OSError("this Python knows no files in memory")
     descriptor = os.memfd_create("baton", 0)
     try:
         with open(descriptor, "wb", closefd=False) as file:

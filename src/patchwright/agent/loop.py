@@ -181,6 +181,7 @@ class Loop:
         try:
             self.turn()
         except PatchwrightError as error:
+            self._answer = b""  # the server says it again; by then it may have been cancelled, or be too late
             return error
         return None
 
