@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -118,6 +119,29 @@ def test_packages_lost_from_the_database_are_an_error(tmp_path, left):
     (tmp_path / "status").write_text("".join(part + "\n\n" for part in STATUS.split("\n\n")[:left]))
     with pytest.raises(MetadataUnreadable, match=r"has lost (foo:amd64 and 3 more|gone and 2 more|wreck)"):
         status.read(tmp_path / "status")
+
+
+def test_a_dpkg_that_merges_its_changes_meanwhile_has_lost_nothing(tmp_path, monkeypatch):
+    """It writes the status file anew and removes what stood beside it, between our reading of the one and of the other."""
+    new = "Package: new\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n"
+    for name in ("info", "updates"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "info/new.list").write_text("")
+    (tmp_path / "status").write_text(STATUS)
+    (tmp_path / "updates/0001").write_text(new)
+    read = Path.read_bytes
+
+    def read_bytes(path):
+        content = read(path)
+        if (tmp_path / "updates/0001").exists():
+            (tmp_path / "updates/0001").unlink()
+            (tmp_path / "status-new").write_text(f"{STATUS}\n{new}")
+            (tmp_path / "status-new").rename(tmp_path / "status")
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+
+    assert "new.all" in status.read(tmp_path / "status")
 
 
 def test_a_package_that_must_be_unpacked_again_is_half_installed(tmp_path):

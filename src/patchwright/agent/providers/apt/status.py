@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Dict, Iterable, NamedTuple, Set
+from typing import Dict, Iterable, NamedTuple, Optional, Set, Tuple
 
 from patchwright.agent.errors import MetadataUnreadable
 from patchwright.core.package import Package, PackageState
@@ -56,6 +56,25 @@ def read(status: Path) -> Dict[str, Row]:
         MetadataUnreadable: There is no status file, it was cut off or written over, or packages are lost from it: what it
             does not name would be taken for absent, and a node without packages misses nothing.
     """
+    before = _version(status)
+    try:
+        return _read(status)
+    except MetadataUnreadable:
+        if _version(status) == before:
+            raise
+    return _read(status)  # a dpkg at work had merged its changes while we read
+
+
+def _version(status: Path) -> Optional[Tuple[int, int]]:
+    """Another one after every time that dpkg wrote the status file; None where there is none."""
+    try:
+        found = status.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _read(status: Path) -> Dict[str, Row]:
     updates, info = status.parent / "updates", status.parent / "info"
     try:
         listed = _listed(info)  # first: a dpkg at work may add packages meanwhile
@@ -73,7 +92,8 @@ def read(status: Path) -> Dict[str, Row]:
     if lost:
         more = f" and {len(lost) - 1} more" if lost[1:] else ""
         raise MetadataUnreadable(
-            f"dpkg's database has lost {lost[0][: -len(_LIST)]}{more}: {info} still lists the files"
+            f"dpkg's database has lost {lost[0][: -len(_LIST)]}{more}: {info} still lists the files; restore it, or remove"
+            " the lists of what is gone for good"
         )
     return rows
 
