@@ -196,6 +196,24 @@ def test_what_our_install_brought_waits_for_the_reboot():
         assert only(judged(ALL, UP_TO_DATE, history=History({"a.amd64": other}))).state is PatchState.INSTALLED
 
 
+@pytest.mark.parametrize(
+    ("installs", "pending"),
+    [
+        ({"a.all": "2"}, {"a.amd64 2"}),
+        ({"a.amd64": "2"}, {"a.all 2"}),
+        ({"a.amd64": "1", "a.all": "2"}, {"a.amd64 2"}),
+        ({"a.amd64": "2"}, set()),
+    ],
+)
+def test_what_came_for_another_architecture_waits_for_the_reboot(installs, pending):
+    """On apt `all` and the machine's own architecture are one, a foreign one is another; plans name what was there before."""
+    ours = History({key: Install(version, "boot-1") for key, version in installs.items()})
+    for installed in pending or {"a.i386 2"}:
+        item = only(judged(ALL, view([installed], (SECURITY, [installed])), history=ours))
+
+        assert (item.state is PatchState.INSTALLED_PENDING_REBOOT) == bool(pending)
+
+
 def test_without_a_boot_id_nothing_waits_for_a_reboot():
     """Two unknown boots are not the same boot."""
     seen = view(["a 2"], (SECURITY, ["a 2"]), boot_id="")

@@ -173,6 +173,10 @@ class _Bench:
         self.boot_id = view.facts.boot_id
         self.held = frozenset(view.facts.held)
         self.history = history
+        installs = history.installs.items()
+        ours = [(key, install.version) for key, install in installs if install.boot_id == self.boot_id != ""]
+        self.brought = frozenset(ours)
+        self.brought_names = frozenset((key.rpartition(".")[0], version) for key, version in ours)
         self.operation = operation
         self.candidates = view.candidates() if self.family is Family.APT else {}
 
@@ -192,12 +196,16 @@ class _Bench:
             return self.other(package)
         if not PackageState(package.state).usable:
             return self.unfinished(package, *met)
-        installs = self.history.installs  # on apt a version for an architecture may follow one for `all`
-        install = installs.get(package.key) or installs.get(f"{package.name}.all")
-        pending = install == Install(package.version, self.boot_id) and self.boot_id != ""
+        pending = self.waits_for_reboot(package)
         state = PatchState.INSTALLED_PENDING_REBOOT if pending else PatchState.INSTALLED
         reason = "installed since the node was started" if pending else met[1].reasons[0].text
         return self.row(package, state, *met, reason=reason)
+
+    def waits_for_reboot(self, package: Package) -> bool:
+        """Whether one of our operations brought it in this boot, perhaps for `all` where it is for an architecture, or back."""
+        if package.arch == "all":
+            return (package.name, package.version) in self.brought_names
+        return any((key, package.version) in self.brought for key in (package.key, f"{package.name}.all"))
 
     def around(
         self, package: Package, decided: Sequence[Tuple[Patch, Decision]]
