@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from patchwright.server.infra import SystemClock, Unavailable, UniqueViolation, UnitOfWork, sql
+from patchwright.server.infra import SystemClock, Unavailable, UniqueViolation, UnitOfWork, sql, sqlite_connection
 from patchwright.server.infra.sqlite import SqliteDatabase
 from patchwright.server.infra.sqlite_connection import Connection
 from patchwright.server.infra.sqlite_writer import Writer
@@ -117,6 +118,23 @@ async def test_heavy_units_do_not_add_up_for_light_ones(file: Path) -> None:
 
     assert database.counters.commits == 5
     await database.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [("SELECT $1, $2", [("a", 2)]), ("SELECT $2, $1, $2", [(2, "a", 2)]), ("SELECT $1 || '?', $2", [("a?", 2)])],
+)
+def test_no_parameter_has_a_name_or_a_number_for_sqlite(file: Path, text: str, rows: list[tuple[object, ...]]) -> None:
+    """Python 3.12 warns of numbered ones up to 3.12.3, for each of every statement, and 3.14 refuses names."""
+    connection = Connection(file)
+    prepared = sqlite_connection._prepared(text)[0]
+
+    def work() -> UnitOfWork[list[tuple[object, ...]]]:
+        return (yield sql(text, "a", 2))
+
+    assert connection.drive(work()) == rows
+    assert prepared.replace("'?'", "").count("?") == len(rows[0])
+    assert not re.search(r"[?$][0-9]", prepared)
 
 
 async def test_the_queue_is_bounded(file: Path) -> None:

@@ -126,11 +126,11 @@ class Connection:
     def _rows(self, statement: Statement) -> list[Row]:
         text, params, each = statement
         connection = self.open()
-        numbered, expected = _prepared(text)
+        prepared, expected, order = _prepared(text)
         if each is not None:
-            connection.executemany(numbered, [_checked(row, expected) for row in each])
+            connection.executemany(prepared, [_bound(row, expected, order) for row in each])
             return []
-        return connection.execute(numbered, _checked(params, expected)).fetchall()
+        return connection.execute(prepared, _bound(params, expected, order)).fetchall()
 
     def _translate(self, error: sqlite3.Error) -> InfraError:
         """Our error for SQLite's. What carries no code was refused by Python's binding before it reached SQLite."""
@@ -218,18 +218,21 @@ def create_private(path: Path) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _prepared(text: str) -> tuple[str, int]:
+def _prepared(text: str) -> tuple[str, int, tuple[int, ...] | None]:
     """
-    *text* with `?1` for `$1`, and how many parameters it takes.
+    *text* with `?` for `$1`, how many parameters it takes, and which go where, unless it is each in turn.
 
-    SQLite takes `$1` for a name, and binding by name costs a dictionary a statement; `?1` is a position.
+    SQLite takes `$1` for a name, and binding by name costs a dictionary a statement. So does Python 3.12 take `?1`, up to
+    3.12.3: it warns of every one, which takes longer than the statement (python/cpython#117995).
     """
     numbers = [int(number) for number in _PLACEHOLDER.findall(text)]
-    return _PLACEHOLDER.sub(r"?\1", text), max(numbers, default=0)
+    expected = max(numbers, default=0)
+    in_turn = numbers == list(range(1, expected + 1))
+    return _PLACEHOLDER.sub("?", text), expected, None if in_turn else tuple(number - 1 for number in numbers)
 
 
-def _checked(params: Row, expected: int) -> Row:
-    """*params*, unless PostgreSQL would refuse them."""
+def _bound(params: Row, expected: int, order: tuple[int, ...] | None) -> Row:
+    """*params* in the places of the statement, unless PostgreSQL would refuse them."""
     if len(params) != expected:
         msg = f"the statement takes {expected} parameters, {len(params)} were given"
         raise StatementRefused(msg)
@@ -237,4 +240,4 @@ def _checked(params: Row, expected: int) -> Row:
         if type(value) is str and "\0" in value:
             msg = "text with a NUL character cannot be stored"
             raise StatementRefused(msg)
-    return params
+    return params if order is None else tuple(params[place] for place in order)
