@@ -36,6 +36,7 @@ from cryptography.x509.oid import NameOID
 import patchwright
 from patchwright.server import app
 from patchwright.server.infra import Unavailable
+from patchwright.server.wire import Credential
 from server.gateway.house import build
 from server.wire.client import call, signed
 
@@ -470,3 +471,16 @@ def test_a_loopback_address_is_not_reachable_from_elsewhere(running):
 
     with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=5):
         pass
+
+
+def test_a_log_line_is_told_whatever_it_holds_and_no_secret():
+    """A file name that is no UTF-8 does not lose the line, and a record shows no more than its representation."""
+    line = app._log_line({"event": "x", "path": "/\udc80", "key": Credential("AK", "hush", "1", "p"), "seconds": 0.5})
+
+    assert b"hush" not in line
+    assert json.loads(line) == {
+        "event": "x",
+        "path": "/\udc80",
+        "key": repr(Credential("AK", "", "1", "p")),
+        "seconds": 0.5,
+    }

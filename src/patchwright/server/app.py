@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -33,6 +34,8 @@ from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
 from patchwright.server.infra import Clock, Database, InfraError, SystemClock, open_database
 from patchwright.server.wire import Certificate, Credential, Endpoint, Handler, KnownKeys, Pager, Protocol, load_models
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -202,7 +205,12 @@ def main(words: Sequence[str]) -> int:
 
 
 def _log_line(event: dict[str, Any], **_: Any) -> bytes:
-    return msgspec.json.encode(event, enc_hook=repr)
+    """A line of JSON; of what is neither text nor a number its representation, which has no secrets."""
+    plain = {name: value if type(value) in _PLAIN else repr(value) for name, value in event.items()}
+    try:
+        return msgspec.json.encode(plain)
+    except UnicodeEncodeError:  # a lone surrogate, as in the name of a file that is no UTF-8
+        return json.dumps(plain).encode()
 
 
 def run(config: Config, *, sock: socket.socket | None = None) -> int:
