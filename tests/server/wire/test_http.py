@@ -66,3 +66,13 @@ async def test_everything_else_is_the_transports_own(pair):
     gathering.close()
 
     assert gathering.is_closing()
+
+
+async def test_nothing_is_written_to_a_client_that_has_gone(pair):
+    """Its connection broke in the turn of the answer: uvloop refuses a write to it with a traceback in the log."""
+    gathering, recorder = pair
+    gathering.write(b"answer")
+    recorder.close()
+    await asyncio.sleep(0)
+
+    assert recorder.told == ["closed"]

@@ -18,7 +18,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class Gathering:
-    """A transport that passes on, in one piece, what was written during one turn of the event loop."""
+    """A transport that passes on, in one piece and at the next turn of the event loop, what was written during one."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -26,7 +26,7 @@ class Gathering:
         self._parts: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Write *data* before this turn of the loop is over."""
+        """Write *data*, with what else is written in this turn."""
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(data)
@@ -37,9 +37,9 @@ class Gathering:
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._parts:
-            self._transport.write(b"".join(self._parts))
-            self._parts.clear()
+        parts, self._parts = self._parts, []
+        if parts and not self._transport.is_closing():  # where the client has gone meanwhile, uvloop would raise
+            self._transport.write(b"".join(parts))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
