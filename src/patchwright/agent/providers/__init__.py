@@ -17,6 +17,7 @@ from patchwright.agent.shell import Shell
 from patchwright.core.advisory import Notice
 from patchwright.core.facts import Pin, RepositoryProblem, SliceRef
 from patchwright.core.package import Manager, OffersSlice, PackageSet
+from patchwright.core.source import Source
 
 if TYPE_CHECKING:  # taking facts needs neither plans nor what carries them out
     from patchwright.core.plan import Intent, Plan, Resolution
@@ -60,9 +61,18 @@ class Outcome(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What a provider may be told. *root* is where the node's files are: `/`, or a tree that the shell's prefix enters."""
+    """
+    What a provider may be told.
+
+    *root* is where the node's files are: `/`, or a tree that the shell's prefix enters. *sources*, where there are any, are
+    the repositories that everything is read from, resolved and installed with in the place of the node's own, which stay as
+    they are and are not looked at. What the tool needs for it (configuration files, fetched metadata) is kept in
+    *sources_directory*, below *root*: it outlives the process, and is the same for every task of an operation.
+    """
 
     root: Path = Path("/")
+    sources: Tuple[Source, ...] = ()
+    sources_directory: Path = Path("/var/lib/patchwright/sources")
     lock_wait_seconds: float = 600.0
     refresh_timeout_seconds: float = 900.0
     install_timeout_seconds: float = 4 * 3600.0
