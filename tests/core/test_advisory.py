@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from patchwright.core.advisory import NOTICE_LIMIT_BYTES, SEVERITIES, Notice, severity_rank, severity_word
+from patchwright.core.advisory import NOTICE_LIMIT_BYTES, SEVERITIES, Fixed, Notice, severity_rank, severity_word
 from patchwright.core.errors import MalformedFacts
 
 FULL = Notice(
@@ -102,3 +102,46 @@ def test_a_body_that_is_no_notice_is_refused(data):
     """Bad JSON, nesting without end, missing, unknown or mistyped members, days that are none, another form, too large."""
     with pytest.raises(MalformedFacts):
         Notice.parse(data)
+
+
+PATCH = Notice(
+    "openSUSE-SLE-15.6-2026-7",
+    classification="security",
+    packages=(Fixed("zlib", "x86_64", "1.3-2"), Fixed("libz1", "x86_64", "1.3-2"), Fixed("zlib", "x86_64", "1.3-2")),
+)
+
+
+def test_a_notice_without_packages_is_written_as_before_there_were_any():
+    """What is stored keeps its digest: the canonical form and the digest of FULL, as the first release wrote them."""
+    assert b"packages" not in FULL.canonical()
+    assert FULL.digest == "notice1:930959fe5c856025d55df7fd9279657996859138e2473fe444d436a298ae5e8a"
+
+
+def test_the_packages_of_a_patch_are_sorted_once_each_and_come_back():
+    """Every node that has the same patch sends the same bytes, in whatever order its package manager lists them."""
+    assert PATCH.packages == (Fixed("libz1", "x86_64", "1.3-2"), Fixed("zlib", "x86_64", "1.3-2"))
+    assert PATCH.packages[0].key == "libz1.x86_64"
+    assert Notice.parse(PATCH.canonical()) == PATCH
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        [],
+        {},
+        "zlib",
+        ["zlib"],
+        [["zlib", "x86_64"]],
+        [["zlib", "x86_64", 1]],
+        [["zlib", "x86_64", ""]],
+        [["zl\tib", "x86_64", "1"]],
+        [["zlib", "x86_64", "\ud800"]],
+        [["zlib", "x86_64", "1" * 513]],
+        [["zlib", "x86_64", "2"], ["zlib", "x86_64", "1"]],
+        [["zlib", "x86_64", "1"], ["zlib", "x86_64", "1"]],
+    ],
+)
+def test_packages_that_no_patch_lists_are_malformed(packages):
+    """An empty list, another type, a field that is empty, not printable or too long, another order, a row twice."""
+    with pytest.raises(MalformedFacts):
+        Notice.parse(body(packages=packages))

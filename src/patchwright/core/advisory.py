@@ -8,9 +8,10 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from patchwright.core.errors import MalformedFacts
+from patchwright.core.package import FIELD_LIMIT
 
 NOTICE_FORMAT = "notice1"
 NOTICE_LIMIT_BYTES = 1024 * 1024  # of one canonical form; a kernel erratum with 500 CVEs has about 30 KB
@@ -35,13 +36,27 @@ def severity_rank(text: str) -> int:
     return len(SEVERITIES)
 
 
+class Fixed(NamedTuple):
+    """One package of a notice and the version that the notice brings it to, in the manager's full form."""
+
+    name: str
+    arch: str
+    version: str
+
+    @property
+    def key(self) -> str:
+        """`name.arch`."""
+        return f"{self.name}.{self.arch}"
+
+
 @dataclass(frozen=True)
 class Notice:
     """
-    One update notice (advisory, erratum).
+    One update notice (advisory, erratum); on SUSE the patch itself, under the patch's name (design D3).
 
     *issued* and *updated* are UTC days as `YYYY-MM-DD`, empty where the vendor gives none. Severity comes from the publisher
-    alone, never from a CVE's score (spec §2.5).
+    alone, never from a CVE's score (spec §2.5). *packages* is the whole list of a SUSE patch, whatever of it a node has, and is
+    kept sorted; elsewhere it is empty, since there each offer names its notices.
     """
 
     id: str
@@ -53,6 +68,12 @@ class Notice:
     cves: Tuple[str, ...] = ()
     bugzillas: Tuple[str, ...] = ()
     reboot_suggested: bool = False
+    packages: Tuple[Fixed, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.packages:
+            rows = tuple(sorted({Fixed(*row) for row in self.packages}))
+            object.__setattr__(self, "packages", rows)
 
     @property
     def date(self) -> Optional[datetime.date]:
@@ -61,8 +82,11 @@ class Notice:
         return datetime.date.fromisoformat(text) if text else None
 
     def canonical(self) -> bytes:
-        """The form that is hashed and sent: JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        """The form that is hashed and sent: JSON with sorted keys. An empty list of packages is not written."""
+        data = asdict(self)
+        if not self.packages:
+            del data["packages"]  # notices from before there was this member keep their form and their digest
+        return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def digest(self) -> str:
@@ -90,11 +114,24 @@ def _typed(data: Mapping[str, Any]) -> Dict[str, Any]:
     result = dict(data)
     for name in ("cves", "bugzillas"):
         result[name] = tuple(str(item) for item in result.get(name, ()))
+    result["packages"] = _packages(result.get("packages", []))
     for name, value in result.items():
-        wanted = (tuple,) if name in ("cves", "bugzillas") else (bool,) if name == "reboot_suggested" else (str,)
+        wanted = (
+            (tuple,) if name in ("cves", "bugzillas", "packages") else (bool,) if name == "reboot_suggested" else (str,)
+        )
         if not isinstance(value, wanted):
             raise TypeError(f"the member {name} has the wrong type")
     return result
+
+
+def _packages(rows: Any) -> Tuple[Fixed, ...]:
+    """The packages of a notice; TypeError where a row is no three texts."""
+    if not isinstance(rows, list):
+        raise TypeError("the member packages has the wrong type")
+    for row in rows:
+        if not isinstance(row, list) or len(row) != 3 or not all(isinstance(field, str) for field in row):
+            raise TypeError("a package of a notice is name, architecture and version")
+    return tuple(Fixed(*row) for row in rows)
 
 
 def _check(notice: Notice) -> None:
@@ -110,3 +147,10 @@ def _check(notice: Notice) -> None:
     if any("\0" in text for text in texts):
         raise ValueError("a text contains NUL")
     "".join(texts).encode()
+    for package in notice.packages:
+        _check_package(package)
+
+
+def _check_package(package: Fixed) -> None:
+    if not all(0 < len(field) <= FIELD_LIMIT and field.isprintable() for field in package):
+        raise ValueError(f"{tuple(field[:80] for field in package)!r} is no package")
