@@ -22,6 +22,7 @@ AGENT = "/opt/patchwright-agent.pyz"
 METER = "/opt/meter.py"
 STATE_DIR = "/var/lib/patchwright-agent"
 PYTHON = "/usr/bin/python3"
+FOR_THE_BOOT = "RuntimeDirectory=patchwright-agent\nRuntimeDirectoryMode=0700\nRuntimeDirectoryPreserve=yes\n"
 
 
 @contextlib.contextmanager
@@ -89,6 +90,6 @@ def enrol(node: Node, server: served.Served, address: str, *, trust: Sequence[st
     activation = server.call("AmazonSSM.CreateActivation", IamRole="bench")
     words = [PYTHON, "-I", AGENT, "enroll", "--server", address, *trust, "--activation-id", activation["ActivationId"]]
     node.run([*words, "--activation-code", activation["ActivationCode"]])
-    node.unit("agent", f"{PYTHON} -I {AGENT} run", restart="always", lines="KillMode=process\n")
+    node.unit("agent", f"{PYTHON} -I -S {AGENT} run", restart="always", lines="KillMode=process\n" + FOR_THE_BOOT)
     found: str = json.loads(node.read(f"{STATE_DIR}/identity.json"))["instance_id"]
     return found

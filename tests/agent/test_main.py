@@ -17,7 +17,7 @@ from agent.simulator import Simulator
 from agent.stage import Stage
 from agent.test_transport import certificate
 from patchwright import __version__
-from patchwright.agent.__main__ import own_program
+from patchwright.agent.program import own_program
 from patchwright.server.gateway.zipapp import build
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "patchwright"

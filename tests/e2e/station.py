@@ -40,6 +40,7 @@ from .interposer import Interposer
 
 AGENT = "/opt/patchwright-agent.pyz"
 STATE_DIR = "/var/lib/patchwright-agent"
+FOR_THE_BOOT = "RuntimeDirectory=patchwright-agent\nRuntimeDirectoryMode=0700\nRuntimeDirectoryPreserve=yes\n"
 FIRST_PORT, PORTS = 18_000, 10_000
 _turns = itertools.count()
 FINAL = {"Success", "Failed", "TimedOut", "Cancelled"}
@@ -165,7 +166,7 @@ class Station:
             "agent",
             f"{python} -I {AGENT} run",
             restart="always",
-            lines="RestartSec=100ms\nKillMode=process\nStartLimitInterval=0\n",
+            lines="RestartSec=100ms\nKillMode=process\nStartLimitInterval=0\n" + FOR_THE_BOOT,
         )
         return self.ids[node.name]
 

@@ -23,6 +23,7 @@ def main(argv: Optional[Sequence[str]] = None, *, program: Optional[Tuple[str, .
 
     *program* are the words that start this agent again, for the processes it starts; found out by default.
     """
+    from patchwright.agent.program import own_program
     from patchwright.core.errors import PatchwrightError
 
     arguments = _parser().parse_args(argv)
@@ -37,15 +38,6 @@ def main(argv: Optional[Sequence[str]] = None, *, program: Optional[Tuple[str, .
         return EXIT_REFUSED
     except KeyboardInterrupt:
         return EXIT_REFUSED
-
-
-def own_program() -> Tuple[str, ...]:
-    """The words that start this program: the interpreter, isolated, and the zipapp or this file."""
-    import patchwright
-
-    archive = getattr(patchwright.__spec__.loader, "archive", None)  # a zipimporter has one
-    path = Path(archive) if archive else Path(patchwright.__path__[0]) / "agent" / "__main__.py"
-    return (sys.executable, "-I", str(path.resolve()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,6 +114,7 @@ def _run(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
     from patchwright.agent.config import inherited_environment, load_identity, load_settings
     from patchwright.agent.disk import Disk, Lock
     from patchwright.agent.loop import Loop, Rest
+    from patchwright.agent.program import unpacked
 
     state_dir = Path(arguments.state_dir).resolve()
     identity, settings = load_identity(state_dir), load_settings(state_dir)
@@ -139,7 +132,7 @@ def _run(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
         settings,
         disk=Disk(state_dir, settings.reserve_kib * 1024),
         clock=Clock(),
-        program=program,
+        program=unpacked(program, os.environ),
         environment=inherited_environment(),
         rest=None if arguments.once else Rest(become_waiting, lock.descriptor, back, woken),
     )

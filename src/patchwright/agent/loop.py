@@ -224,7 +224,7 @@ class Loop:
             return
         try:
             rest.become(order)
-        except OSError as error:
+        except (OSError, ImportError) as error:  # ImportError: the archive is another one meanwhile
             log.warning(f"the agent waits in full size: {error}")
             self._rest = None
 
