@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from patchwright.agent.errors import MetadataUnreadable
 from patchwright.agent.providers.apt import lists, status
-from patchwright.agent.providers.apt.resolver import Answer, Request, largest
-from patchwright.agent.providers.apt.transcript import Simulated
+from patchwright.agent.providers.resolver import Answer, Request, Simulated, largest
 from patchwright.core.package import Offer, Origin
 
 STATUS = """\

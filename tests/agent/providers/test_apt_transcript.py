@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchwright.agent.providers.apt import lists, policy, transcript
-from patchwright.agent.providers.apt.transcript import Simulated
+from patchwright.agent.providers.resolver import Simulated
 from patchwright.core.facts import Pin
 
 RECORDED = Path(__file__).resolve().parents[2] / "recorded"

@@ -15,8 +15,8 @@ from patchwright.agent.clock import Clock
 from patchwright.agent.errors import CommandTimedOut
 from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
 from patchwright.agent.providers.apt import lists, policy, restart, status, transcript
-from patchwright.agent.providers.apt.locks import Locks
 from patchwright.agent.providers.apt.tool import Tool, is_name
+from patchwright.agent.providers.locks import Locks
 from patchwright.agent.shell import Shell
 from patchwright.core.facts import DEFAULT_PIN, Pin, RepositoryProblem, SliceRef
 from patchwright.core.package import Manager, Offer, OffersSlice, Origin, PackageSet

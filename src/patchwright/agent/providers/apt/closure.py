@@ -7,10 +7,10 @@ from typing import Callable, Container, Dict, List, Mapping, Sequence
 
 from patchwright.agent.providers.apt import transcript
 from patchwright.agent.providers.apt.lists import counterpart
-from patchwright.agent.providers.apt.resolver import Answer, Request, largest
 from patchwright.agent.providers.apt.status import Row
 from patchwright.agent.providers.apt.tool import Exclusions, Tool, is_name, is_version
-from patchwright.agent.providers.apt.transcript import Simulated, Simulation
+from patchwright.agent.providers.apt.transcript import Simulation
+from patchwright.agent.providers.resolver import Answer, Request, Simulated, largest
 from patchwright.agent.shell import Result
 from patchwright.core.errors import MalformedVersion
 from patchwright.core.plan import Action, Intent, Resolution, Wanted

@@ -9,10 +9,10 @@ from typing import Callable, Dict, List, Mapping, Sequence, Set
 from patchwright.agent.errors import CommandTimedOut
 from patchwright.agent.providers.apt import transcript
 from patchwright.agent.providers.apt.closure import arguments, within
-from patchwright.agent.providers.apt.locks import Locks
-from patchwright.agent.providers.apt.resolver import Request, largest
 from patchwright.agent.providers.apt.status import Row, is_interrupted
 from patchwright.agent.providers.apt.tool import Tool
+from patchwright.agent.providers.locks import Locks
+from patchwright.agent.providers.resolver import Request, largest
 from patchwright.agent.shell import Result
 from patchwright.core.plan import Action, Plan
 

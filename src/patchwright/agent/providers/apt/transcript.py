@@ -11,6 +11,8 @@ import re
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 from patchwright.agent.providers.apt.lists import without_secret
+from patchwright.agent.providers.locks import Holder
+from patchwright.agent.providers.resolver import Simulated
 from patchwright.core.facts import RepositoryProblem
 
 REASON_CHARACTERS = 400
@@ -46,33 +48,11 @@ _NOISE = ("Sub-process ", "Can not write log ", "The following information from 
 _SUMMARIES = ("Some index files failed to download", "Unable to fetch some archives", "The list of sources could")
 
 
-class Simulated(NamedTuple):
-    """One line `Inst` of a simulation. *before* is empty for what is not installed."""
-
-    name: str
-    arch: str
-    before: str
-    after: str
-
-    @property
-    def key(self) -> str:
-        """`name.arch`."""
-        return f"{self.name}.{self.arch}"
-
-
 class Simulation(NamedTuple):
     """What apt-get -s says it would do. *removed* are names, `name:arch` where the architecture is foreign."""
 
     installed: Tuple[Simulated, ...]
     removed: Tuple[str, ...]
-
-
-class Holder(NamedTuple):
-    """Who holds a lock, as far as the message says; *pid* 0 where it does not."""
-
-    path: str
-    pid: int
-    command: str
 
 
 def simulation(stdout: str) -> Simulation:

@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for the locks of apt and dpkg, and saying who holds them."""
+"""Waiting for the locks of package managers, and saying who holds them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import LockHeld
-from patchwright.agent.providers.apt.transcript import Holder
 
 POLL_SECONDS = 1.0
 Value = TypeVar("Value")
+
+
+class Holder(NamedTuple):
+    """Who holds a lock, as far as the message says; *pid* 0 where it does not."""
+
+    path: str
+    pid: int
+    command: str
 
 
 class Locks:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Finding what apt can do of what is wanted, when it cannot do all of it.
+Finding what a package manager can do of what is wanted, when it cannot do all of it.
 
-apt answers yes or no to a whole request. `largest` asks with everything first, and only on a no looks for those that are in
+Package managers answer yes or no to a whole request. `largest` asks with everything first, and only on a no looks for those that are in
 the way, by halving; what stays has been simulated together.
 """
 
@@ -10,11 +10,23 @@ from __future__ import annotations
 
 from typing import Callable, Dict, List, NamedTuple, Sequence, Set, Tuple
 
-from patchwright.agent.providers.apt.transcript import Simulated
+
+class Simulated(NamedTuple):
+    """One package's change in a simulation. *before* is empty for what is not installed."""
+
+    name: str
+    arch: str
+    before: str
+    after: str
+
+    @property
+    def key(self) -> str:
+        """`name.arch`."""
+        return f"{self.name}.{self.arch}"
 
 
 class Request(NamedTuple):
-    """One version of one package that apt is asked for."""
+    """One version of one package that a package manager is asked for."""
 
     name: str
     arch: str
@@ -30,7 +42,7 @@ class Answer(NamedTuple):
     """
     What a simulation of several requests came to.
 
-    *refusal* is empty where it may be done; else *reasons* say by `name.arch` why, as far as apt names packages.
+    *refusal* is empty where it may be done; else *reasons* say by `name.arch` why, as far as the manager names packages.
     """
 
     closure: Tuple[Simulated, ...]
@@ -50,7 +62,7 @@ def largest(requests: Sequence[Request], simulate: Callable[[Sequence[Request]],
     """
     A largest part of *requests* that *simulate* allows: none of those left out could be added to it.
 
-    With nothing in the way it costs one simulation; with k packages in the way among n, apt's own naming of them makes that
+    With nothing in the way it costs one simulation; with k packages in the way among n, its own naming of them makes that
     about k + 2, and without it k · 2 log n.
     """
     good: List[Request] = []
