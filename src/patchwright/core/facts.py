@@ -62,7 +62,8 @@ class NodeFacts:
     *held* are `name.arch`; *stale_services* are units that still run replaced files; *reboot_reasons* say why the system
     itself asks for a reboot (empty: it does not). *observed_at* is the node's clock in epoch seconds, *clock_offset* what the
     node measured as server time minus its own, in seconds. *refreshed_at* is when repository metadata was last fetched,
-    0 where unknown; *problems* are the repositories it could not be fetched from.
+    0 where unknown; *problems* are the repositories it could not be fetched from. *sources* is the digest of the repositories
+    that stood in the place of the node's own (`core.source.digest`); empty where it was asked for its own.
     """
 
     manager: Manager
@@ -83,6 +84,7 @@ class NodeFacts:
     refreshed_at: float = 0.0
     observed_at: float = 0.0
     clock_offset: float = 0.0
+    sources: str = ""
 
     def to_json(self) -> Dict[str, Any]:
         """A JSON object; `from_json` reads it back to an equal value."""
@@ -178,7 +180,7 @@ def _members(data: Mapping[str, Any]) -> Dict[str, Any]:
     )
     for name in ("notices", "held", "modules", "stale_services", "reboot_reasons"):
         result[name] = tuple(_text(item) for item in _list(data, name))
-    for name in ("boot_id", "kernel", "architecture"):
+    for name in ("boot_id", "kernel", "architecture", "sources"):
         result[name] = _text(data.get(name, ""))
     for name in ("refreshed_at", "observed_at", "clock_offset"):
         result[name] = _seconds(data.get(name, 0.0))

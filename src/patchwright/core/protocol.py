@@ -5,7 +5,7 @@ The messages between agent and server.
 Commands and replies have the shapes of amazon-ssm-agent (spec agent-protocol §6, §8). The patch exchange (design D4) is ours:
 
     agent                                   server
-    BeginOperation  command, step, system → operation, snapshot, reboot option
+    BeginOperation  command, step, system → operation, snapshot, reboot option, sources
     PutFacts        before, facts         → missing digests | Next.RESOLVE intent | Next.REBOOT | Next.DONE report
     PutBodies       digest, body …        → (then PutFacts again)
     PutResolution   closure, reasons      → plan
@@ -20,13 +20,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type, TypeVar
 
+from patchwright.core import source
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
 from patchwright.core.plan import Intent, Plan, Resolution, Wanted, actions_from_json, actions_to_json
 
 # History of the agent protocol. Add a line, then raise the number; never edit a line.
 #   1: 2026-11-20: enrolment, long poll, replies, patch exchange
-PROTOCOL_VERSION = 1
+#   2: 2026-11-20: BeginOperation answers the baseline's sources; facts say with which sources they were taken
+PROTOCOL_VERSION = 2
 
 MESSAGES_SERVICE = "ec2messages"
 MESSAGES_PREFIX = "EC2WindowsMessageDeliveryService"
@@ -77,12 +79,17 @@ class Next(str, Enum):
 
 @dataclass(frozen=True)
 class Begun:
-    """The answer to BeginOperation."""
+    """
+    The answer to BeginOperation.
+
+    *sources* stand in the place of the node's own repositories for this operation; without any its own are used.
+    """
 
     operation_id: str
     operation: str
     snapshot_id: str
     reboot_option: RebootOption
+    sources: source.Sources = ()
 
     def to_json(self) -> Dict[str, Any]:
         """The wire form."""
@@ -91,6 +98,7 @@ class Begun:
             "Operation": self.operation,
             "SnapshotId": self.snapshot_id,
             "RebootOption": self.reboot_option.value,
+            "Sources": source.to_json(self.sources),
         }
 
     @classmethod
@@ -102,6 +110,7 @@ class Begun:
                 _text(data, "Operation"),
                 _text(data, "SnapshotId"),
                 RebootOption(data["RebootOption"]),
+                source.from_json(data.get("Sources", [])),
             )
 
 
