@@ -198,20 +198,20 @@ class Operation:
 
     @cached_property
     def _documents(self) -> tuple[str, ...]:
-        """The members of the input that are documents."""
-        if self._input is None:
-            return ()
-        members = self._shapes[self._input].get("members", {}).items()
-        return tuple(member for member, inner in members if self._shapes[inner["shape"]].get("document"))
+        """The members of the input that are documents: msgspec does not look inside, `document_faults` does."""
+        return tuple(name for name, shape in self._members if self._shapes[shape].get("document"))
 
     @cached_property
     def _needs_walk(self) -> bool:
-        """Whether the input holds what neither msgspec nor a look at its `_documents` can check: a union, a document deep in it."""
-        if self._input is None:
-            return False
-        below = {inner["shape"] for inner in self._shapes[self._input].get("members", {}).values()}
-        plain = [name for name in below if not self._shapes[name].get("document")]
-        return self._shapes.reaches(self._input, "union") or any(self._shapes.reaches(one, "document") for one in plain)
+        """Whether only a walk through the whole input tells: it holds a union, or a document below its members."""
+        deep = [shape for name, shape in self._members if name not in self._documents]
+        return any(self._shapes.reaches(shape, trait) for shape in deep for trait in ("union", "document"))
+
+    @cached_property
+    def _members(self) -> tuple[tuple[str, str], ...]:
+        """The members of the input, with their shapes."""
+        shape = self._shapes[self._input] if self._input is not None else {}
+        return tuple((name, member["shape"]) for name, member in shape.get("members", {}).items())
 
     @cached_property
     def _write(self) -> Write | None:

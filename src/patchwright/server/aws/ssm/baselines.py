@@ -67,8 +67,8 @@ class BaselineOperations:
         """DescribePatchBaselines: own ones first, then the predefined; filters are ANDed."""
         after = self._pager.cursor(caller, request)
         wanted = _wanted(request)
-        owners = {values[0] for key, values in wanted if key == "OWNER"}
-        chosen = await self._baselines.listed(caller.scope, own=owners <= {"Self"}, standard=owners <= {"AWS"})
+        owners = [values[0] for key, values in wanted if key == "OWNER"]
+        chosen = await self._baselines.listed(caller.scope, own="AWS" not in owners, standard="Self" not in owners)
         for key, values in wanted:
             if key != "OWNER":
                 chosen = [one for one in chosen if _matches(one, key, values)]
