@@ -17,9 +17,9 @@ from patchwright.core.baseline import (
     RejectedAction,
     Verdict,
     decide,
-    names_package,
     read_day,
 )
+from patchwright.core.entries import names_package
 from patchwright.core.errors import MalformedBaseline
 from patchwright.core.system import Family
 
@@ -390,8 +390,11 @@ def test_a_version_has_an_epoch_an_upstream_version_and_a_release(version, epoch
         (Family.RPM, "**", False),
         (Family.RPM, "openssl-3.0-1.i686", False),
         (Family.ZYPP, "openssl-3.0-1.x86_64.rpm", True),
-        (Family.ZYPP, "openssl", True),
+        (Family.ZYPP, "openssl-1:3.0-1.x86_64.rpm", False),
+        (Family.ZYPP, "openssl-3.0-1.x86_64", False),
+        (Family.ZYPP, "openssl", False),
         (Family.ZYPP, "open*", True),
+        (Family.ZYPP, "openssl-*.rpm", True),
         (Family.ZYPP, "bash", False),
     ],
 )

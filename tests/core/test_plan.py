@@ -128,7 +128,12 @@ def test_a_closure_that_goes_beyond_the_intent_is_refused(actions, unresolved, v
 
 @pytest.mark.parametrize(
     ("manager", "entry"),
-    [(Manager.DNF, "lib-1-2.x86_64"), (Manager.DNF, "lib-*"), (Manager.ZYPPER, "lib"), (Manager.APT, "lib")],
+    [
+        (Manager.DNF, "lib-1-2.x86_64"),
+        (Manager.DNF, "lib-*"),
+        (Manager.ZYPPER, "lib-1-2.x86_64.rpm"),
+        (Manager.APT, "lib"),
+    ],
 )
 def test_a_blocked_entry_is_read_as_its_manager_writes_it(manager, entry):
     """Full names and one star on rpm."""

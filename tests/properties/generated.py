@@ -46,6 +46,9 @@ APT_ORIGINS = [
     Origin("Debian", "Debian", "stable-updates", "bookworm-updates", "main"),
 ]
 RPM_ORIGINS = [Origin(label="baseos"), Origin(label="updates"), Origin("Debian", "Debian-Security")]
+STREAMS = ["perl:5.26", "perl:5.32"]
+APT_SYSTEMS = [OperatingSystem.DEBIAN, OperatingSystem.UBUNTU]
+RPM_SYSTEMS = [OperatingSystem.ROCKY_LINUX, OperatingSystem.ROCKY_LINUX, OperatingSystem.CENTOS]
 PINS = [500, 500, 500, 500, 990, 100, 1, 0, -1, 1000, 1001]
 KEYS = [
     *("PRODUCT", "CLASSIFICATION", "SEVERITY", "PRIORITY", "SECTION", "NAME", "ARCH", "SECURITY", "EPOCH", "VERSION"),
@@ -116,6 +119,7 @@ def made_view(source: random.Random, apt: bool, notices: Sequence[Notice]) -> Vi
                 section=source.choice(SECTIONS),
                 priority=source.choice(PRIORITIES),
                 build_time=source.choice([0, 0, 1_795_100_000 - 86_400 * source.randint(-5, 380)]),
+                module="" if apt else source.choice(["", "", "", *STREAMS]),
                 notices=tuple(some(source, [one.id for one in notices] + ["RLSA-gone"], 2)),
             )
             for name in NAMES
@@ -126,13 +130,14 @@ def made_view(source: random.Random, apt: bool, notices: Sequence[Notice]) -> Vi
     made = PackageSet.of(manager, packages)
     facts = NodeFacts(
         manager,
-        source.choice([OperatingSystem.DEBIAN, OperatingSystem.UBUNTU] if apt else [OperatingSystem.ROCKY_LINUX]),
+        source.choice(APT_SYSTEMS if apt else RPM_SYSTEMS),
         "Debian12" if apt else "RockyLinux9.4",
         made.digest,
         slices=tuple(SliceRef(part.digest, source.choice(PINS)) for part in parts),
         pins=pins if apt and source.random() < 0.4 else (),
         boot_id=source.choice(["boot-1", "boot-1", ""]),
         held=tuple(package.key for package in some(source, made.packages, 1)),
+        modules=() if apt else tuple(some(source, STREAMS, 1)),
     )
     known = {one.id: one for one in notices if source.random() < 0.9}
     return View(facts, made, tuple(parts), known)

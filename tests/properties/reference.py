@@ -77,6 +77,8 @@ def patches_slowly(view: View) -> list[Patch]:
     places: dict[tuple[str, str, str], list] = {}
     for part in view.slices:
         for offer in part.offers:
+            if offer.module != "" and offer.module not in list(view.facts.modules):
+                continue  # §2.5: a stream that is not enabled
             places.setdefault((offer.name, offer.arch, offer.version), []).append((part.origin, offer))
     found = []
     for name, arch, version in sorted(places):
@@ -96,6 +98,7 @@ def patches_slowly(view: View) -> list[Patch]:
             repositories=tuple(sorted({origin.codename or origin.suite or origin.label for origin, _ in rows})),
             build_time=max(offer.build_time for _, offer in rows),
             notices=tuple(view.notices[one] for one in sorted(ids) if one in view.notices),
+            advised=kind(view.facts.operating_system.value) != "rpm" or len(view.notices) > 0,
         )
         found.append(patch)
     return found
@@ -174,7 +177,13 @@ def conditions(baseline: Baseline, patch: Patch, family: str) -> list[tuple[str,
     """Steps 1 to 3 of §2.2 without the calendar: who may approve, with what level, on which days (a test of a day)."""
     found: list[tuple[str, Callable[[str], bool]]] = []
     views = list(patch.notices) if patch.notices else [None]
-    if any(passes(baseline.global_filters, patch, notice, family) for notice in views):
+    # §2.5: no updateinfo at all: RHEL, Rocky (Alma): nothing is applied.
+    nothing = not patch.advised and baseline.operating_system.value in {
+        "REDHAT_ENTERPRISE_LINUX",
+        "ROCKY_LINUX",
+        "ALMA_LINUX",
+    }
+    if not nothing and any(passes(baseline.global_filters, patch, notice, family) for notice in views):
         for rule in baseline.rules:
             if not rule.enable_non_security and not sees_security(patch, family):
                 continue

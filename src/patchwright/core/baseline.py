@@ -14,12 +14,17 @@ from enum import Enum
 from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 from patchwright.core.advisory import Notice, severity_word
+from patchwright.core.entries import ANY, matches, names_package
 from patchwright.core.errors import MalformedBaseline
 from patchwright.core.patch import Patch
 from patchwright.core.system import Family, OperatingSystem
 
-ANY = "*"
 MAX_DELAY_DAYS = 360
+
+# Where no repository of a node publishes notices, rules approve nothing on these, non-security updates included (spec §2.5).
+NEEDING_NOTICES = frozenset(
+    {OperatingSystem.REDHAT_ENTERPRISE_LINUX, OperatingSystem.ROCKY_LINUX, OperatingSystem.ALMA_LINUX}
+)
 
 
 class ComplianceLevel(str, Enum):
@@ -99,6 +104,10 @@ class Baseline:
         family = self.operating_system.family
         return next((entry for entry in self.rejected if names_package(family, entry, name, arch, version)), None)
 
+    def rejection_of(self, patch: Patch) -> Optional[str]:
+        """The entry of the rejected list that names *patch*, or None; on SUSE an entry may name a package that it brings."""
+        return next((entry for entry in self.rejected if _names_patch(entry, patch)), None)
+
 
 class Verdict(str, Enum):
     """What a baseline says of a patch."""
@@ -118,6 +127,7 @@ class Because(str, Enum):
     GLOBAL_FILTER = "GLOBAL_FILTER"
     FILTER = "FILTER"
     NOT_SECURITY = "NOT_SECURITY"
+    NO_NOTICES = "NO_NOTICES"
     TOO_NEW = "TOO_NEW"
     AFTER_CUTOFF = "AFTER_CUTOFF"
     NO_RULES = "NO_RULES"
@@ -149,6 +159,7 @@ _SENTENCES = {
     Because.GLOBAL_FILTER: "the global filter on {detail} leaves it out",
     Because.FILTER: "{where} does not match on {detail}",
     Because.NOT_SECURITY: "{where} takes security updates only, and this is none",
+    Because.NO_NOTICES: "{where} needs notices on this operating system, and the node's repositories have none",
     Because.TOO_NEW: "{where} approves it on {detail}",
     Because.AFTER_CUTOFF: "{where} takes only what was released up to {detail}",
     Because.NO_RULES: "the baseline has no approval rules",
@@ -182,8 +193,9 @@ def decide(baseline: Baseline, patch: Patch, today: datetime.date) -> Decision:
 
     Global filters drop, rules approve, the approved list adds even what was dropped, the rejected list wins over all. Several
     approvals give the most severe of their levels. On apt the date conditions are ignored, since its archives carry no dates.
+    On rpm the day is that of the notice, or that on which the package was built; what has neither has waited long enough.
     """
-    entry = baseline.rejection(patch.name, patch.arch, patch.version)
+    entry = baseline.rejection_of(patch)
     if entry is not None:
         return Decision(Verdict.REJECTED, (Reason(Because.REJECTED_LIST, detail=entry),))
     outcomes = _rule_outcomes(baseline, patch, today)
@@ -220,6 +232,8 @@ def _rule_outcomes(baseline: Baseline, patch: Patch, today: datetime.date) -> Li
     if dropped is not None:
         level = ComplianceLevel.UNSPECIFIED
         return [_Outcome(Reason(Because.GLOBAL_FILTER, detail=dropped), level)]
+    if not patch.advised and baseline.operating_system in NEEDING_NOTICES:
+        return [_Outcome(Reason(Because.NO_NOTICES, index), rule.level) for index, rule in enumerate(baseline.rules)]
     return [_rule_outcome(rule, index, patch, today) for index, rule in enumerate(baseline.rules)]
 
 
@@ -266,7 +280,7 @@ def _is_security(patch: Patch) -> bool:
 def _listed(baseline: Baseline, patch: Patch) -> Optional[Reason]:
     """What the approved list says: APPROVED_LIST, NOT_SECURITY where it names a patch it may not approve, or None."""
     for entry in baseline.approved:
-        if names_package(patch.family, entry, patch.name, patch.arch, patch.version) or _names_notice(entry, patch):
+        if _names_patch(entry, patch) or _names_notice(entry, patch):
             if baseline.approved_non_security or _is_security(patch):
                 return Reason(Because.APPROVED_LIST, detail=entry)
             return Reason(Because.NOT_SECURITY, detail=entry)
@@ -331,8 +345,15 @@ def _matches(item: Filter, patch: Patch, notice: Optional[Notice]) -> bool:
     return any(_fold(item.key, value) in wanted for value in values)
 
 
+# os-release leaves out the zero that the API's list of products writes: AmazonLinux2.0, Suse15.0.
+_POINT_ZERO = re.compile(r"(amazonlinux2|suse[0-9]+)\.0\Z")
+
+
 def _fold(key: str, value: str) -> str:
-    return severity_word(value) if key == "SEVERITY" else value.strip().lower()
+    if key == "SEVERITY":
+        return severity_word(value)
+    word = value.strip().lower()
+    return _POINT_ZERO.sub(r"\1", word) if key == "PRODUCT" else word
 
 
 def _epoch(patch: Patch) -> str:
@@ -357,39 +378,20 @@ def _release(patch: Patch) -> str:
 # --- explicit lists (spec §2.6) ----------------------------------------------------------------------------------------------
 
 
-def names_package(family: Family, entry: str, name: str, arch: str, version: str) -> bool:
-    """
-    Whether an entry of an explicit list names this package version.
-
-    apt: the bare name, which covers every version. rpm and SUSE: `name-version-release.arch`, with or without the epoch, or
-    the same with one `*`; more than one `*` names nothing.
-    """
-    if family is Family.APT:
-        return entry == name
-    bare = _without_epoch(version)
-    epoch = version[: -len(bare) - 1] if bare != version else "0"
-    forms = [f"{name}-{bare}.{arch}", f"{name}-{epoch}:{bare}.{arch}"]
-    if family is Family.ZYPP:
-        forms += [f"{name}-{bare}.{arch}.rpm", name]
-    return any(_wild(entry, form) for form in forms)
-
-
 def _names_notice(entry: str, patch: Patch) -> bool:
-    """Whether an entry of the approved list is a Bugzilla id, a CVE or an advisory id of one of the patch's notices."""
-    if patch.family is Family.APT:
+    """Whether an entry of the approved list is a Bugzilla id, a CVE or an advisory id of one of the patch's notices (rpm)."""
+    if patch.family is not Family.RPM:
         return False
     if entry.isdigit():
         return any(entry in notice.bugzillas for notice in patch.notices)
     return any(entry == notice.id or entry.upper() in notice.cves for notice in patch.notices)
 
 
-def _wild(entry: str, text: str) -> bool:
-    if ANY not in entry:
-        return entry == text
-    if entry.count(ANY) > 1:
-        return False
-    head, _, tail = entry.partition(ANY)
-    return len(text) >= len(head) + len(tail) and text.startswith(head) and text.endswith(tail)
+def _names_patch(entry: str, patch: Patch) -> bool:
+    """Whether an entry names the patch as both lists may; on SUSE by its own name, or by an rpm file that the node needs."""
+    if patch.family is not Family.ZYPP:
+        return names_package(patch.family, entry, patch.name, patch.arch, patch.version)
+    return matches(entry, patch.name) or any(names_package(Family.ZYPP, entry, *package) for package in patch.packages)
 
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")

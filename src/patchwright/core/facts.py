@@ -120,12 +120,19 @@ class View:
     notices: Mapping[str, Notice] = field(default_factory=dict)
 
     def patches(self) -> Tuple[Patch, ...]:
-        """Every patch the node's repositories offer for what it has installed; made once for each view."""
+        """Every patch the node's repositories offer for what it has installed and enabled; made once for each view."""
         return self._patches
 
     @cached_property
     def _patches(self) -> Tuple[Patch, ...]:
-        return patches(self.facts.operating_system.family, self.facts.product, self.slices, self.notices)
+        return patches(
+            self.facts.operating_system.family,
+            self.facts.product,
+            self.slices,
+            self.notices,
+            modules=self.facts.modules,
+            installed={package.key for package in self.packages.packages},
+        )
 
     def candidates(self) -> Dict[str, str]:
         """

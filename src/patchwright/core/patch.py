@@ -3,16 +3,17 @@
 Patches: the unit that a baseline approves and a compliance state belongs to (design D3, spec §2.5).
 
 On apt and rpm a patch is one `name.arch` in one version, as all repositories of a node together describe it. It says nothing
-of what is installed, so that one decision serves every node that sees the same offer.
+of what is installed, so that one decision serves every node that sees the same offer. On SUSE it is the vendor's patch, which
+goes by its name and brings several packages; it carries those of them whose names the node has.
 """
 
 from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Collection, Dict, Iterable, List, Mapping, Optional, Tuple
 
-from patchwright.core.advisory import Notice, severity_rank
+from patchwright.core.advisory import Fixed, Notice, severity_rank
 from patchwright.core.package import Manager, Offer, OffersSlice, Origin
 from patchwright.core.system import Family
 
@@ -25,7 +26,9 @@ class Patch:
     One version of one package, with all that rules can ask about it.
 
     *security* is true where at least one repository that offers it is a security archive (apt). *notices* are those that name
-    exactly this version (rpm, SUSE). *build_time* is in epoch seconds, 0 where unknown.
+    exactly this version (rpm), or the patch itself (SUSE). *build_time* is in epoch seconds, 0 where unknown. *advised* is
+    false where no repository of the node has a notice for anything it has (rpm). *packages*, on SUSE alone, are those of the
+    patch that the node has in some version; there *arch* and *version* are empty.
     """
 
     family: Family
@@ -39,16 +42,18 @@ class Patch:
     repositories: Tuple[str, ...] = ()
     build_time: int = 0
     notices: Tuple[Notice, ...] = ()
+    advised: bool = True
+    packages: Tuple[Fixed, ...] = ()
 
     @property
     def key(self) -> str:
-        """`name.arch`, AWS's KBId on Linux."""
-        return f"{self.name}.{self.arch}"
+        """`name.arch`, AWS's KBId on Linux; on SUSE the patch's name."""
+        return self.name if self.family is Family.ZYPP else f"{self.name}.{self.arch}"
 
     @property
     def title(self) -> str:
-        """AWS's Title on Linux: `name.arch:epoch:version-release` on rpm, `name.arch:version` on apt."""
-        return title(self.family, self.key, self.version)
+        """AWS's Title on Linux: `name.arch:epoch:version-release` on rpm, `name.arch:version` on apt; on SUSE the name."""
+        return self.name if self.family is Family.ZYPP else title(self.family, self.key, self.version)
 
     @property
     def classification(self) -> str:
@@ -85,13 +90,19 @@ class Patch:
 
 def title(family: Family, key: str, version: str) -> str:
     """The Title of a package row: rpm versions always show their epoch, dpkg's only where there is one."""
-    if family is Family.RPM and ":" not in version:
+    if family is not Family.APT and ":" not in version:
         version = "0:" + version
     return f"{key}:{version}"
 
 
 def patches(
-    family: Family, product: str, slices: Iterable[OffersSlice], notices: Mapping[str, Notice]
+    family: Family,
+    product: str,
+    slices: Iterable[OffersSlice],
+    notices: Mapping[str, Notice],
+    *,
+    modules: Collection[str] = (),
+    installed: Collection[str] = (),
 ) -> Tuple[Patch, ...]:
     """
     Every patch that *slices* together offer, sorted by name, architecture and version text.
@@ -101,21 +112,55 @@ def patches(
         product: The node's product, such as `Debian12`; each patch carries it for PRODUCT filters.
         slices: One a repository. The same version in several of them is one patch.
         notices: By id. An id that is missing here is treated as if no notice named the package.
+        modules: The enabled module streams, `name:stream`: what belongs to another is no patch of this node (rpm).
+        installed: The `name.arch` that the node has. Needed on SUSE alone, where each notice that lists packages is a patch.
     """
+    if family is Family.ZYPP:
+        return _vendor_patches(product, slices, notices, frozenset(installed))
     offers: Dict[Tuple[str, ...], List[_Offered]] = {}
     for part in slices:
         origin = part.origin
-        repository = origin.codename or origin.suite or origin.label
+        repository = _short(origin)
         ordinary = not (part.manager is Manager.APT and origin.is_security)
         for offer in part.offers:
-            offers.setdefault(offer[:3], []).append((ordinary, origin, offer, repository))
-    return tuple(_merge(family, product, found, notices) for _, found in sorted(offers.items()))
+            if not offer.module or offer.module in modules:
+                offers.setdefault(offer[:3], []).append((ordinary, origin, offer, repository))
+    advised = family is not Family.RPM or bool(notices)
+    return tuple(_merge(family, product, found, notices, advised) for _, found in sorted(offers.items()))
+
+
+def _short(origin: Origin) -> str:
+    """A repository's name as REPOSITORY filters know it."""
+    return origin.codename or origin.suite or origin.label
+
+
+def _vendor_patches(
+    product: str, slices: Iterable[OffersSlice], notices: Mapping[str, Notice], installed: Collection[str]
+) -> Tuple[Patch, ...]:
+    repositories: Dict[str, List[str]] = {}
+    for part in slices:
+        for name in {name for offer in part.offers for name in offer.notices}:
+            repositories.setdefault(name, []).append(_short(part.origin))
+    return tuple(
+        Patch(
+            Family.ZYPP,
+            name,
+            arch="",
+            version="",
+            product=product,
+            repositories=tuple(sorted(set(repositories.get(name, ())))),
+            notices=(notice,),
+            packages=tuple(package for package in notice.packages if package.key in installed),
+        )
+        for name, notice in sorted(notices.items())
+        if notice.packages
+    )
 
 
 _Offered = Tuple[bool, Origin, Offer, str]  # not from a security archive, where from, what, the repository's short name
 
 
-def _merge(family: Family, product: str, found: List[_Offered], notices: Mapping[str, Notice]) -> Patch:
+def _merge(family: Family, product: str, found: List[_Offered], notices: Mapping[str, Notice], advised: bool) -> Patch:
     # Where repositories disagree on section or priority, the security archive's word counts, then the first in order.
     if len(found) > 1:
         found.sort()
@@ -141,4 +186,5 @@ def _merge(family: Family, product: str, found: List[_Offered], notices: Mapping
         repositories=repositories,
         build_time=build_time,
         notices=tuple([notices[name] for name in ids if name in notices]) if ids else (),
+        advised=advised,
     )

@@ -42,7 +42,7 @@ class Intent:
 
     *blocked* are entries of the rejected list: what they name must not be installed or upgraded, nor anything that needs it;
     what *dependency_only* names may change only because something wanted needs it (spec §2.7). Both sorted; on apt an entry
-    is a name, elsewhere also a full name with at most one `*` (`names_package`).
+    is a name, elsewhere also a full name with at most one `*` (`entries.names_package`).
     """
 
     wanted: Tuple[Wanted, ...]

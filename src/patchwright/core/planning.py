@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, List
 
-from patchwright.core.baseline import Baseline, RejectedAction, names_package
+from patchwright.core.baseline import Baseline, RejectedAction
 from patchwright.core.compliance import Judgement, PatchState
+from patchwright.core.entries import names_package
 from patchwright.core.errors import PlanRefused
 from patchwright.core.facts import View
 from patchwright.core.package import Manager
