@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from patchwright.core.advisory import Fixed
 from patchwright.core.baseline import Baseline, ComplianceLevel, Decision, RejectedAction
+from patchwright.core.entries import matches
 from patchwright.core.facts import View
 from patchwright.core.package import Package, PackageState
 from patchwright.core.patch import Patch, title
 from patchwright.core.system import Family
+from patchwright.core.version import Scheme
 from patchwright.core.version import key as version_key
 
 
@@ -63,11 +66,17 @@ class History:
     What judging needs to know of earlier runs.
 
     *installs* by `name.arch`: what our operations installed. *failures* by `name.arch`: the reason the last Install gave for
-    not bringing the package to its version. Keys that no longer matter are ignored.
+    not bringing the package to its version; *attempted* says which version that was, so that another one counts as not tried;
+    a key that is not there stands for every version. Keys that no longer matter are ignored.
     """
 
     installs: Mapping[str, Install] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    attempted: Mapping[str, str] = field(default_factory=dict)
+
+    def failure(self, key: str, version: str) -> Optional[str]:
+        """Why the last Install did not bring *key* to *version*; None where it did, or did not try."""
+        return self.failures.get(key) if self.attempted.get(key, version) == version else None
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class Item:
     The state of one patch on one node.
 
     *installed* is the version on the node, empty where a patch is not installed at all; *version* is the version the state
-    speaks of: the approved one where the state is Missing or Failed, else the installed one.
+    speaks of: the approved one where the state is Missing or Failed, else the installed one. On SUSE, where a patch brings
+    several packages, both are lists of `name.arch:epoch:version-release`, and key and title are the patch's name.
     """
 
     key: str
@@ -89,6 +99,16 @@ class Item:
     severity: str = ""
     cves: Tuple[str, ...] = ()
     reason: str = ""
+
+    @property
+    def packages(self) -> Tuple[str, ...]:
+        """The `name.arch` of every package it speaks of: its key, on SUSE those of the patch."""
+        if self.key != self.title:
+            return (self.key,)
+        return tuple(text.partition(":")[0] for text in self.version.split(_AND))
+
+
+_AND = ", "
 
 
 @dataclass(frozen=True)
@@ -148,8 +168,11 @@ def judge(
 
     Returns:
         One item for each installed `name.arch`; where versions stand side by side, the newest one speaks for all, unless
-        another is rejected and blocked.
+        another is rejected and blocked. On SUSE one for each patch that is installed or is to be, and one for each installed
+        package that the rejected list names.
     """
+    if view.facts.operating_system.family is Family.ZYPP:
+        return _PatchBench(baseline, view, history or History(), operation).judgement(view, decide)
     offered: Dict[str, List[Tuple[Patch, Decision]]] = {}
     for patch in view.patches():
         offered.setdefault(patch.key, []).append((patch, decide(patch)))
@@ -238,9 +261,7 @@ class _Bench:
         return None
 
     def outstanding(self, package: Package, patch: Patch, decision: Decision) -> Item:
-        failure = self.history.failures.get(package.key)
-        if failure is None and self.operation is Operation.INSTALL:
-            failure = "the run ended without installing it"
+        failure = self.failure(package.key, patch.version)
         if failure is not None:
             return self.row(package, PatchState.FAILED, patch, decision, reason=failure, version=patch.version)
         reason = decision.reasons[0].text
@@ -248,8 +269,15 @@ class _Bench:
             reason += "; the package is held on the node"
         return self.row(package, PatchState.MISSING, patch, decision, reason=reason, version=patch.version)
 
+    def failure(self, key: str, version: str) -> Optional[str]:
+        """Why the package could not be brought to *version*; None where nobody has tried."""
+        failure = self.history.failure(key, version)
+        if failure is None and self.operation is Operation.INSTALL:
+            failure = "the package is held on the node" if key in self.held else "the run ended without installing it"
+        return failure
+
     def unfinished(self, package: Package, patch: Patch, decision: Decision) -> Item:
-        reason = self.history.failures.get(package.key) or f"the package database says {package.state}"
+        reason = self.history.failure(package.key, package.version) or f"the package database says {package.state}"
         return self.row(package, PatchState.FAILED, patch, decision, reason=reason)
 
     def rejected(self, package: Package, entry: str) -> Item:
@@ -294,6 +322,107 @@ class _Bench:
         return version_key(self.scheme, version)
 
 
+class _PatchBench(_Bench):
+    """One judging where the vendor's patch is the unit: satisfied when no package of it that is installed is below (SUSE)."""
+
+    def __init__(self, baseline: Baseline, view: View, history: History, operation: Operation) -> None:
+        super().__init__(baseline, view, history, operation)
+        self.newest_of = {
+            key: max(packages, key=lambda package: self.order(package.version))
+            for key, packages in view.installed().items()
+        }
+
+    def judgement(self, view: View, decide: Callable[[Patch], Decision]) -> Judgement:
+        """Every patch that has a state here. What is approved and brings nothing that the node has is only counted."""
+        items, not_applicable = [], 0
+        for patch in view.patches():
+            decision = decide(patch)
+            if patch.packages:
+                items.extend(self.items(patch, decision))
+            else:
+                not_applicable += decision.approved
+        for key, packages in view.installed().items():
+            rejection = self.rejection(self.newest_of[key], packages)
+            if rejection is not None:
+                items.append(self.rejected(*rejection))
+        return Judgement(tuple(sorted(items, key=lambda item: item.key)), not_applicable)
+
+    def items(self, patch: Patch, decision: Decision) -> List[Item]:
+        """The item of one patch of which the node has something; none where it is needed and not approved."""
+        needed = outstanding_packages(patch, self.newest_of, self.scheme)
+        if not needed:
+            return [self.satisfied(patch, decision)]
+        return [self.needed(patch, decision, needed)] if decision.approved else []
+
+    def needed(self, patch: Patch, decision: Decision, needed: Sequence[Fixed]) -> Item:
+        failures = [(fixed.key, self.failure(fixed.key, fixed.version)) for fixed in needed]
+        failed = [f"{key}: {failure}" for key, failure in failures if failure is not None]
+        if failed:
+            return self.patch_item(patch, PatchState.FAILED, decision, needed=needed, reason="; ".join(failed))
+        reason = decision.reasons[0].text
+        locked = sorted(fixed.key for fixed in needed if fixed.key in self.held)
+        if locked:
+            reason += f"; held on the node: {', '.join(locked)}"
+        return self.patch_item(patch, PatchState.MISSING, decision, needed=needed, reason=reason)
+
+    def satisfied(self, patch: Patch, decision: Decision) -> Item:
+        if decision.approved:
+            pending = any(self.waits_for_reboot(self.newest_of[package.key]) for package in patch.packages)
+            state = PatchState.INSTALLED_PENDING_REBOOT if pending else PatchState.INSTALLED
+            reason = "installed since the node was started" if pending else decision.reasons[0].text
+            return self.patch_item(patch, state, decision, reason=reason)
+        # An entry for one of its packages speaks of that package's version, which has an item of its own where it is there.
+        entry = next((entry for entry in self.baseline.rejected if matches(entry, patch.name)), None)
+        if entry is None:
+            return self.patch_item(patch, PatchState.INSTALLED_OTHER)
+        blocked = self.baseline.rejected_action is RejectedAction.BLOCK
+        state = PatchState.INSTALLED_REJECTED if blocked else PatchState.INSTALLED_OTHER
+        return self.patch_item(patch, state, reason=f"the rejected list names it ({entry})")
+
+    def patch_item(
+        self,
+        patch: Patch,
+        state: PatchState,
+        decision: Optional[Decision] = None,
+        *,
+        needed: Sequence[Fixed] = (),
+        reason: str = "",
+    ) -> Item:
+        """The row of a patch; without a *decision* one that says no more than that it is there."""
+        shown = needed or patch.packages
+        installed = _AND.join(
+            title(self.family, key, self.newest_of[key].version) for key in sorted({fixed.key for fixed in shown})
+        )
+        wanted = _AND.join(title(self.family, fixed.key, fixed.version) for fixed in needed)
+        return Item(
+            key=patch.key,
+            title=patch.title,
+            state=state,
+            installed=installed,
+            version=wanted or installed,
+            level=decision.level if decision else ComplianceLevel.UNSPECIFIED,
+            classification=patch.classification if decision else "",
+            severity=patch.severity if decision else "",
+            cves=patch.cves if needed else (),
+            reason=reason,
+        )
+
+
+def outstanding_packages(patch: Patch, newest: Mapping[str, Package], scheme: Scheme) -> List[Fixed]:
+    """
+    Of a SUSE patch, the packages that are installed below its version: it needs nothing else (design D3).
+
+    *newest* is by `name.arch` the newest installed version. Of several versions of one package the highest is named.
+    """
+    found: Dict[str, Fixed] = {}
+    for fixed in patch.packages:
+        order = version_key(scheme, fixed.version)
+        below = version_key(scheme, newest[fixed.key].version) < order
+        if below and (fixed.key not in found or version_key(scheme, found[fixed.key].version) < order):
+            found[fixed.key] = fixed
+    return [found[key] for key in sorted(found)]
+
+
 class Doubt(str, Enum):
     """Why newest facts cannot tell whether a node is compliant."""
 
@@ -304,7 +433,7 @@ class Doubt(str, Enum):
     NO_REPOSITORIES = "NO_REPOSITORIES"
     NO_SECURITY_REPOSITORY = "NO_SECURITY_REPOSITORY"  # the baseline approves what comes from one, and nothing else
     PACKAGES_UNFINISHED = "PACKAGES_UNFINISHED"  # the package manager began with some and could not finish them
-    OTHER_SOURCES = "OTHER_SOURCES"  # the baseline names repositories that the facts were taken without
+    OTHER_SOURCES = "OTHER_SOURCES"  # the facts were taken with other repositories than the baseline says
     LATER_RUN_FAILED = "LATER_RUN_FAILED"  # the node was asked again, and no facts came of it
 
 

@@ -22,8 +22,14 @@ def names_package(family: Family, entry: str, name: str, arch: str, version: str
     if not colon:
         epoch, bare = "0", version
     if family is Family.ZYPP:
-        return matches(entry, f"{name}-{bare}.{arch}.rpm")
+        return matches(entry, rpm_file(name, arch, version))
     return matches(entry, f"{name}-{bare}.{arch}") or matches(entry, f"{name}-{epoch}:{bare}.{arch}")
+
+
+def rpm_file(name: str, arch: str, version: str) -> str:
+    """The name of the file that holds a package: `name-version-release.arch.rpm`, without the epoch."""
+    epoch, colon, bare = version.partition(":")
+    return f"{name}-{bare if colon else epoch}.{arch}.rpm"
 
 
 def matches(entry: str, text: str) -> bool:

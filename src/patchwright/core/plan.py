@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.package import Manager
-from patchwright.core.version import MAX_LENGTH
+from patchwright.core.version import MAX_LENGTH, compare
 
 PLAN_FORMAT = "plan1"
 ACTIONS_LIMIT = 20_000
@@ -139,9 +139,12 @@ def drift(plan: Plan, installed: Mapping[str, str], candidates: Mapping[str, str
     """
     Where the node no longer is as the plan says, in the plan's order.
 
+    On apt the candidate is what a plan names. On rpm and SUSE a plan may name an older version than the newest, since only
+    that one is approved (spec §2.5): there a candidate has moved when it is below the plan's version, or gone.
+
     Args:
         plan: The plan about to be carried out.
-        installed: Versions by `name.arch`; absent: not installed.
+        installed: Versions by `name.arch`; absent: not installed. Of versions side by side, the newest.
         candidates: The versions the node's package manager would now install, by `name.arch`.
     """
     found = []
@@ -149,9 +152,15 @@ def drift(plan: Plan, installed: Mapping[str, str], candidates: Mapping[str, str
         now = installed.get(action.key, "")
         if now != action.before:
             found.append(Drift(action.key, "installed", action.before, now))
-        elif action.before != action.after and candidates.get(action.key, "") != action.after:
+        elif action.before != action.after and _moved(plan.manager, candidates.get(action.key, ""), action.after):
             found.append(Drift(action.key, "candidate", action.after, candidates.get(action.key, "")))
     return tuple(found)
+
+
+def _moved(manager: Manager, candidate: str, expected: str) -> bool:
+    if manager is Manager.APT or not candidate:
+        return candidate != expected
+    return compare(manager.scheme, candidate, expected) < 0
 
 
 def actions_to_json(actions: Sequence[Action]) -> List[List[Any]]:

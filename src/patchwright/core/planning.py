@@ -7,17 +7,18 @@ The server never resolves dependencies: it states an intent, checks the node's c
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List
+from typing import Dict, Iterable, List, Mapping, Set, Tuple
 
 from patchwright.core.baseline import Baseline, RejectedAction
-from patchwright.core.compliance import Judgement, PatchState
-from patchwright.core.entries import names_package
+from patchwright.core.compliance import Item, Judgement, PatchState, outstanding_packages
+from patchwright.core.entries import matches, names_package, rpm_file
 from patchwright.core.errors import PlanRefused
 from patchwright.core.facts import View
 from patchwright.core.package import Manager
 from patchwright.core.plan import Action, Intent, Plan, Resolution, Wanted
 from patchwright.core.system import Family
 from patchwright.core.version import compare
+from patchwright.core.version import key as version_key
 
 _FAMILIES = {Manager.APT: Family.APT, Manager.DNF: Family.RPM, Manager.ZYPPER: Family.ZYPP}
 
@@ -26,19 +27,51 @@ def intend(baseline: Baseline, view: View, judgement: Judgement) -> Intent:
     """
     The intent that follows from a judgement made before an Install.
 
-    Wanted is what is Missing, and what is approved and unpacked but not configured. Rejected names are blocked, or allowed as
-    dependencies, by the baseline's action.
+    Wanted is what is Missing, and what is approved and unpacked but not configured; on SUSE, of each such patch the packages
+    that are installed below its version, each in the highest version that any of these patches asks for. Rejected names are
+    blocked, or allowed as dependencies, by the baseline's action; a SUSE patch that is blocked blocks the packages it brings,
+    but those that an approved one brings too.
     """
+    unit = _by_patch if view.facts.operating_system.family is Family.ZYPP else _by_package
+    open_keys = {item.key: item for item in judgement.items if item.state in (PatchState.MISSING, PatchState.FAILED)}
+    wanted = unit(view, open_keys)
+    rejected = set(baseline.rejected)
+    if baseline.rejected_action is not RejectedAction.BLOCK:
+        return Intent(wanted, dependency_only=tuple(sorted(rejected)))
+    if view.facts.operating_system.family is Family.ZYPP:
+        rejected |= _brought(baseline, view) - {rpm_file(wish.name, wish.arch, wish.version) for wish in wanted}
+    return Intent(wanted, blocked=tuple(sorted(rejected)))
+
+
+def _by_package(view: View, outstanding: Mapping[str, Item]) -> Tuple[Wanted, ...]:
     packages = {package.key: package for package in view.packages.packages}
-    wanted = tuple(
-        Wanted(packages[item.key].name, packages[item.key].arch, item.installed, item.version)
-        for item in judgement.items
-        if item.state in (PatchState.MISSING, PatchState.FAILED)
+    return tuple(
+        Wanted(packages[key].name, packages[key].arch, item.installed, item.version)
+        for key, item in outstanding.items()
     )
-    rejected = tuple(sorted(set(baseline.rejected)))
-    if baseline.rejected_action is RejectedAction.BLOCK:
-        return Intent(wanted, blocked=rejected)
-    return Intent(wanted, dependency_only=rejected)
+
+
+def _by_patch(view: View, outstanding: Mapping[str, Item]) -> Tuple[Wanted, ...]:
+    scheme = view.packages.manager.scheme
+    newest = {
+        key: max(packages, key=lambda package: version_key(scheme, package.version))
+        for key, packages in view.installed().items()
+    }
+    highest: Dict[str, Wanted] = {}
+    for patch in view.patches():
+        if patch.key not in outstanding:
+            continue
+        for fixed in outstanding_packages(patch, newest, scheme):
+            before = highest.get(fixed.key)
+            if before is None or compare(scheme, before.version, fixed.version) < 0:
+                highest[fixed.key] = Wanted(fixed.name, fixed.arch, newest[fixed.key].version, fixed.version)
+    return tuple(highest[key] for key in sorted(highest))
+
+
+def _brought(baseline: Baseline, view: View) -> Set[str]:
+    """The rpm files of every SUSE patch that the rejected list names, also of packages that the node does not have."""
+    named = [patch for patch in view.patches() if any(matches(entry, patch.name) for entry in baseline.rejected)]
+    return {rpm_file(*fixed) for patch in named for notice in patch.notices for fixed in notice.packages}
 
 
 def settle(intent: Intent, resolution: Resolution, *, manager: Manager, snapshot_id: str) -> Plan:
