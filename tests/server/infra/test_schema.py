@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -76,7 +77,9 @@ def catalogue(connection: sqlalchemy.Connection) -> list[Any]:
 
 def sorted_constraints(definition: str) -> list[str]:
     """The lines of a `CREATE TABLE`: columns in their order, then constraints by name."""
-    lines = [line.strip().rstrip(",") for line in definition.splitlines() if line.strip()]
+    # A column that was added by ALTER TABLE stands in the line of the one before it.
+    parts = [part for line in definition.splitlines() for part in re.split(r", (?![^(]*\))", line)]
+    lines = [part.strip().rstrip(",") for part in parts if part.strip()]
     return sorted(lines, key=lambda line: line if line.startswith("CONSTRAINT") else "")
 
 

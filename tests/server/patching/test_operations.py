@@ -534,25 +534,6 @@ async def test_a_node_has_one_operation_at_a_time(bench):
     assert await bench.states(first.node) == MISSING
 
 
-async def test_a_run_with_alternative_repositories_is_refused_rather_than_answered_wrongly(bench):
-    """Sources are not served yet; a baseline whose sources are for other products is."""
-    from patchwright.core.baseline import Baseline
-
-    definition = patching.Definition(
-        "with sources",
-        Baseline(OperatingSystem.DEBIAN),
-        sources=(patching.Source("ours", ("Debian11",), "deb https://example.org stable main"),),
-    )
-    baseline_id = await bench.baselines.create(bench.scope, definition, own_tags={})
-    await bench.baselines.register_group(bench.scope, baseline_id, "web")
-    node = await bench.enrol(group="web")
-
-    with pytest.raises(OperationRefused, match="'ours' as a source for Debian11"):
-        await bench.begin(node, product="Debian11")
-
-    assert (await bench.scan(node, OUTDATED)).next is Next.DONE
-
-
 async def test_what_a_killed_installation_did_bring_waits_for_a_reboot(bench):
     """The node could only say that everything failed; its package database knows better (design D4)."""
     run = await bench.begin(await bench.enrol(), Kind.INSTALL)

@@ -15,7 +15,7 @@ from patchwright.core.protocol import Phase, RebootOption
 from patchwright.server import patching, tags
 from patchwright.server.infra import sql
 from patchwright.server.nodes import UnknownNode
-from patchwright.server.patching import OperationRefused, Source
+from patchwright.server.patching import OperationRefused
 from server.patching.bench import (
     NOW,
     OUTDATED,
@@ -130,23 +130,6 @@ async def test_facts_that_waited_on_the_node_are_as_old_as_when_they_were_taken(
     assert verdict.standing is Standing.UNKNOWN
     assert Doubt.FACTS_STALE in verdict.doubts
     assert (await bench.verdicts.live(bench.scope, skewed)).standing is Standing.COMPLIANT
-
-
-async def test_facts_taken_without_the_repositories_of_the_baseline_cannot_tell(bench):
-    """They would replace the node's own; sources for other products say nothing."""
-    sources = (Source("ours", ("Debian12",), "deb https://example.org stable main"),)
-    baseline_id = await bench.baselines.create(bench.scope, definition(), own_tags={})
-    await bench.baselines.register_group(bench.scope, baseline_id, "web")
-    node = await bench.enrol(group="web")
-    await bench.scan(node, PATCHED)
-
-    await bench.baselines.update(bench.scope, baseline_id, lambda old: replace(old, sources=sources))
-
-    verdict = await bench.verdicts.live(bench.scope, node)
-    assert (verdict.standing, verdict.doubts) == (Standing.UNKNOWN, (Doubt.OTHER_SOURCES,))
-    others = (replace(sources[0], products=("Debian11",)),)
-    await bench.baselines.update(bench.scope, baseline_id, lambda old: replace(old, sources=others))
-    assert (await bench.verdicts.live(bench.scope, node)).standing is Standing.COMPLIANT
 
 
 async def test_facts_from_unreadable_repositories_are_in_doubt(bench):

@@ -164,7 +164,16 @@ FACTS = owned(  # append-only: what a node looked like is never overwritten
     Column("observed_at", MOMENT, nullable=False),  # the node's clock
     Column("clock_offset", MOMENT, nullable=False),  # server's time minus the node's, as the node measured it
     Column("recorded_at", MOMENT, nullable=False),  # ours
+    Column("sources", TEXT, nullable=False, server_default=""),  # digest of those they were taken with; empty: none
     PrimaryKeyConstraint("account", "region", "id"),
+)
+
+FORMER_FACTS = owned(  # a node's last facts with each sources but those of its newest
+    "former_facts",
+    Column("instance_id", TEXT, nullable=False),
+    Column("sources", TEXT, nullable=False),
+    Column("facts_id", TEXT, nullable=False),
+    PrimaryKeyConstraint("account", "region", "instance_id", "sources"),
 )
 
 PACKAGE_CHANGE = owned(  # what appeared or changed between two sets of one node; gives InstalledTime

@@ -136,7 +136,7 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
     that they are named. Raises UnknownNode.
     """
     rows = yield sql(
-        "SELECT f.digest, f.package_set FROM node n LEFT JOIN facts f"
+        "SELECT f.digest, f.package_set, f.id, f.sources FROM node n LEFT JOIN facts f"
         " ON f.account = n.account AND f.region = n.region AND f.id = n.facts_id"
         " WHERE n.account = $1 AND n.region = $2 AND n.id = $3",
         *scope,
@@ -144,7 +144,7 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
     )
     if not rows:
         raise UnknownNode(instance_id)
-    known, before = rows[0]
+    known, before, former_id, former_sources = rows[0]
     changed = known != seen.digest
     if changed:  # else every body came when these very facts were bound before
         absent = yield from missing(scope, seen.facts.digests)
@@ -155,8 +155,8 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
     facts = seen.facts
     fresh = yield sql(
         "INSERT INTO facts (account, region, id, instance_id, digest, package_set, refreshed_at, observed_at,"
-        " clock_offset, recorded_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (account, region, id) DO NOTHING RETURNING id",
+        " clock_offset, recorded_at, sources)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (account, region, id) DO NOTHING RETURNING id",
         *scope,
         seen.id,
         instance_id,
@@ -166,6 +166,7 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
         facts.observed_at,
         facts.clock_offset,
         now,
+        facts.sources,
     )
     if not fresh:
         # The same message once more, perhaps long after: there are newer facts by now, or these are they.
@@ -178,9 +179,23 @@ def record(scope: Scope, instance_id: str, seen: Observation, *, now: float) -> 
         seen.id,
         now,
     )
+    if former_id is not None and former_sources != facts.sources:
+        yield from _keep_former(scope, instance_id, former_sources, former_id)
     if before is not None and before != facts.package_set:
         yield from _note_changes(scope, instance_id, before, facts.package_set, now)
     return Recorded(changed=changed)
+
+
+def _keep_former(scope: Scope, instance_id: str, sources: str, facts_id: str) -> UnitOfWork[None]:
+    """Remember the last facts that were taken with *sources*, now that there are newer ones taken with others."""
+    yield sql(
+        "INSERT INTO former_facts (account, region, instance_id, sources, facts_id) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (account, region, instance_id, sources) DO UPDATE SET facts_id = excluded.facts_id",
+        *scope,
+        instance_id,
+        sources,
+        facts_id,
+    )
 
 
 def _note_changes(scope: Scope, instance_id: str, before: str, after: str, now: float) -> UnitOfWork[None]:
@@ -222,6 +237,17 @@ def latest(scope: Scope, instance_id: str) -> UnitOfWork[Observed | None]:
     """The newest facts of a node with their bodies, or None before the first."""
     rows = yield sql("SELECT facts_id FROM node WHERE account = $1 AND region = $2 AND id = $3", *scope, instance_id)
     return (yield from load(scope, rows[0][0])) if rows and rows[0][0] else None
+
+
+def former(scope: Scope, instance_id: str, sources: str) -> UnitOfWork[Observed | None]:
+    """The last facts that a node took with *sources* before it took others, or None."""
+    rows = yield sql(
+        "SELECT facts_id FROM former_facts WHERE account = $1 AND region = $2 AND instance_id = $3 AND sources = $4",
+        *scope,
+        instance_id,
+        sources,
+    )
+    return (yield from load(scope, rows[0][0])) if rows else None
 
 
 def load(scope: Scope, facts_id: str) -> UnitOfWork[Observed]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from patchwright.core import source
 from patchwright.core.baseline import (
     ApprovalRule,
     Baseline,
@@ -19,6 +20,7 @@ from patchwright.core.baseline import (
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import PatchwrightError
 from patchwright.core.protocol import RebootOption, Report
+from patchwright.core.source import Sources
 from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
 
@@ -65,7 +67,7 @@ class OperationRefused(PatchingError):
 
 @dataclass(frozen=True)
 class Source:
-    """An alternative repository of a baseline (spec §2.9). Stored and shown; not yet used by runs."""
+    """An alternative repository of a baseline, and the products of the nodes it is for; `*` is all of them (spec §2.9)."""
 
     name: str
     products: tuple[str, ...]
@@ -82,9 +84,13 @@ class Definition:
     sources: tuple[Source, ...] = ()
     available_security_updates: str = ""
 
-    def sources_for(self, product: str) -> tuple[Source, ...]:
-        """The repositories that replace those of a node of *product*; none: its own are used."""
-        return tuple(source for source in self.sources if "*" in source.products or product in source.products)
+    def sources_for(self, product: str) -> Sources:
+        """The repositories that stand in the place of a node's own, in order; none for its product: its own are used."""
+        return tuple(
+            source.Source(one.name, one.configuration)
+            for one in self.sources
+            if "*" in one.products or product in one.products
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; `from_json` reads it back to an equal value."""
@@ -100,7 +106,7 @@ class Definition:
             "approvedNonSecurity": baseline.approved_non_security,
             "rejected": list(baseline.rejected),
             "rejectedAction": baseline.rejected_action.value,
-            "sources": [[source.name, list(source.products), source.configuration] for source in self.sources],
+            "sources": [[one.name, list(one.products), one.configuration] for one in self.sources],
             "availableSecurityUpdates": self.available_security_updates,
         }
 

@@ -12,9 +12,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from patchwright.core import source
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import MalformedFacts
-from patchwright.core.facts import View
+from patchwright.core.facts import NodeFacts, View
 from patchwright.core.package import ROWS_LIMIT, Manager
 from patchwright.core.plan import Plan, Resolution
 from patchwright.core.planning import settle
@@ -28,6 +29,7 @@ from patchwright.core.protocol import (
     Report,
     intent_from_json,
 )
+from patchwright.core.source import Sources
 from patchwright.core.system import Family, OperatingSystem
 from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
@@ -98,8 +100,8 @@ class Operations:
         if system is None:
             await self._database.write(_refuse, fresh, reason=str(refusal))
             raise refusal
-        operation = await self._database.write(_begin, fresh, product=product)
-        return Begun(operation.id, operation.kind.value, operation.snapshot_id, operation.reboot_option)
+        operation, sources = await self._database.write(_begin, fresh, product=product)
+        return Begun(operation.id, operation.kind.value, operation.snapshot_id, operation.reboot_option, sources)
 
     async def put_bodies(self, scope: Scope, instance_id: str, operation_id: str, bodies: Mapping[str, bytes]) -> None:
         """Take the bodies that an answer to facts asked for. Errors: MalformedFacts, UnknownOperation."""
@@ -158,27 +160,22 @@ def _refuse(fresh: Operation, *, reason: str) -> UnitOfWork[None]:
         yield from store.add(replace(fresh, state=OperationState.FAILED, ended_at=fresh.started_at, report=report))
 
 
-def _begin(fresh: Operation, *, product: str) -> UnitOfWork[Operation]:
+def _begin(fresh: Operation, *, product: str) -> UnitOfWork[tuple[Operation, Sources]]:
     scope, instance_id = fresh.scope, fresh.instance_id
     yield from nodes.require(scope, instance_id)
     known = yield from store.of_step(scope, instance_id, fresh.command_id, fresh.step)
     if known is not None:
-        return known
+        kept = yield from snapshots.find_snapshot(scope, known.operating_system, known.patch_group, known.snapshot_id)
+        return known, kept.definition.sources_for(product) if kept else ()
     for other in (yield from store.unfinished(scope, instance_id)):
         yield from _end(other, now=fresh.started_at, reason="The node began another operation.")
     group = tags.patch_group((yield from tags.of(scope, tags.MANAGED_INSTANCE, instance_id)))
     snapshot = yield from baselines.freeze(
         scope, group, fresh.operating_system, fresh.snapshot_id, now=fresh.started_at
     )
-    for source in snapshot.definition.sources_for(product):
-        msg = (
-            f"The baseline {snapshot.baseline_id} names the repository {source.name!r} as a source for {product}."
-            " Sources are not served yet, and a run without them would give a wrong answer."
-        )
-        raise OperationRefused(msg)
     operation = replace(fresh, patch_group=group, baseline_id=snapshot.baseline_id)
     yield from store.add(operation)
-    return operation
+    return operation, snapshot.definition.sources_for(product)
 
 
 def _end(operation: Operation, *, now: float, reason: str) -> UnitOfWork[None]:
@@ -216,17 +213,20 @@ def _directive(
     if message.facts.operating_system is not operation.operating_system:
         msg = f"The operation began on {operation.operating_system.value}, the facts are of {message.facts.operating_system.value}."
         raise OperationRefused(msg)
+    snapshot = None
+    if not operation.state.ended:
+        snapshot = yield from _snapshot(operation, recall)
+        _check_sources(snapshot, message.facts)
     recorded = yield from nodes.record(scope, instance_id, seen, now=now)
     if recorded.missing:
         return Directive(Next.SEND_BODIES, missing=tuple(recorded.missing))
     if recorded.changed:
         _check((yield from nodes.load(scope, seen.id)).view)
-    if operation.state.ended:  # too late for the operation; the live verdict still wants to know how it left the node
+    if snapshot is None:  # too late for the operation; the live verdict still wants to know how it left the node
         if message.acted_boot_id and operation.plan_digest:
             # What it did, and in which boot, is true all the same: the packages wait for a restart of that one.
             yield from store.put(replace(operation, acted_boot_id=message.acted_boot_id))
         return (yield from _ended(operation))
-    snapshot = yield from _snapshot(operation, recall)
     if message.phase is Phase.AFTER:
         return (yield from course.after(operation, snapshot, seen, message, now=now))
     return (yield from course.before(operation, snapshot, seen, message, recall=recall, now=now))
@@ -278,6 +278,22 @@ def _snapshot(operation: Operation, recall: Recall) -> UnitOfWork[Snapshot]:
         msg = f"The snapshot {operation.snapshot_id} of the operation is gone."
         raise OperationRefused(msg)
     return snapshot
+
+
+def _check_sources(snapshot: Snapshot, facts: NodeFacts) -> None:
+    """Raise OperationRefused unless the facts were taken with the repositories that the baseline says."""
+    sources = snapshot.definition.sources_for(facts.product)
+    if facts.sources == source.digest(sources):
+        return
+    if not sources:
+        msg = "The facts were taken with other repositories than the node's own, and the baseline names none."
+    else:
+        names = ", ".join(repr(one.name) for one in sources)
+        msg = (
+            f"The baseline {snapshot.baseline_id} names the repositories {names} for {facts.product}, and the facts were not"
+            " taken with them. The node's agent may be older than this: install the newest one from /agent/install.sh."
+        )
+    raise OperationRefused(msg)
 
 
 def _check(view: View) -> None:

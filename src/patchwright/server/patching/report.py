@@ -37,6 +37,10 @@ def finished(operation: Operation, snapshot: Snapshot, facts: NodeFacts, failure
     """
     succeeded = operation.kind is Kind.SCAN or not failures
     lines = [_heading(operation, snapshot), _reboot(operation, facts)]
+    sources = snapshot.definition.sources_for(facts.product)
+    if sources:
+        names = ", ".join(source.name for source in sources)
+        lines.append(f"Repositories: those of the baseline ({names}), in the place of the node's own.")
     lines.extend(f"A new plan was made, since {reason}." for reason in operation.drift)
     error = ""
     if not succeeded:
@@ -52,11 +56,14 @@ def told(kept: Report, findings: str) -> Report:
 
 def unreachable(operation: Operation, facts: NodeFacts) -> Report:
     """The report of an operation that ended before it could judge: repositories cannot be read, or there are none."""
+    where, mend = "the node's own configuration", "disable them on the node"
+    if facts.sources:
+        where, mend = "the Sources of the baseline", "mend the Sources of the baseline"
     if not facts.problems:
         error = (
             f"The {operation.kind.value} ended without a verdict: the node has no package repositories, so it cannot know what"
             " it misses. Nothing was changed; what was reported before stays.\n"
-            "Name them in the node's own configuration, and run the operation again."
+            f"Name them in {where}, and run the operation again."
         )
         return Report(False, "", error)
     problems = [f"  {problem.repository}: {problem.message}" for problem in facts.problems]
@@ -67,7 +74,7 @@ def unreachable(operation: Operation, facts: NodeFacts) -> Report:
                 " know what it misses. Nothing was changed; what was reported before stays."
             ),
             *problems,
-            "Make them reachable, or disable them on the node, and run the operation again.",
+            f"Make them reachable, or {mend}, and run the operation again.",
         ]
     )
     return Report(False, "", error)

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from patchwright.core import source
 from patchwright.core.compliance import Doubt, Item, Judgement, Standing, doubts, judge, standing
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.facts import NodeFacts, View
@@ -119,22 +120,24 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
     if observed is None:
         found = doubts(None, 0.0)
         return Verdict(node, standing(None, found), found, group, None, None, None, None, last)
-    facts = observed.view.facts
-    baseline = yield from baselines.effective(scope, group, facts.operating_system)
-    rules = baseline.definition.baseline
-    failures = _standing_failures(last.operation, observed.view) if last else {}
+    baseline = yield from baselines.effective(scope, group, observed.view.facts.operating_system)
+    wanted = source.digest(baseline.definition.sources_for(observed.view.facts.product))
+    view, covered = yield from _through(scope, instance_id, observed.view, wanted)
+    facts, rules = view.facts, baseline.definition.baseline
+    failures = _standing_failures(last.operation, view) if last else {}
     past = yield from history(scope, instance_id, facts.boot_id, failures)
-    judgement = judge(rules, observed.view, decider(rules, today(now)), history=past)
+    judgement = judge(rules, view, decider(rules, today(now)), history=past)
     # Facts may have waited on the node while the server was away: they are as old as when they were taken.
     age = max(now - observed.recorded_at, now - facts.observed_at - facts.clock_offset, 0.0)
-    found = doubts(observed.view, age, baseline=rules, stale_after=stale_after)
-    if baseline.definition.sources_for(facts.product):
+    found = doubts(view, age, baseline=rules, stale_after=stale_after)
+    if not covered:
         found = (*found, Doubt.OTHER_SOURCES)
     if (yield from store.failed_since(scope, instance_id, observed.recorded_at)):
         found = (*found, Doubt.LATER_RUN_FAILED)
     return Verdict(
         node=node,
-        standing=standing(judgement, found),
+        # What other repositories offer says nothing of what is missing from these.
+        standing=standing(judgement if facts.sources == wanted else None, found),
         doubts=found,
         patch_group=group,
         baseline=baseline,
@@ -143,6 +146,32 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
         age_seconds=age,
         last=last,
     )
+
+
+def _through(scope: Scope, instance_id: str, newest: View, sources: str) -> UnitOfWork[tuple[View, bool]]:
+    """
+    The newest facts as seen through the repositories with that digest, and whether these say all there is to say of them.
+
+    Where the newest were taken with others, what is installed is theirs, and what is offered is of the last ones that were
+    taken so: of names that were not installed then nothing is known. Without any the newest are all there is.
+    """
+    if newest.facts.sources == sources:
+        return newest, True
+    former = yield from nodes.former(scope, instance_id, sources)
+    if former is None:
+        return newest, False
+    then = former.view.facts
+    facts = replace(
+        newest.facts,
+        slices=then.slices,
+        notices=then.notices,
+        pins=then.pins,
+        problems=then.problems,
+        refreshed_at=then.refreshed_at,
+        sources=then.sources,
+    )
+    view = View(facts, newest.packages, former.view.slices, former.view.notices)
+    return view, set(newest.packages.by_key()) <= set(former.view.packages.by_key())
 
 
 def _standing_failures(operation: Operation, view: View) -> dict[str, str]:
