@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Throw-away Debian nodes for tests: booted, patched, rebooted, crashed, cut off, destroyed. See README.md."""
+"""Throw-away Debian and rpm nodes for tests: booted, patched, rebooted, crashed, cut off, destroyed. See README.md."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from .farm import Farm
 from .inside import Process
 from .life import sweep
 from .node import Node
+from .repodata import Advisory, Module
+from .rpmfile import Rpm
+from .rpmrepo import RpmRepo
 
 __all__ = [
+    "Advisory",
     "CommandFailed",
     "Deb",
     "DebRepo",
     "Farm",
     "FarmError",
     "FarmUnavailable",
+    "Module",
     "Node",
     "Process",
     "Result",
+    "Rpm",
+    "RpmRepo",
     "Timeout",
     "sweep",
     "until",

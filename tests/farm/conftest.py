@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from .fixtures import debrepo, farm, new_node
+from .fixtures import debrepo, farm, new_node, rpmrepo
 
-__all__ = ["debrepo", "farm", "new_node"]
+__all__ = ["debrepo", "farm", "new_node", "rpmrepo"]

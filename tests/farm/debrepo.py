@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
 
 from .debfile import Content, Deb, build, noise
-from .httpd import Server
 from .net import Lan
 from .openpgp import SigningKey
+from .served import Served
 
 # Codename → version and the suite name that Debian uses today.
 RELEASES = {"bullseye": ("11", "oldoldstable"), "bookworm": ("12", "oldstable"), "trixie": ("13", "stable")}
@@ -25,37 +23,23 @@ FAULTS = ("signature", "tampered", "expired", "early")
 ASK_FOR_REBOOT = 'touch /run/reboot-required; echo "$DPKG_MAINTSCRIPT_PACKAGE" >>/run/reboot-required.pkgs'
 
 
-class DebRepo:
+class DebRepo(Served):
     """
     Three suites, as Debian has them: CODENAME, CODENAME-security (Label Debian-Security) and CODENAME-updates.
 
     Every change is published at once; several changes become visible together inside `with repo.together():`.
     A suite holds one version of a package: a newer `security()` of the same name replaces the older one in the index,
     while the older .deb stays in the pool, as in real archives, until `purge()`.
-
-    Attributes:
-        requests: Paths asked for so far, oldest first.
-        on_request: Called with each path before it is answered, in the server's thread; may change the repository.
     """
 
     def __init__(self, lan: Lan, *, codename: str = "bookworm", arch: str = "amd64") -> None:
+        super().__init__(lan)
         self.codename = codename
-        self.requests: list[str] = []
-        self.on_request: Callable[[str], None] | None = None
         self._arch = arch
-        self._lan = lan
         self._key = SigningKey("Test Farm archive <farm@invalid>", int(time.time()))
         self._fault = ""
         self._suites: dict[str, dict[tuple[str, str], Deb]] = {s: {} for s in ("", "-security", "-updates")}
         self._pool: dict[str, bytes] = {}
-        self._tree: dict[str, bytes] = {}
-        self._lock = threading.RLock()
-        self._depth = 0
-        self._answering = threading.Event()
-        self._answering.set()
-        self._mode = "online"
-        self._server: Server | None = None
-        self._port = 0
         self.publish()
         self.online()
 
@@ -124,18 +108,6 @@ class DebRepo:
         return deb
 
     # ------------------------------------------------------------------------------------------------ publishing
-
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Publish the changes made inside as one."""
-        with self._lock:
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-                if self._depth == 0:
-                    self.publish()
 
     def publish(self) -> None:
         """Sign and show the present state; older indexes stay reachable by hash. Called by every change."""
@@ -238,49 +210,6 @@ class DebRepo:
             signed = signed.replace("Origin: Debian", "Origin: Debiam", 1)
         tree[f"{dists}/InRelease"] = signed.encode()
         return tree
-
-    # --------------------------------------------------------------------------------------------------- serving
-
-    def online(self) -> None:
-        """Answer again; the address stays the same."""
-        self._mode = "online"
-        self._answering.set()
-        if self._server is None:
-            listener = self._lan.listen(self._port)
-            self._port = listener.getsockname()[1]
-            self._server = Server(listener, self.answer)
-
-    def offline(self, how: str = "refuse") -> None:
-        """
-        Stop answering.
-
-        Args:
-            how: `refuse` closes the port, `error` answers 503, `hang` accepts and stays silent until `online()`.
-        """
-        if how not in {"refuse", "error", "hang"}:
-            raise ValueError(how)
-        self._mode = how
-        if how == "hang":
-            self._answering.clear()
-        if how == "refuse" and self._server is not None:
-            self._server.end()
-            self._server = None
-
-    def close(self) -> None:
-        """Stop for good."""
-        self._answering.set()
-        self.offline()
-
-    def answer(self, path: str) -> tuple[int, bytes]:
-        """What the http server says to a GET of *path*: status and body."""
-        self.requests.append(path)
-        if self.on_request is not None:
-            self.on_request(path)
-        self._answering.wait()
-        if self._mode != "online":
-            return 503, b""
-        content = self._tree.get(path)
-        return (200, content) if content is not None else (404, b"")
 
 
 def package(

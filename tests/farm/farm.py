@@ -12,13 +12,21 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from . import cgroup, life, machine, net, roots
+from . import cgroup, life, machine, net, roots, systems
 from .commands import CommandFailed, FarmError, FarmUnavailable, host
 from .debrepo import KEYRING, DebRepo
 from .disk import Disk
 from .mirror import Mirror
 from .node import Node
 from .relay import Relay
+from .rpmrepo import RpmRepo
+
+DEFAULT_SYSTEMS = {"dnf4": "rocky 9", "dnf5": "fedora 42", "zypper": "sles 15.5"}
+REFRESH = {
+    "dnf4": ["dnf", "--quiet", "makecache"],
+    "dnf5": ["dnf5", "--quiet", "makecache"],
+    "zypper": ["zypper", "--non-interactive", "--quiet", "refresh"],
+}
 
 
 class Farm:
@@ -44,7 +52,7 @@ class Farm:
             raise FarmUnavailable("a test farm needs " + ", ".join(lacks))
         self.cache = cache or default_cache()
         self._nodes: list[Node] = []
-        self._closers: list[DebRepo | Mirror | Relay] = []
+        self._closers: list[DebRepo | RpmRepo | Mirror | Relay] = []
         self._making = threading.Lock()
         self._claim = life.Claim()
         self._folder = self._claim.folder
@@ -77,13 +85,20 @@ class Farm:
         self._closers.append(repo)
         return repo
 
+    def rpmrepo(self, *names: str) -> RpmRepo:
+        """New, empty rpm repositories inside the LAN, `base` and `updates` unless *names* says other ones."""
+        repo = RpmRepo(self._lan, names=names or ("base", "updates"))
+        self._closers.append(repo)
+        return repo
+
     def node(
         self,
         kind: str = "deb12",
-        repo: DebRepo | None = None,
+        repo: DebRepo | RpmRepo | None = None,
         *,
         outstanding: Sequence[str] = (),
         installed: Sequence[str] = (),
+        os: str = "",
         name: str = "",
         disk_bytes: int = 0,
         start: bool = True,
@@ -94,9 +109,12 @@ class Farm:
         Args:
             kind: `deb11`, `deb12` or `deb13`; with `-real` after it, the node's archives are the genuine ones that this
                 machine uses (by way of the test process), its security updates are outstanding, and *repo* is not used.
+                Or an rpm system: `dnf4`, `dnf5`, `zypper`, with the real tool and an rpm database of its own.
             repo: The only archive its apt knows; None leaves it without any.
             outstanding: Packages of *repo*, installed at their release version while -security or -updates has a newer.
-            installed: Packages of *repo* installed at their release version, whatever else is offered.
+            installed: Packages of *repo* installed at their release version, whatever else is offered. On an rpm system
+                dependencies are not filled up, and `NAME-EVR` names one of several released versions.
+            os: What an rpm system says it is: `rocky 9`, `amzn 2023`, `sles 15.5` … (`systems.os_release`).
             name: Host name; default `n1`, `n2` …
             disk_bytes: How much it may write (for `Node.fill_disk`); kept in memory. 0: as much as the machine has.
             start: Boot it and wait until it runs.
@@ -109,15 +127,19 @@ class Farm:
             lowers = [roots.base(self.cache, release)]
             if flavour == "real":
                 lowers.insert(0, self._genuine(lowers[0], self._mirror(machine.SUITES[release])))
-            elif repo is not None:
+            elif kind in roots.RPM_KINDS:
+                assert repo is None or isinstance(repo, RpmRepo)
+                lowers = self._rpm_system(kind, os or DEFAULT_SYSTEMS[kind], repo, [*outstanding, *installed], lowers)
+                _check_rpms(repo, outstanding)
+            elif isinstance(repo, DebRepo):
                 lowers = self._with(repo, lowers, sorted({*_checked(repo, outstanding), *installed}))
-            node = self._new_node(name or f"n{len(self._nodes) + 1}", lowers, disk_bytes)
+            node = self._new_node(name or f"n{len(self._nodes) + 1}", lowers, disk_bytes, is_unified=kind == "dnf5")
         node.prepare()
         if start:
             node.start()
         return node
 
-    def _new_node(self, name: str, lowers: Sequence[Path], disk_bytes: int) -> Node:
+    def _new_node(self, name: str, lowers: Sequence[Path], disk_bytes: int, *, is_unified: bool) -> Node:
         folder = self._folder / "nodes" / name
         try:
             folder.mkdir(parents=True)
@@ -131,6 +153,7 @@ class Farm:
             cgroup=cgroup.Cgroup(self._folder.name, name),
             nspawn=self._nspawn,
             cache=self.cache,
+            is_unified=is_unified,
         )
         self._nodes.append(node)
         return node
@@ -183,7 +206,7 @@ class Farm:
         """
         upper, is_new = self._layer("packages", base.name, repo.release_state, *names)
         if is_new:
-            with self._baking(upper, base) as root:
+            with self._baking(upper, [base]) as root:
                 roots.write_below(root, KEYRING, repo.keyring)
                 roots.write_below(root, "/etc/apt/sources.list", repo.sources(only_release=True))
                 self._apt(root, "update")
@@ -193,11 +216,36 @@ class Farm:
                     file.unlink()
         return upper
 
+    def _rpm_system(
+        self, kind: str, system: str, repo: RpmRepo | None, names: Sequence[str], lowers: Sequence[Path]
+    ) -> list[Path]:
+        """*lowers*, with *names* installed above them, and above that what the system is and its repositories' metadata."""
+        rpms = {name: repo.released(name) for name in sorted(set(names))} if repo else {}
+        below = list(lowers)
+        if rpms:
+            upper, is_new = self._layer("rpms", lowers[0].name, *(rpm.sha256 for rpm in rpms.values()))
+            if is_new:
+                with self._baking(upper, lowers) as root:
+                    for rpm in rpms.values():
+                        roots.write_below(root, f"/root/rpms/{rpm.filename}", rpm.content)
+                    paths = [f"/root/rpms/{rpm.filename}" for rpm in rpms.values()]
+                    roots.in_root(root, ["rpm", "--install", "--nosignature", *paths])
+                    shutil.rmtree(root / "root/rpms")
+            below.insert(0, upper)
+        own, is_new = self._layer("system", system, repo.state if repo else "", *map(str, below))
+        if is_new:
+            with self._baking(own, below) as root:
+                for path, content in systems.files(system, repo).items():
+                    roots.write_below(root, path, content)
+                if repo:
+                    roots.in_root(root, REFRESH[kind], namespace=self._lan.namespace)
+        return [own, *below]
+
     def _genuine(self, base: Path, mirror: Mirror) -> Path:
         """A layer with the genuine archives as its own."""
         upper, is_new = self._layer("genuine", base.name, mirror.sources(), mirror.state)
         if is_new:
-            with self._baking(upper, base) as root:
+            with self._baking(upper, [base]) as root:
                 roots.write_below(root, "/etc/apt/sources.list", mirror.sources())
                 self._apt(root, "update")
                 self._apt(root, "clean")
@@ -212,9 +260,9 @@ class Farm:
         return upper, is_new
 
     @contextlib.contextmanager
-    def _baking(self, upper: Path, base: Path) -> Iterator[Path]:
-        """A root over *base* whose changes go to *upper*; where that fails there is no such layer."""
-        overlay = roots.Overlay(upper.parent, [base])
+    def _baking(self, upper: Path, lowers: Sequence[Path]) -> Iterator[Path]:
+        """A root over *lowers* whose changes go to *upper*; where that fails there is no such layer."""
+        overlay = roots.Overlay(upper.parent, lowers)
         overlay.mount()
         try:
             yield overlay.root
@@ -251,6 +299,14 @@ def _checked(repo: DebRepo, outstanding: Sequence[str]) -> Sequence[str]:
         if "" not in offered or not any(_newer(version, offered[""]) for version in newer):
             raise ValueError(f"{name} has nothing outstanding: the repository offers {offered}")
     return outstanding
+
+
+def _check_rpms(repo: RpmRepo | None, outstanding: Sequence[str]) -> None:
+    for name in outstanding:
+        assert repo is not None
+        released = repo.released(name)
+        if not repo.versions(released.name) - {released.evr}:
+            raise ValueError(f"{name} has nothing outstanding: the repositories offer {released.evr} alone")
 
 
 def _newer(version: str, than: str) -> bool:

@@ -14,7 +14,16 @@ from .commands import FarmUnavailable, host
 
 PRIVATE = ("mmdebstrap", "systemd-container", "libsystemd-shared")
 FAKETIME, FAKETIME_LIBRARY = ("libfaketime",), "libfaketimeMT.so.1"
-SUITES = {"deb11": "bullseye", "deb12": "bookworm", "deb13": "trixie"}
+# The suite that a kind of node is made of. Rpm systems: the first release of Debian that has their package manager.
+SUITES = {
+    "deb11": "bullseye",
+    "deb12": "bookworm",
+    "deb13": "trixie",
+    "dnf4": "bookworm",
+    "zypper": "bookworm",
+    "dnf5": "forky",
+}
+UNRELEASED = ("forky",)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ PRIVATE_RUN = (
     "unshare", "--mount", "sh", "-c",
     'mkdir -p /run/systemd/nspawn && mount -t tmpfs pwfarm /run/systemd/nspawn && exec "$@"', "private-run",
 )  # fmt: skip
+UNIFIED = "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"
 REBOOTED = 133  # nspawn's code when the node asked for a reboot
 SIGRTMIN = signal.SIGRTMIN
 POWEROFF, REBOOT = SIGRTMIN + 4, SIGRTMIN + 5  # what systemd as init does on these signals
@@ -45,7 +46,16 @@ class Node:
     """
 
     def __init__(
-        self, name: str, *, folder: Path, disk: Disk, link: Link, cgroup: Cgroup, nspawn: Tool, cache: Path
+        self,
+        name: str,
+        *,
+        folder: Path,
+        disk: Disk,
+        link: Link,
+        cgroup: Cgroup,
+        nspawn: Tool,
+        cache: Path,
+        is_unified: bool = False,
     ) -> None:
         self.name = name
         self.address = link.address
@@ -53,6 +63,7 @@ class Node:
         self.console = folder / "console.log"
         self._folder = folder
         self._disk = disk
+        self._is_unified = is_unified
         self._cache = cache
         self._link = link
         self._cgroup = cgroup
@@ -348,12 +359,32 @@ class Node:
 
         Returns:
             `name.arch` → (version, dpkg's abbreviation of desired and actual state: `ii` fine, `iF` failed to
-            configure, `iU` unpacked only, `hi` held).
+            configure, `iU` unpacked only, `hi` held). Of an rpm system the newest version, always with `ii`.
         """
+        if not (self.root / "var/lib/dpkg").exists():
+            return {key: (versions[-1], "ii") for key, versions in self.rpms().items()}
         form = "${Package}.${Architecture}\t${Version}\t${db:Status-Abbrev}\n"
         answer = host(["dpkg-query", f"--admindir={self.root}/var/lib/dpkg", "-W", "-f", form])
         rows = (line.split("\t") for line in answer.lines)
         return {name: (version, state.strip()) for name, version, state in rows}
+
+    def rpms(self) -> dict[str, list[str]]:
+        """
+        The rpm database, whether the node runs or not: `name.arch` → `epoch:version-release`, oldest installation first.
+
+        The epoch is left out where it is 0. Install-only packages have several versions.
+        """
+        form = "%{INSTALLTIME}\t%{NAME}.%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"
+        found: dict[str, list[str]] = {}
+        lines = roots.in_root(self.root, ["rpm", "-qa", "--queryformat", form]).lines
+        for _, key, evr in sorted((int(line.split("\t")[0]), *line.split("\t")[1:]) for line in lines):
+            found.setdefault(key, []).append(evr[2:] if evr.startswith("0:") else evr)
+        return dict(sorted(found.items()))
+
+    @property
+    def init_pid(self) -> int:
+        """Host pid of its init, whose namespaces are the node's; another one after each boot."""
+        return self._require_init()
 
     # ---------------------------------------------------------------------------------------------------- machinery
 
@@ -372,7 +403,8 @@ class Node:
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
-                env={**CLEAN_ENV, **self._tool.env},
+                # systemd 258 and later boots on the unified hierarchy alone.
+                env={**CLEAN_ENV, **self._tool.env, **({UNIFIED: "1"} if self._is_unified else {})},
                 start_new_session=True,  # ^C in the test run is for the tests
             )
         self.boots += 1

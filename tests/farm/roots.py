@@ -10,10 +10,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import machine
-from .commands import CLEAN_ENV, host, until
+from .commands import CLEAN_ENV, CommandFailed, FarmUnavailable, Result, Timeout, host, until
+from .rpmfile import build
 
 # Full python3: python3-minimal has neither json nor http. gpgv: apt's, named for suites where apt no longer needs it.
 INCLUDE = ("systemd-sysv", "dbus", "ca-certificates", "python3", "gpgv")
+# What an rpm system's package manager is, in Debian's packages. dnf 5 cannot end a transaction without createrepo_c.
+RPM_KINDS = {
+    "dnf4": ("rpm", "dnf", "python3-dnf", "dnf-plugins-core", "createrepo-c"),
+    "dnf5": ("rpm", "dnf5", "dnf5-plugins", "createrepo-c"),
+    "zypper": ("rpm", "zypper"),
+}
+DEBIANS_OWN = (
+    "usr/bin/apt*",
+    "usr/bin/dpkg*",
+    "usr/sbin/dpkg*",
+    "usr/lib/apt",
+    "var/lib/apt",
+    "var/lib/dpkg",
+    "var/cache/apt",
+)
 
 # They would touch the package manager or the network behind a test's back, or only cost boot time.
 MASKED = (
@@ -21,42 +37,55 @@ MASKED = (
     "e2scrub_reap.service", "systemd-timesyncd.service", "systemd-networkd.service", "systemd-resolved.service",
     "systemd-firstboot.service", "console-getty.service", "getty.target", "systemd-update-utmp-runlevel.service",
 )  # fmt: skip
+RPM_MASKED = ("dnf-makecache.timer", "dnf-automatic.timer", "dnf5-automatic.timer")
 RECIPE = "2"  # part of the cache key: raise it when `_build` or `_finish` changes
 
 
 def base(cache: Path, kind: str) -> Path:
     """
-    The root directory of a release, from the cache or freshly made (about 20 s) from the machine's own archive.
+    The root directory of a kind, from the cache or freshly made (20 to 40 s) from the machine's own archive.
 
     Only the release's own suite goes in, so that genuine security updates are outstanding.
 
     Args:
-        kind: `deb11`, `deb12` or `deb13`.
+        kind: `deb11`, `deb12` or `deb13`; or an rpm system: `dnf4`, `dnf5` or `zypper`, made of Debian's packages without
+            Debian's package manager, its rpm database empty but for `basesystem`.
+
+    Raises:
+        FarmUnavailable: It cannot be made here.
     """
     codename = machine.SUITES[kind]
-    key = hashlib.sha256(repr((RECIPE, codename, INCLUDE, MASKED, machine.architecture())).encode()).hexdigest()[:12]
-    root = cache / "roots" / f"{codename}-{key}"
+    include = (*INCLUDE, *RPM_KINDS.get(kind, ()))
+    key = hashlib.sha256(repr((RECIPE, codename, include, MASKED, machine.architecture())).encode()).hexdigest()[:12]
+    root = cache / "roots" / f"{kind if kind in RPM_KINDS else codename}-{key}"
     root.parent.mkdir(parents=True, exist_ok=True)
     with (root.parent / f".{root.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes build it once
         if not root.is_dir():
             building = root.with_name(f".{root.name}.building")
             shutil.rmtree(building, ignore_errors=True)
-            _build(cache, codename, building)
-            _finish(building)
+            try:
+                _build(cache, codename, include, building)
+                _finish(building)
+                if kind in RPM_KINDS:
+                    _make_rpm_system(building)
+            except (CommandFailed, Timeout) as error:
+                raise FarmUnavailable(f"no root for nodes of kind {kind} can be made here: {error}") from error
             building.rename(root)
     return root
 
 
-def _build(cache: Path, codename: str, target: Path) -> None:
+def _build(cache: Path, codename: str, include: Sequence[str], target: Path) -> None:
     source = next(s for s in machine.sources(codename) if s.suite == codename)
     tool = machine.mmdebstrap(cache)
     options = [
         "--quiet",
         "--mode=root",
         "--variant=minbase",
-        "--include=" + ",".join(INCLUDE),
+        "--include=" + ",".join(include),
         '--aptopt=Acquire::Languages "none"',
+        # A suite that is still being made has a Valid-Until, and a mirror may lag behind.
+        *(['--aptopt=Acquire::Check-Valid-Until "false"'] if codename in machine.UNRELEASED else []),
         *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man")),
         "--dpkgopt=path-include=/usr/share/doc/*/changelog.*",
         "--dpkgopt=force-unsafe-io",
@@ -72,10 +101,24 @@ def _finish(root: Path) -> None:
     (root / "etc/resolv.conf").unlink(missing_ok=True)
     (root / "etc/resolv.conf").write_text("")
     (root / "etc/machine-id").unlink(missing_ok=True)
-    for unit in MASKED:
+    for unit in (*MASKED, *RPM_MASKED):
         link = root / "etc/systemd/system" / unit
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
+
+
+def _make_rpm_system(root: Path) -> None:
+    """Take Debian's package manager away, and put one package into the rpm database: nothing with a script installs without."""
+    for pattern in DEBIANS_OWN:
+        for path in root.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    write_below(root, "/etc/rpm/macros", "%_dbpath /var/lib/rpm\n")  # Debian's default is a folder of the user
+    (root / "etc/os-release").unlink(missing_ok=True)
+    basesystem = build("basesystem", "1-1", provides=["/bin/sh"])
+    write_below(root, f"/root/{basesystem.filename}", basesystem.content)
+    for argv in (["rpm", "--initdb"], ["rpm", "--install", "--nosignature", f"/root/{basesystem.filename}"]):
+        in_root(root, argv)
+    (root / "root" / basesystem.filename).unlink()
 
 
 class Overlay:
@@ -111,17 +154,18 @@ def unmount_below(folder: Path) -> None:
         host(["umount", "--lazy", point], check=False)
 
 
-def in_root(root: Path, argv: Sequence[str], *, namespace: Path, timeout: float = 120) -> None:
+def in_root(root: Path, argv: Sequence[str], *, namespace: Path | None = None, timeout: float = 120) -> Result:
     """
-    Run a command in a root that is not booted, with the network of *namespace* and processes of its own.
+    Run a command in a root that is not booted, with the network of *namespace* (or none) and processes of its own.
 
     It cannot set the clock, reboot, load modules or reach devices: those capabilities are dropped.
     """
     drop = "-sys_time,-sys_boot,-sys_module,-sys_rawio"
-    host(
+    return host(
         [
-            "nsenter", f"--net={namespace}",
-            "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", f"--root={root}", "--mount-proc",
+            *(["nsenter", f"--net={namespace}"] if namespace else []),
+            "unshare", *([] if namespace else ["--net"]),
+            "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", f"--root={root}", "--mount-proc",
             "setpriv", f"--bounding-set={drop}", "--inh-caps=-all", "--no-new-privs",
             "env", "-i", *(f"{key}={value}" for key, value in CLEAN_ENV.items()),
             *argv,
