@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small http server on a socket that was opened inside the farm's network; answers GET from a function."""
+"""A small http server on a socket that was opened inside the farm's network; answers GET and HEAD from a function."""
 
 from __future__ import annotations
 
@@ -41,11 +41,19 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        body = self._head()
+        self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        """zypper asks so whether there is a repository."""
+        self._head()
+
+    def _head(self) -> bytes:
         status, body = self.server.answer(unquote(self.path))
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        return body
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Who serves keeps the log."""
