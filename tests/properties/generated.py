@@ -47,8 +47,13 @@ APT_ORIGINS = [
 ]
 RPM_ORIGINS = [Origin(label="baseos"), Origin(label="updates"), Origin("Debian", "Debian-Security")]
 STREAMS = ["perl:5.26", "perl:5.32"]
-APT_SYSTEMS = [OperatingSystem.DEBIAN, OperatingSystem.UBUNTU]
-RPM_SYSTEMS = [OperatingSystem.ROCKY_LINUX, OperatingSystem.ROCKY_LINUX, OperatingSystem.CENTOS]
+MANAGERS = {"apt": Manager.APT, "rpm": Manager.DNF, "suse": Manager.ZYPPER}
+SYSTEMS = {
+    "apt": [OperatingSystem.DEBIAN, OperatingSystem.UBUNTU],
+    "rpm": [OperatingSystem.ROCKY_LINUX, OperatingSystem.ROCKY_LINUX, OperatingSystem.CENTOS],
+    "suse": [OperatingSystem.SUSE],
+}
+PRODUCTS = {"apt": "Debian12", "rpm": "RockyLinux9.4", "suse": "Suse15"}
 PINS = [500, 500, 500, 500, 990, 100, 1, 0, -1, 1000, 1001]
 KEYS = [
     *("PRODUCT", "CLASSIFICATION", "SEVERITY", "PRIORITY", "SECTION", "NAME", "ARCH", "SECURITY", "EPOCH", "VERSION"),
@@ -67,11 +72,12 @@ class Case:
 
 
 def case(source: random.Random) -> Case:
-    """A case on apt or on rpm."""
-    apt = source.random() < 0.5
-    notices = [] if apt else [notice(source, number) for number in range(source.randint(0, 4))]
-    node = made_view(source, apt, notices)
-    return Case(made_baseline(source, apt, node), node, made_history(source, node), source.choice(list(Operation)))
+    """A case on apt, on rpm or on SUSE."""
+    family = source.choice(["apt", "apt", "rpm", "rpm", "suse"])
+    count = {"apt": 0, "rpm": 4, "suse": 6}[family]
+    notices = [notice(source, number, family) for number in range(source.randint(0, count))]
+    node = made_view(source, family, notices)
+    return Case(made_baseline(source, family, node), node, made_history(source, node), source.choice(list(Operation)))
 
 
 def some(source: random.Random, pool: Sequence, most: int, least: int = 0) -> list:
@@ -87,10 +93,16 @@ def day(source: random.Random) -> str:
     return str(TODAY - datetime.timedelta(ago))
 
 
-def notice(source: random.Random, number: int) -> Notice:
-    """A notice with any of its members empty now and then."""
+def notice(source: random.Random, number: int, family: str) -> Notice:
+    """A notice with any of its members empty now and then; on SUSE mostly with packages, some of them in two versions."""
+    packages = [
+        (name, source.choice(["x86_64", "x86_64", "noarch"]), version)
+        for name in some(source, NAMES, 3 if family == "suse" else 0)
+        for version in some(source, RPM_VERSIONS, source.choice([1, 1, 2]), 1)
+    ]
     return Notice(
-        f"RLSA-2026:{number}",
+        f"SUSE-SLE-2026-{number}" if family == "suse" else f"RLSA-2026:{number}",
+        packages=tuple(packages),
         classification=source.choice(CLASSES),
         severity=source.choice(SEVERITIES),
         issued=day(source),
@@ -100,9 +112,10 @@ def notice(source: random.Random, number: int) -> Notice:
     )
 
 
-def made_view(source: random.Random, apt: bool, notices: Sequence[Notice]) -> View:
-    """A node with up to four packages and three repositories; on rpm versions may stand side by side."""
-    manager, arch = (Manager.APT, "amd64") if apt else (Manager.DNF, "x86_64")
+def made_view(source: random.Random, family: str, notices: Sequence[Notice]) -> View:
+    """A node with up to four packages and three repositories; on rpm and SUSE versions may stand side by side."""
+    apt = family == "apt"
+    manager, arch = MANAGERS[family], "amd64" if apt else "x86_64"
     versions = DEB_VERSIONS if apt else RPM_VERSIONS
     packages = []
     for name in some(source, NAMES, 4):
@@ -119,7 +132,7 @@ def made_view(source: random.Random, apt: bool, notices: Sequence[Notice]) -> Vi
                 section=source.choice(SECTIONS),
                 priority=source.choice(PRIORITIES),
                 build_time=source.choice([0, 0, 1_795_100_000 - 86_400 * source.randint(-5, 380)]),
-                module="" if apt else source.choice(["", "", "", *STREAMS]),
+                module="" if family != "rpm" else source.choice(["", "", "", *STREAMS]),
                 notices=tuple(some(source, [one.id for one in notices] + ["RLSA-gone"], 2)),
             )
             for name in NAMES
@@ -130,14 +143,14 @@ def made_view(source: random.Random, apt: bool, notices: Sequence[Notice]) -> Vi
     made = PackageSet.of(manager, packages)
     facts = NodeFacts(
         manager,
-        source.choice(APT_SYSTEMS if apt else RPM_SYSTEMS),
-        "Debian12" if apt else "RockyLinux9.4",
+        source.choice(SYSTEMS[family]),
+        PRODUCTS[family],
         made.digest,
         slices=tuple(SliceRef(part.digest, source.choice(PINS)) for part in parts),
         pins=pins if apt and source.random() < 0.4 else (),
         boot_id=source.choice(["boot-1", "boot-1", ""]),
         held=tuple(package.key for package in some(source, made.packages, 1)),
-        modules=() if apt else tuple(some(source, STREAMS, 1)),
+        modules=tuple(some(source, STREAMS, 1)) if family == "rpm" else (),
     )
     known = {one.id: one for one in notices if source.random() < 0.9}
     return View(facts, made, tuple(parts), known)
@@ -146,7 +159,7 @@ def made_view(source: random.Random, apt: bool, notices: Sequence[Notice]) -> Vi
 def filters(source: random.Random, most: int) -> tuple[Filter, ...]:
     """Up to *most* filters whose values often meet something."""
     pools = {
-        "PRODUCT": ["*", "Debian12", "rockylinux9.4", "Debian11"],
+        "PRODUCT": ["*", "Debian12", "rockylinux9.4", "Debian11", "suse15.0", "Suse15.6"],
         "CLASSIFICATION": ["security", "Bugfix", "*", "Enhancement"],
         "SEVERITY": SEVERITIES[:-1],
         "PRIORITY": ["Required", "optional", "EXTRA", "standard"],
@@ -180,8 +193,8 @@ def rule(source: random.Random) -> ApprovalRule:
     )
 
 
-def entries(source: random.Random, apt: bool, node: View) -> tuple[str, ...]:
-    """Up to three entries of an explicit list: names, full names, one or two stars, bugs, CVEs, advisories."""
+def entries(source: random.Random, family: str, node: View) -> tuple[str, ...]:
+    """Up to three entries of an explicit list: names, full names, one or two stars, bugs, CVEs, advisories, patches."""
     pool = [*NAMES, "*", *CVES, *BUGS, "RLSA-2026:0", "RLSA-2026:1", "open*", "a-*", "*.x86_64", "*-1.0-*", "a*-*"]
     for part in node.slices:
         for offer in part.offers:
@@ -191,20 +204,26 @@ def entries(source: random.Random, apt: bool, node: View) -> tuple[str, ...]:
             pool += [
                 f"{offer.name}-{bare}.{offer.arch}*{offer.arch}"
             ]  # the star would have to stand for less than nothing
-    usual = NAMES if apt else pool
+    if family == "suse":
+        pool = ["SUSE-SLE-2026-0", "SUSE-SLE-2026-1", "SUSE-*-1", "*-2", "SUSE-*-2026-*", *CVES, *BUGS, *NAMES]
+        for one in node.notices.values():
+            bare = [(fixed, fixed.version.split(":")[-1]) for fixed in one.packages]
+            pool += [f"{fixed.name}-{text}.{fixed.arch}.rpm" for fixed, text in bare] * 2
+            pool += [f"{fixed.name}-*.rpm" for fixed, _ in bare] + [f"*-{text}.*" for _, text in bare]
+    usual = NAMES if family == "apt" else pool
     return tuple(source.choice(usual if source.random() < 0.8 else pool) for _ in range(source.choice([0, 0, 1, 2, 3])))
 
 
-def made_baseline(source: random.Random, apt: bool, node: View) -> Baseline:
+def made_baseline(source: random.Random, family: str, node: View) -> Baseline:
     """A baseline for the node's system with up to four rules."""
     return Baseline(
         node.facts.operating_system,
         global_filters=filters(source, 1) if source.random() < 0.3 else (),
         rules=tuple(rule(source) for _ in range(source.randint(0, 4))),
-        approved=entries(source, apt, node),
+        approved=entries(source, family, node),
         approved_level=source.choice(list(ComplianceLevel)),
         approved_non_security=source.random() < 0.5,
-        rejected=entries(source, apt, node) if source.random() < 0.6 else (),
+        rejected=entries(source, family, node) if source.random() < 0.6 else (),
         rejected_action=source.choice(list(RejectedAction)),
     )
 
@@ -218,7 +237,8 @@ def made_history(source: random.Random, node: View) -> History:
         for package in some(source, node.packages.packages, 4)
     }
     failures = {package.key: "postinst" for package in some(source, node.packages.packages, 1)}
-    return History(installs, {**failures, "gone.amd64": "x"} if source.random() < 0.4 else {})
+    tried = {key: source.choice(RPM_VERSIONS) for key in failures if source.random() < 0.3}
+    return History(installs, {**failures, "gone.amd64": "x"} if source.random() < 0.4 else {}, tried)
 
 
 def resolution(source: random.Random, intent: Intent, node: View) -> Resolution:

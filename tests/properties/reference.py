@@ -33,6 +33,8 @@ Row = tuple[str, str, str, str, str]  # key, state, installed version, version s
 
 def kind(system: str) -> str:
     """Which of §2.5's sections applies."""
+    if system == "SUSE":
+        return "suse"
     return "apt" if system in ("DEBIAN", "UBUNTU", "RASPBIAN") else "rpm"
 
 
@@ -56,10 +58,23 @@ def on_list(entry: str, family: str, name: str, arch: str, version: str) -> bool
     """§2.6: whether an entry names a package version."""
     if family == "apt":
         return entry == name
-    if entry.count("*") > 1:
-        return False
+    forms = full_names(name, arch, version)
+    if family == "suse":
+        forms = [forms[0] + ".rpm"]
+    return any(expands(entry, text) for text in forms)
+
+
+def expands(entry: str, text: str) -> bool:
+    """§2.6: one wildcard, the whole string."""
     pattern = ".*".join(re.escape(piece) for piece in entry.split("*"))
-    return any(re.fullmatch(pattern, text) for text in full_names(name, arch, version))
+    return entry.count("*") <= 1 and re.fullmatch(pattern, text) is not None
+
+
+def lists_patch(entry: str, family: str, patch: Patch) -> bool:
+    """§2.6: an entry of either list; on SLES the patch's name, or the rpm file of a package that the node has."""
+    if family != "suse":
+        return on_list(entry, family, patch.name, patch.arch, patch.version)
+    return expands(entry, patch.name) or any(on_list(entry, "suse", *row) for row in patch.packages)
 
 
 def secure(origin: object) -> bool:
@@ -74,6 +89,8 @@ def secure(origin: object) -> bool:
 def patches_slowly(view: View) -> list[Patch]:
     """§2.5: every offered version once, with what all the repositories that offer it say of it."""
     family = view.facts.operating_system.family
+    if kind(view.facts.operating_system.value) == "suse":
+        return suse_patches(view)
     places: dict[tuple[str, str, str], list] = {}
     for part in view.slices:
         for offer in part.offers:
@@ -101,6 +118,33 @@ def patches_slowly(view: View) -> list[Patch]:
             advised=kind(view.facts.operating_system.value) != "rpm" or len(view.notices) > 0,
         )
         found.append(patch)
+    return found
+
+
+def suse_patches(view: View) -> list[Patch]:
+    """§2.5: on SLES the unit is the patch."""
+    keys = {f"{package.name}.{package.arch}" for package in view.packages.packages}
+    found = []
+    for name in sorted(view.notices):
+        rows = [row for row in view.notices[name].packages if f"{row[0]}.{row[1]}" in keys]
+        places = {
+            part.origin.codename or part.origin.suite or part.origin.label
+            for part in view.slices
+            if any(name in offer.notices for offer in part.offers)
+        }
+        if view.notices[name].packages:
+            found.append(
+                Patch(
+                    view.facts.operating_system.family,
+                    name,
+                    "",
+                    "",
+                    product=view.facts.product,
+                    repositories=tuple(sorted(places)),
+                    notices=(view.notices[name],),
+                    packages=tuple(rows),
+                )
+            )
     return found
 
 
@@ -140,6 +184,8 @@ def attributes(patch: Patch, notice: object, family: str) -> dict[str, list[str]
 def plain(key: str, text: str) -> str:
     """§2.1: case makes no difference, and Medium equals Moderate."""
     text = text.strip().lower()
+    if key == "PRODUCT" and text.startswith(("suse", "amazonlinux2.")) and text.endswith(".0"):
+        return text[:-2]
     return "medium" if key == "SEVERITY" and text == "moderate" else text
 
 
@@ -189,18 +235,15 @@ def conditions(baseline: Baseline, patch: Patch, family: str) -> list[tuple[str,
                 continue
             matching = [notice for notice in views if passes(rule.filters, patch, notice, family)]
             found += [(rule.level.value, when(rule, dated(patch, notice), family)) for notice in matching]
-    named = any(
-        on_list(entry, family, patch.name, patch.arch, patch.version) or names_notice(entry, patch, family)
-        for entry in baseline.approved
-    )
+    named = any(lists_patch(entry, family, patch) or names_notice(entry, patch, family) for entry in baseline.approved)
     if named and (baseline.approved_non_security or sees_security(patch, family)):
         found.append((baseline.approved_level.value, lambda _: True))
     return found
 
 
 def names_notice(entry: str, patch: Patch, family: str) -> bool:
-    """§2.6: digits only are a Bugzilla id; CVE ids; advisory ids."""
-    if family == "apt":
+    """§2.6: digits only are a Bugzilla id; CVE ids; advisory ids; on YUM and DNF alone."""
+    if family != "rpm":
         return False
     ids = set()
     for notice in patch.notices:
@@ -226,7 +269,7 @@ def approval(found: list[tuple[str, Callable[[str], bool]]], today: str) -> str:
 def decide_slowly(baseline: Baseline, patch: Patch, today: datetime.date) -> Answer:
     """Verdict, level, and the first of the next HORIZON days on which either is another."""
     family = kind(baseline.operating_system.value)
-    if is_rejected(baseline, patch.name, patch.arch, patch.version):
+    if any(lists_patch(entry, family, patch) for entry in baseline.rejected):
         return "REJECTED", "UNSPECIFIED", ""
     found = conditions(baseline, patch, family)
     now, change = approval(found, str(today)), ""
@@ -297,7 +340,9 @@ def apt_priority(view: View, name: str, arch: str, version: str) -> int:
 def judge_slowly(
     baseline: Baseline, view: View, today: datetime.date, *, history: History, operation: str
 ) -> list[Row]:
-    """§3.1, one row for each installed name.arch, in order of key."""
+    """§3.1, one row for each installed name.arch, in order of key; on SUSE one for each patch."""
+    if kind(baseline.operating_system.value) == "suse":
+        return suse_rows(baseline, view, today, history=history, operation=operation)
     approvals: dict[str, list[tuple[str, str]]] = {}
     keys = sorted({f"{package.name}.{package.arch}" for package in view.packages.packages})
     for patch in patches_slowly(view):
@@ -324,7 +369,7 @@ def row_of(
         above = [pair for pair in above if pair[0] == apt_choice(view, here.name, here.arch)]
     if above:
         version, level = newest(scheme, above)
-        failed = operation == "Install" or key in history.failures
+        failed = operation == "Install" or (key in history.failures and history.attempted.get(key, version) == version)
         return key, "Failed" if failed else "Missing", here.version, version, level
     blocked = [package for package in standing if is_rejected(baseline, package.name, package.arch, package.version)]
     if blocked and baseline.rejected_action.value == "BLOCK":
@@ -341,6 +386,60 @@ def row_of(
     return key, state, here.version, here.version, level
 
 
+def full(key: str, version: str) -> str:
+    """§3.1: name.arch:epoch:version-release."""
+    return f"{key}:{version}" if ":" in version else f"{key}:0:{version}"
+
+
+def suse_rows(baseline: Baseline, view: View, today: datetime.date, *, history: History, operation: str) -> list[Row]:
+    """§2.5 on SLES: what a patch says of the installed packages that it lists; and the rejected packages that are there."""
+    here: dict[str, str] = {}
+    rows: list[Row] = []
+    for package in view.packages.packages:
+        key = f"{package.name}.{package.arch}"
+        if key not in here or newer(Scheme.RPM, package.version, here[key]):
+            here[key] = package.version
+    for patch in suse_patches(view):
+        fixes = [(f"{name}.{arch}", version) for name, arch, version in patch.packages]
+        below = [fix for fix in fixes if newer(Scheme.RPM, fix[1], here[fix[0]])]
+        verdict, level, _ = decide_slowly(baseline, patch, today)
+        if fixes and (verdict == "APPROVED" or not below):
+            past = (history, operation, view.facts.boot_id)
+            rows.append(suse_row(baseline, patch.name, (fixes, below, here), (verdict, level), past))
+    for key, top in here.items():
+        versions = [package.version for package in view.packages.packages if f"{package.name}.{package.arch}" == key]
+        name, arch = key.rsplit(".", 1)
+        blocks = baseline.rejected_action.value == "BLOCK"
+        named = [version for version in versions if is_rejected(baseline, name, arch, version)]
+        if named and blocks:
+            rows.append((key, "InstalledRejected", named[0], named[0], "UNSPECIFIED"))
+        elif top in named:
+            rows.append((key, "InstalledOther", top, top, "UNSPECIFIED"))
+    return sorted(rows)
+
+
+def suse_row(baseline: Baseline, name: str, node: tuple, decision: tuple[str, str], past: tuple) -> Row:
+    """The row of a patch of which the node has something."""
+    fixes, below, here = node
+    history, operation, boot = past
+    shown = sorted({key for key, _ in below or fixes})
+    installed = ", ".join(full(key, here[key]) for key in shown)
+    if below:
+        best = {key: newest(Scheme.RPM, [(fix[1], fix[0]) for fix in below if fix[0] == key])[0] for key in shown}
+        wanted = ", ".join(full(key, best[key]) for key in shown)
+        tried = [key for key in shown if key in history.failures and history.attempted.get(key, best[key]) == best[key]]
+        return name, "Failed" if tried or operation == "Install" else "Missing", installed, wanted, decision[1]
+    if decision[0] == "APPROVED":
+        done = history.installs
+        ours = [
+            key for key in shown if key in done and boot and (done[key].version, done[key].boot_id) == (here[key], boot)
+        ]
+        return name, "InstalledPendingReboot" if ours else "Installed", installed, installed, decision[1]
+    named = any(expands(entry, name) for entry in baseline.rejected)
+    blocked = named and baseline.rejected_action.value == "BLOCK"
+    return name, "InstalledRejected" if blocked else "InstalledOther", installed, installed, "UNSPECIFIED"
+
+
 def newest(scheme: Scheme, pairs: list[tuple[str, str]]) -> tuple[str, str]:
     """Step 5 of §2.2: of several approved versions only the newest counts."""
     best = pairs[0]
@@ -353,14 +452,34 @@ def newest(scheme: Scheme, pairs: list[tuple[str, str]]) -> tuple[str, str]:
 # ------------------------------------------------------------------------------------------------------ intent and plan
 
 
-def intend_slowly(baseline: Baseline, judgement: Judgement) -> tuple[list[tuple[str, str, str]], list[str], list[str]]:
+def intend_slowly(
+    baseline: Baseline, view: View, judgement: Judgement
+) -> tuple[list[tuple[str, str, str]], list[str], list[str]]:
     """What is wanted (key, from, to), what is blocked, and what may come as a dependency only."""
     open_items = [item for item in judgement.items if item.state.value in ("Missing", "Failed")]
     wanted = [(item.key, item.installed, item.version) for item in open_items]
     names = sorted(dict.fromkeys(baseline.rejected))
+    if kind(baseline.operating_system.value) == "suse":
+        wanted = suse_wishes(open_items)
+        asked = {full_names(*wish[0].rsplit(".", 1), wish[2])[0] + ".rpm" for wish in wanted}
+        for name, notice in view.notices.items():
+            if baseline.rejected_action.value == "BLOCK" and any(expands(entry, name) for entry in baseline.rejected):
+                names = sorted({*names, *({full_names(*row)[0] + ".rpm" for row in notice.packages} - asked)})
     if baseline.rejected_action.value == "BLOCK":
         return wanted, names, []
     return wanted, [], names
+
+
+def suse_wishes(open_items: list) -> list[tuple[str, str, str]]:
+    """Step 5 of §2.2 for the packages of all patches that are to be installed."""
+    best: dict[str, tuple[str, str]] = {}
+    for item in open_items:
+        for before, after in zip(item.installed.split(", "), item.version.split(", "), strict=True):
+            key, version = after.split(":", 1)
+            if key not in best or newer(Scheme.RPM, version, best[key][1]):
+                best[key] = before.split(":", 1)[1], version
+    plain = [(key, before.removeprefix("0:"), after.removeprefix("0:")) for key, (before, after) in best.items()]
+    return sorted(plain)
 
 
 def settles_slowly(intent: Intent, resolution: Resolution, family: str) -> bool:

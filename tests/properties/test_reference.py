@@ -25,6 +25,7 @@ from properties.reference import (
 
 FULL = os.environ.get("PATCHWRIGHT_FULL", "") not in ("", "0")
 SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
+FAMILIES = {Manager.APT: "apt", Manager.DNF: "rpm", Manager.ZYPPER: "suse"}
 PARTS = 5  # so that a parallel run shares the work
 COUNT = 10_000 if FULL else 1_000
 
@@ -52,7 +53,7 @@ def compare_case(number: int, seen: Counter) -> list[str]:
     differences += [f"judge: {a}, the reference says {b}" for a, b in zip(rows, expected, strict=True) if a != b]
     intent = intend(baseline, view, judged)
     plain = [(wish.key, wish.installed, wish.version) for wish in intent.wanted]
-    if (plain, list(intent.blocked), list(intent.dependency_only)) != intend_slowly(baseline, judged):
+    if (plain, list(intent.blocked), list(intent.dependency_only)) != intend_slowly(baseline, view, judged):
         differences.append(f"intend: {intent}")
     closure = resolution(source, intent, view)
     manager = view.packages.manager
@@ -63,8 +64,10 @@ def compare_case(number: int, seen: Counter) -> list[str]:
         accepted = True
     except PlanRefused:
         accepted = False
+    seen["SUSE rows"] += len(rows) if manager is Manager.ZYPPER else 0
+    seen["SUSE wishes"] += len(plain) if manager is Manager.ZYPPER else 0
     seen["plan accepted" if accepted else "plan refused"] += 1
-    if accepted != settles_slowly(intent, closure, "apt" if manager is Manager.APT else "rpm"):
+    if accepted != settles_slowly(intent, closure, FAMILIES[manager]):
         differences.append(f"settle: accepted {accepted} {intent} {closure}")
     return [f"case {number}: {difference}" for difference in differences]
 
@@ -83,4 +86,4 @@ def test_core_and_the_plain_reading_of_the_specification_agree(part: int) -> Non
     assert {"Installed", "InstalledOther", "InstalledRejected", "InstalledPendingReboot", "Missing", "Failed"} <= {
         *+seen
     }
-    assert {"plan accepted", "plan refused"} <= {*+seen}
+    assert {"plan accepted", "plan refused", "SUSE rows", "SUSE wishes"} <= {*+seen}
