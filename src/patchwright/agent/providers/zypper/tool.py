@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How zypper and rpm are called: their options, their environment, and where libzypp keeps its files."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import hashlib
+import lzma
+import re
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+from typing import IO, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, cast
+
+from patchwright.agent.errors import MetadataUnreadable
+from patchwright.agent.providers import Settings
+from patchwright.agent.providers.zypper import configuration, database
+from patchwright.agent.providers.zypper.configuration import Lock, Repository
+from patchwright.agent.providers.zypper.metadata import CHUNK_BYTES, locations
+from patchwright.agent.shell import Result, Shell
+
+READ_TIMEOUT_SECONDS = 300.0  # of everything that needs no network; the first call after a refresh takes seconds
+INDEX_LIMIT_BYTES = 4 * 1024 * 1024  # of a repomd.xml, which has a few KB
+LIST_LIMIT_BYTES = 4 * 1024 * 1024 * 1024  # of one list, uncompressed; the largest seen have 300 MB
+
+CONFIGURATIONS = ("usr/etc/zypp/zypp.conf", "usr/etc/zypp/zypp.conf.d", "etc/zypp/zypp.conf", "etc/zypp/zypp.conf.d")
+# Each package in an rpm run of its own: so it is known which failed, and a broken off installation can be taken up.
+ENVIRONMENT = {"ZYPP_SINGLE_RPMTRANS": "0"}
+COMMAND = ("zypper", "--xmlout", "--non-interactive")
+REQUEST_OPTIONS = (
+    "--no-recommends",
+    "--auto-agree-with-licenses",
+    "--no-force-resolution",
+    "--no-confirm",
+)
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\Z")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~^:-]*\Z")
+
+
+class Layout(NamedTuple):
+    """Where libzypp keeps its files, below the provider's root as this process sees it."""
+
+    repositories: Path
+    raw: Path
+    locks: Path
+    configuration: configuration.Sections
+
+
+class Tool:
+    """Calls zypper and rpm below the root of *settings*, with the settings' sources in the place of the repositories."""
+
+    def __init__(self, shell: Shell, settings: Settings) -> None:
+        self._shell = shell
+        self._settings = settings
+        self.root = settings.root
+        self._layout: Optional[Layout] = None
+
+    @property
+    def layout(self) -> Layout:
+        """Where the configuration puts libzypp's files; read once. With sources, their files are written first."""
+        if self._layout is None:
+            self._layout = self._read_layout()
+        return self._layout
+
+    def inside(self, path: str) -> Path:
+        """Where this process sees the file that the tools know as *path*."""
+        return self.root / path.lstrip("/")
+
+    def repositories(self) -> List[Repository]:
+        """The enabled repositories, sorted by alias."""
+        return [one for one in configuration.repositories(self.layout.repositories) if one.enabled]
+
+    def locks(self) -> List[Lock]:
+        """The node's own locks of packages."""
+        return configuration.locks(self._locks_text())
+
+    def installed(self) -> database.Installed:
+        """What rpm's database says."""
+        result = self._shell.run(["rpm", "-qa", "--qf", database.QUERY], timeout=READ_TIMEOUT_SECONDS)
+        return database.read(result.stdout)
+
+    def provides(self, name: str) -> str:
+        """What an installed package provides, one a line; empty where rpm does not know it."""
+        argv = ["rpm", "-q", "--provides", name]
+        return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, ok=range(256)).stdout
+
+    def refresh(self, timeout: float) -> Result:
+        """Run zypper refresh; whatever its exit code."""
+        return self._shell.run([*COMMAND, *self._where, "refresh"], timeout=timeout, env=ENVIRONMENT, ok=range(256))
+
+    def simulate(self, arguments: Sequence[str], locked: Sequence[Tuple[str, str]] = ()) -> Result:
+        """Run zypper install --dry-run with (name, version) *locked* beside the node's locks; whatever its exit code."""
+        argv = [*COMMAND, "--no-refresh", *self._where, "install", "--dry-run", *REQUEST_OPTIONS, "--", *arguments]
+        with self._locking(locked) as environment:
+            return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, env=environment, ok=range(256))
+
+    def install(self, arguments: Sequence[str], *, options: Sequence[str] = (), timeout: float, log: Path) -> Result:
+        """Run zypper install; whatever its exit code."""
+        chosen = [*REQUEST_OPTIONS, "--download", "in-advance", *options]
+        argv = [*COMMAND, "--no-refresh", *self._where, "install", *chosen, "--", *arguments]
+        return self._shell.run(argv, timeout=timeout, env=ENVIRONMENT, ok=range(256), log=log)
+
+    def index(self, repository: Repository) -> Path:
+        """The index of a repository's metadata, whether it is there or not."""
+        return self.layout.raw / repository.directory / "repodata" / "repomd.xml"
+
+    def lists(self, repository: Repository) -> Dict[str, Path]:
+        """The metadata kept of a repository, by kind; none where it was not fetched yet."""
+        index = self.index(repository)
+        try:
+            with index.open("rb") as file:
+                text = file.read(INDEX_LIMIT_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return {}
+        directory = self.layout.raw / repository.directory
+        return {kind: directory / location for kind, location in locations(text).items()}
+
+    def content(self, path: Path) -> Iterator[bytes]:
+        """The content of one of `lists`, uncompressed, in pieces. Raises MetadataUnreadable where it cannot be read."""
+        if path.suffix == ".zst":
+            named = "/" + str(path.relative_to(self.root)) if self.root != Path("/") else str(path)
+            return self._shell.stream(["zstd", "-dcq", named], timeout=READ_TIMEOUT_SECONDS)
+        return _pieces(path)
+
+    @property
+    def _where(self) -> Sequence[str]:
+        if not self._settings.sources:
+            return ()
+        directory = self._named(self._settings.sources_directory)
+        return ("--reposd-dir", f"{directory}/repos.d", "--cache-dir", f"{directory}/cache")
+
+    def _named(self, path: Path) -> str:
+        return "/" + str(path).lstrip("/")
+
+    def _read_layout(self) -> Layout:
+        known = configuration.merged(self._configuration_texts())
+        main = known.get("main", {})
+        base = main.get("configdir", "/etc/zypp")
+        cache = main.get("cachedir", "/var/cache/zypp")
+        locks = self.inside(main.get("locksfile.path", f"{base}/locks"))
+        if self._settings.sources:
+            directory = self.inside(str(self._settings.sources_directory))
+            self._write_sources(directory / "repos.d")
+            return Layout(directory / "repos.d", directory / "cache" / "raw", locks, known)
+        repositories = self.inside(main.get("reposdir", f"{base}/repos.d"))
+        return Layout(repositories, self.inside(main.get("metadatadir", f"{cache}/raw")), locks, known)
+
+    def _configuration_texts(self) -> List[str]:
+        texts = []
+        for name in CONFIGURATIONS:
+            path = self.root / name
+            paths = sorted(path.glob("*.conf")) if path.is_dir() else [path]
+            for one in paths:
+                with contextlib.suppress(OSError):
+                    texts.append(one.read_text(encoding="utf-8", errors="replace"))
+        return texts
+
+    def _locks_text(self) -> str:
+        try:
+            return self.layout.locks.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def _write_sources(self, directory: Path) -> None:
+        """One file a source, and nothing else; what is there already in the same words stays as it is."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        wanted = {}
+        for number, source in enumerate(self._settings.sources):
+            digest = hashlib.sha256(source.configuration.encode("utf-8", "replace")).hexdigest()[:12]
+            wanted[f"{number:02d}-{digest}.repo"] = source_text(source.name, source.configuration)
+        for path in directory.iterdir():
+            if path.name not in wanted:
+                path.unlink()
+        for name, text in wanted.items():
+            path = directory / name
+            if not path.exists():
+                path.touch(mode=0o600)  # addresses may hold credentials
+                path.write_text(text, encoding="utf-8")
+
+    @contextlib.contextmanager
+    def _locking(self, locked: Sequence[Tuple[str, str]]) -> Iterator[Dict[str, str]]:
+        """The environment in which zypper heeds *locked* too: a configuration of its own, the node's but for the locks."""
+        if not locked:
+            yield dict(ENVIRONMENT)
+            return
+        directory = Path(tempfile.mkdtemp(prefix="patchwright-", dir=str(self.root / "tmp")))
+        try:
+            named = "/" + str(directory.relative_to(self.root))
+            text = self._locks_text().strip("\n")
+            (directory / "locks").write_text(f"\n{text}\n\n{configuration.lock_text(locked)}\n", encoding="utf-8")
+            known = {name: dict(values) for name, values in self.layout.configuration.items()}
+            known.setdefault("main", {})["locksfile.path"] = f"{named}/locks"
+            (directory / "zypp.conf").write_text(configuration.written(known), encoding="utf-8")
+            yield {**ENVIRONMENT, "ZYPP_CONF": f"{named}/zypp.conf"}
+        finally:
+            shutil.rmtree(str(directory), ignore_errors=True)
+
+
+def source_text(name: str, text: str) -> str:
+    """The file of one source: a block without a heading gets its name as one, and a repository is enabled unless it says no."""
+    block = text if re.search(r"^\s*\[.+\]\s*$", text, re.MULTILINE) else f"[{_alias(name)}]\n{text}"
+    known = configuration.sections(block)
+    for alias, values in list(known.items()):
+        if alias == "main" and "baseurl" in values and "main" not in name:
+            known[_alias(name)] = known.pop(alias)  # the examples of the API have `[main]`, and may have it twice
+    for values in known.values():
+        values.setdefault("enabled", "1")
+        values.setdefault("autorefresh", "1")
+    return configuration.written(known)
+
+
+def is_name(text: str) -> bool:
+    """Whether zypper can take *text* for a package's name and for nothing else."""
+    return _NAME.match(text) is not None and len(text) <= 200
+
+
+def is_version(text: str) -> bool:
+    """Whether zypper can take *text* for an edition and for nothing else."""
+    return _VERSION.match(text) is not None and len(text) <= 200
+
+
+def _alias(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "source"
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(str(path), "rb"))
+    if path.suffix == ".xz":
+        return cast("IO[bytes]", lzma.open(str(path), "rb"))
+    if path.suffix == ".bz2":
+        return cast("IO[bytes]", bz2.open(str(path), "rb"))
+    return path.open("rb")
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    left = LIST_LIMIT_BYTES
+    try:
+        with _open(path) as file:
+            while left > 0:
+                chunk = file.read(CHUNK_BYTES)
+                if not chunk:
+                    return
+                left -= len(chunk)
+                yield chunk
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise MetadataUnreadable(f"a repository's list cannot be read: {error}; refresh it") from None
+    raise MetadataUnreadable(f"a repository's list has more than {LIST_LIMIT_BYTES} bytes")
