@@ -20,6 +20,7 @@ from patchwright.agent.disk import Disk, Lock, read_json
 from patchwright.agent.errors import AgentError
 from patchwright.agent.reboot import boot_id
 from patchwright.agent.shell import Detached, Shell
+from patchwright.core import source
 from patchwright.core.errors import PatchwrightError
 
 EXIT_BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else is at it
@@ -134,13 +135,19 @@ def _give_up(bench: Bench, task: str, directory: Path) -> None:
 
 
 def _facts(directory: Path, disk: Disk) -> Dict[str, Any]:
-    """Request: refresh, clock_offset. Result: facts, and by digest the file of every body."""
-    from patchwright.agent import facts
+    """Request: refresh, clock_offset, sources. Result: facts, and by digest the file of every body."""
+    from patchwright.agent import facts, sourcing
 
     request = read_json(directory / REQUEST)
-    provider, clock = _provider(disk)
+    provider, clock = _provider(disk, request)
+    sources = source.from_json(request.get("sources", []))
+    sourcing.tidy(disk.root, sources, now=clock.now())
     taken = facts.take(
-        provider, refresh=bool(request["refresh"]), clock=clock, clock_offset=float(request["clock_offset"])
+        provider,
+        refresh=bool(request["refresh"]),
+        clock=clock,
+        clock_offset=float(request["clock_offset"]),
+        sources=sources,
     )
     bodies = {}
     for digest, body in taken.bodies.items():
@@ -150,24 +157,26 @@ def _facts(directory: Path, disk: Disk) -> Dict[str, Any]:
 
 
 def _resolve(directory: Path, disk: Disk) -> Dict[str, Any]:
-    """Request: intent. Result: a resolution, as on the wire."""
+    """Request: intent, sources. Result: a resolution, as on the wire."""
     from patchwright.core.protocol import intent_from_json, resolution_to_json
 
-    intent = intent_from_json(read_json(directory / REQUEST)["intent"])
-    provider, _ = _provider(disk)
+    request = read_json(directory / REQUEST)
+    intent = intent_from_json(request["intent"])
+    provider, _ = _provider(disk, request)
     return resolution_to_json(provider.resolve(intent))
 
 
 def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
     """
-    Request: plan. Result: drift (texts), or failures, output and the boot in which it acted.
+    Request: plan, sources. Result: drift (texts), or failures, output and the boot in which it acted.
 
     Drift is looked for right before acting, and not again once this may have acted: what a first attempt changed is no drift.
     """
     from patchwright.core.plan import Plan, drift
 
-    plan = Plan.from_json(read_json(directory / REQUEST)["plan"])
-    provider, _ = _provider(disk)
+    request = read_json(directory / REQUEST)
+    plan = Plan.from_json(request["plan"])
+    provider, _ = _provider(disk, request)
     if not (directory / ACTING).exists():
         moved = drift(plan, provider.installed(), provider.candidates([action.key for action in plan.actions]))
         if moved:
@@ -185,11 +194,16 @@ def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
     return {"drift": [], "failures": dict(outcome.failures), "output": outcome.output, "boot_id": boot}
 
 
-def _provider(disk: Disk) -> Tuple[Any, Clock]:
-    from patchwright.agent import providers
+def _provider(disk: Disk, request: Mapping[str, Any]) -> Tuple[Any, Clock]:
+    from patchwright.agent import providers, sourcing
 
     clock, settings = Clock(), load_settings(disk.root)
-    known = providers.Settings(lock_wait_seconds=settings.lock_wait_seconds)
+    sources = source.from_json(request.get("sources", []))
+    known = providers.Settings(
+        sources=sources,
+        sources_directory=sourcing.place(disk.root, sources),
+        lock_wait_seconds=settings.lock_wait_seconds,
+    )
     return providers.load(providers.detect(), Shell(), clock=clock, settings=known), clock
 
 

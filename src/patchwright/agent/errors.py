@@ -7,6 +7,7 @@ The errors of the node program. Every message says what happened and, where a pe
         ├── UnsupportedSystem        no baseline can cover this system, or it has no package manager known here
         ├── LockHeld                 another process kept the package manager's lock past the deadline
         ├── MetadataUnreadable       the package manager's own files or answers cannot be read
+        ├── UnusableSource           a repository that the baseline names is none that the package manager could read
         └── CommandError             a program that was started did not do its work
             ├── CommandMissing       it is not installed
             ├── CommandFailed        it ended with an exit code that is not among the good ones
@@ -45,6 +46,10 @@ class LockHeld(AgentError):
 
 class MetadataUnreadable(AgentError):
     """The package manager's own files or answers cannot be read."""
+
+
+class UnusableSource(AgentError):
+    """A repository that the baseline names is none that the package manager could read."""
 
 
 class CommandError(AgentError):

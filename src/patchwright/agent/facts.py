@@ -13,6 +13,7 @@ from patchwright.agent.clock import Clock
 from patchwright.agent.errors import UnsupportedSystem
 from patchwright.agent.providers import Provider
 from patchwright.core.facts import NodeFacts
+from patchwright.core.source import Sources, digest
 from patchwright.core.system import System, identify
 
 PROCESSES_LIMIT = 20_000
@@ -31,7 +32,13 @@ class Taken(NamedTuple):
 
 
 def take(
-    provider: Provider, *, refresh: bool, clock: Clock, clock_offset: float = 0.0, root: Path = Path("/")
+    provider: Provider,
+    *,
+    refresh: bool,
+    clock: Clock,
+    clock_offset: float = 0.0,
+    root: Path = Path("/"),
+    sources: Sources = (),
 ) -> Taken:
     """
     The facts of this node now.
@@ -42,6 +49,7 @@ def take(
         clock: What `observed_at` is read from.
         clock_offset: Server time minus the node's, as the client measured it, in seconds.
         root: Where the system's files are.
+        sources: What the provider was told to use in the place of the node's own repositories.
 
     Raises:
         UnsupportedSystem: No baseline can cover this system.
@@ -71,6 +79,7 @@ def take(
         refreshed_at=fetched.refreshed_at if fetched else reading.refreshed_at,
         observed_at=clock.now(),
         clock_offset=clock_offset,
+        sources=digest(sources),
     )
     bodies = {facts.package_set: reading.packages.canonical()}
     bodies.update((ref.digest, part.canonical()) for part, ref in reading.slices)

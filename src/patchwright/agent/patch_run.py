@@ -22,6 +22,7 @@ from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
 from patchwright.agent.config import Settings
 from patchwright.agent.errors import AgentError, CommandError, UnsupportedSystem
 from patchwright.agent.outbox import Outbox, try_to_drain
+from patchwright.core import source
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
 from patchwright.core.protocol import (
@@ -123,7 +124,10 @@ class PatchRun:
         answer = self._ask("BeginOperation", message)
         begun = Begun.from_json(answer)
         log.info(f"{begun.operation} {begun.operation_id} of snapshot {begun.snapshot_id} begins")
-        self._go("before", operation_id=begun.operation_id, attempt=0, drift=[], failures={}, acted_boot_id="", boots=0)
+        if begun.sources:
+            log.info("with the repositories {}".format(", ".join(repr(one.name) for one in begun.sources)))
+        fresh = {"attempt": 0, "drift": [], "failures": {}, "acted_boot_id": "", "boots": 0}
+        self._go("before", operation_id=begun.operation_id, sources=source.to_json(begun.sources), **fresh)
 
     def _before(self) -> None:
         attempt = self._state["attempt"]
@@ -154,7 +158,7 @@ class PatchRun:
         if self._desk.cancelled() and not (directory / child.ACTING).exists():
             raise Cancelled("the command was cancelled before anything was changed")
         try:
-            result = child.obtain(self._desk.bench, "install", directory, {"plan": plan}, limit=0)
+            result = child.obtain(self._desk.bench, "install", directory, self._request(plan=plan), limit=0)
         except child.TaskFailed as error:
             if not (directory / child.ACTING).exists():
                 raise
@@ -218,7 +222,11 @@ class PatchRun:
 
     def _task(self, task: str, name: str, request: Mapping[str, Any]) -> Dict[str, Any]:
         limit = self._desk.settings.child_seconds
-        return child.obtain(self._desk.bench, task, self._directory / name, request, limit=limit)
+        return child.obtain(self._desk.bench, task, self._directory / name, self._request(**request), limit=limit)
+
+    def _request(self, **members: Any) -> Dict[str, Any]:
+        """What a task is asked, with the repositories of the operation; a run that an older agent began has none."""
+        return {**members, "sources": self._state.get("sources", [])}
 
     def _facts(self, name: str, *, refresh: bool) -> Tuple[NodeFacts, Path]:
         # Facts taken in an earlier boot are no answer in this one: the server would ask for the same restart again.

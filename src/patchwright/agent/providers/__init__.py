@@ -67,12 +67,13 @@ class Settings(NamedTuple):
     *root* is where the node's files are: `/`, or a tree that the shell's prefix enters. *sources*, where there are any, are
     the repositories that everything is read from, resolved and installed with in the place of the node's own, which stay as
     they are and are not looked at. What the tool needs for it (configuration files, fetched metadata) is kept in
-    *sources_directory*, below *root*: it outlives the process, and is the same for every task of an operation.
+    *sources_directory*, a path as the tools below *root* know it: it outlives the process, belongs to these sources alone,
+    and is the same for every task of an operation. Making a provider may raise UnusableSource.
     """
 
     root: Path = Path("/")
     sources: Tuple[Source, ...] = ()
-    sources_directory: Path = Path("/var/lib/patchwright/sources")
+    sources_directory: Path = Path("/var/lib/patchwright-agent-sources")
     lock_wait_seconds: float = 600.0
     refresh_timeout_seconds: float = 900.0
     install_timeout_seconds: float = 4 * 3600.0

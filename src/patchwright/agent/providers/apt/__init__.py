@@ -34,7 +34,7 @@ class Apt:
     manager = Manager.APT
 
     def __init__(self, shell: Shell, *, clock: Clock, settings: Settings) -> None:
-        self._tool = Tool(shell, settings.root)
+        self._tool = _tool(shell, settings)
         self._clock = clock
         self._settings = settings
 
@@ -127,6 +127,8 @@ class Apt:
             return Outcome(work.carry_out(), _end_of(log))
         finally:
             shutil.rmtree(str(directory), ignore_errors=True)
+            if self._settings.sources:  # nobody else would ever look at what was fetched for these
+                self._tool.clean()
 
     def reboot_reasons(self) -> Tuple[str, ...]:
         """Look at /run/reboot-required and at the kernels; see `providers.Provider`."""
@@ -185,6 +187,17 @@ class Apt:
             return []
         taken = {(item.name, item.after) for item in transcript.simulation(self._tool.upgrade().stdout).installed}
         return [Pin(name, version, NOT_ARRIVED_PIN) for name, version in newer - taken]
+
+
+def _tool(shell: Shell, settings: Settings) -> Tool:
+    """apt as *settings* want it called. Raises UnusableSource."""
+    if not settings.sources:
+        return Tool(shell, settings.root)
+    from patchwright.agent.providers.apt import sources
+
+    directory = "/" + str(settings.sources_directory).lstrip("/")
+    sources.arrange(settings.sources, settings.root / directory.lstrip("/"))
+    return Tool(shell, settings.root, options=sources.options(directory))
 
 
 def _end_of(log: Path) -> str:

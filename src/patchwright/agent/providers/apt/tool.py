@@ -80,10 +80,15 @@ class Layout(NamedTuple):
 
 
 class Tool:
-    """Calls apt and dpkg below *root*, which the shell's prefix enters where it is not `/`."""
+    """
+    Calls apt and dpkg below *root*, which the shell's prefix enters where it is not `/`.
 
-    def __init__(self, shell: Shell, root: Path) -> None:
+    *options* are given to apt with every call.
+    """
+
+    def __init__(self, shell: Shell, root: Path, *, options: Sequence[str] = ()) -> None:
         self._shell = shell
+        self._options = tuple(options)
         self.root = root
         self._layout: Optional[Layout] = None
 
@@ -91,7 +96,7 @@ class Tool:
     def layout(self) -> Layout:
         """Where apt's configuration puts its files; asked once."""
         if self._layout is None:
-            argv = ["apt-config", "shell", *(part for pair in _VARIABLES for part in pair)]
+            argv = ["apt-config", *self._options, "shell", *(part for pair in _VARIABLES for part in pair)]
             output = self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS).stdout
             values = dict(word.partition("=")[::2] for word in shlex.split(output))
             missing = [name for name, _ in _VARIABLES if not values.get(name)]
@@ -136,6 +141,11 @@ class Tool:
         argv = ["dpkg", *FORCE_CONFFILES, "--configure", "--pending"]
         return self._shell.run(argv, timeout=timeout, env=UNATTENDED, ok=range(256), log=log)
 
+    def clean(self) -> None:
+        """Delete the packages that apt has fetched."""
+        for path in self.layout.archives.glob("*.deb"):
+            path.unlink()
+
     def mark_auto(self, names: Sequence[str]) -> None:
         """Tell apt that these packages were not asked for by a person."""
         if names:
@@ -155,7 +165,7 @@ class Tool:
         """A command of apt's, as it can be run with the room there is."""
         left = os.statvfs(str(self.layout.archives if self.layout.archives.is_dir() else self.root))
         scarce = left.f_bavail * left.f_frsize < ROOM_FOR_CACHE_BYTES
-        return [argv[0], *WITHOUT_CACHE, *argv[1:]] if scarce else argv
+        return [argv[0], *self._options, *(WITHOUT_CACHE if scarce else ()), *argv[1:]]
 
     def qualified(self, name: str, arch: str) -> str:
         """*name* as apt and dpkg print and take it: with its architecture only where that is a foreign one."""
