@@ -18,7 +18,7 @@ INCLUDE = ("systemd-sysv", "dbus", "ca-certificates", "python3", "gpgv")
 # What an rpm system's package manager is, in Debian's packages. dnf 5 cannot end a transaction without createrepo_c.
 RPM_KINDS = {
     "dnf4": ("rpm", "dnf", "python3-dnf", "dnf-plugins-core", "createrepo-c"),
-    "dnf5": ("rpm", "dnf5", "dnf5-plugins", "createrepo-c"),
+    "dnf5": ("rpm", "dnf5", "python3-libdnf5", "createrepo-c"),
     "zypper": ("rpm", "zypper"),
 }
 DEBIANS_OWN = (

@@ -95,7 +95,8 @@ class RpmRepo(Served):
         version = evr.rpartition(":")[2]
         is_suse = name == "kernel-default"
         core = name if is_suse else f"{name}-core"
-        marks = ["installonlypkg(kernel)", "multiversion(kernel)", f"kernel-uname-r = {version}"]
+        marks = ["installonlypkg(kernel)", f"kernel-uname-r = {version}"]
+        marks += ["multiversion(kernel)", "installhint(reboot-needed)"] if is_suse else []
         files = {f"/boot/vmlinuz-{version}.{ARCH}": f"kernel {evr}\n", f"/lib/modules/{version}.{ARCH}/modules.dep": ""}
         put = self.release if is_released else self.update
         with self.together():
