@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from farm.fixtures import debrepo, farm, new_node
+from farm.fixtures import debrepo, farm, new_node, rpmrepo
 
-__all__ = ["debrepo", "farm", "new_node"]
+__all__ = ["debrepo", "farm", "new_node", "rpmrepo"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -33,7 +33,11 @@ _SKIPPED = re.compile(r"Skipping repository '(.+?)' because of the above error")
 _SCRIPTLET = re.compile(r"^(?:warning|error): %(\w+)\((.+?)\) scriptlet failed, (.*)$", re.MULTILINE)
 _FAILED = re.compile(r"(?:Installation|Removal) of (?:\(\d+\))?(\S+) failed:\s*(.*)", re.DOTALL)
 _NOT_FOUND = re.compile(r"(?:No provider of|Package) '(.+?)'(?: found| not found)")
-_ALIEN = re.compile(r"^rpm: (?:RPM should not be used directly|However assuming you know).*\n?", re.MULTILINE)
+_NOISE = re.compile(
+    r"rpm: (?:RPM should not be used directly|However assuming you know).*\n?|^Error: Subprocess failed\. Error: RPM failed: "
+    r"|Please see the above error message for a hint\.",
+    re.MULTILINE,
+)
 
 
 class Summary(NamedTuple):
@@ -127,7 +131,7 @@ def repository_failures(output: str) -> List[Tuple[str, str]]:
             found.append((skipped.group(1), cut(" ".join(told)) or "cannot be read"))
             told = []
         elif kind == "error":
-            told.append(" ".join(text.replace("Please see the above error message for a hint.", "").split()))
+            told.append(_NOISE.sub("", text).strip())
         elif kind == "info":
             told = []
     return found
@@ -141,7 +145,7 @@ def failures(output: str, requests: Iterable[Request]) -> Dict[str, str]:
     for kind, text in messages(output):
         failed = _FAILED.match(text) if kind == "error" else None
         if failed and failed.group(1) in known:
-            found[known[failed.group(1)]] = cut(_ALIEN.sub("", failed.group(2)))
+            found[known[failed.group(1)]] = cut(_NOISE.sub("", failed.group(2)))
         elif kind == "error" and not failed:
             named = [key for file, key in files.items() if file in text]
             found.update({key: cut(text) for key in named if key not in found})
@@ -164,7 +168,7 @@ def scriptlets(output: str, requests: Iterable[Request]) -> Dict[str, str]:
 
 def plain(output: str) -> str:
     """The messages of an output as a person reads them; what stands outside of messages is for programs."""
-    lines = [_ALIEN.sub("", text).strip() for _, text in messages(output)]
+    lines = [_NOISE.sub("", text).strip() for _, text in messages(output)]
     text = "\n".join(line for line in lines if line and line != "Additional rpm output:")
     return without_secret(re.sub(r"[^\n\t\x20-\x7e\u00a0-\uffff]", "", text.replace("\r", "\n")))
 
