@@ -14,6 +14,7 @@ from patchwright.agent.clock import Clock
 from patchwright.agent.providers import Settings
 from patchwright.agent.providers.apt import Apt
 from patchwright.agent.shell import Result, Shell
+from patchwright.core.package import Origin
 
 FAILING = {"configure": "postinst", "unpack": "preinst"}
 
@@ -22,6 +23,7 @@ class AptRoot(World):
     """A Debian root with *repo* as its archive. `run` runs a command in it."""
 
     arch = "all"
+    updates = "security"
 
     def __init__(self, repo: DebRepo, node: Node, farm: Farm) -> None:
         self.repo = repo
@@ -52,6 +54,9 @@ class AptRoot(World):
 
     def hold(self, name: str) -> None:
         self.run("apt-mark", "hold", name)
+
+    def is_update(self, origin: Origin) -> bool:
+        return origin.is_security
 
     def break_off(self, name: str) -> None:
         self.run("apt-get", "-y", "--download-only", "install", name)

@@ -12,8 +12,8 @@ import pytest
 from patchwright.agent.errors import LockHeld
 from patchwright.agent.providers import Outcome, Provider, Reading
 from patchwright.core.facts import NodeFacts, View
-from patchwright.core.package import PackageSet
-from patchwright.core.plan import Intent, Plan, Resolution, Wanted, drift
+from patchwright.core.package import Origin, PackageSet
+from patchwright.core.plan import Action, Intent, Plan, Resolution, Wanted, drift
 from patchwright.core.planning import settle
 from patchwright.core.system import OperatingSystem
 
@@ -23,7 +23,9 @@ class Made:
     """
     A made-up package. *old* is installed (empty: it is not), *new* is offered by the security repository.
 
-    *needs* are names, or `name=version`, that only the new version needs; *fails* is `configure` or `unpack`.
+    *needs* are names, or `name=version`, that only the new version needs; *fails* is `configure` (a script after the files
+    are there) or `unpack` (a script before that). *restarts*: after the update the system itself asks for a restart.
+    *side_by_side*: install-only, as kernels are.
     """
 
     name: str
@@ -31,13 +33,26 @@ class Made:
     new: str = "1.0-2"
     needs: tuple[str, ...] = ()
     fails: str = ""
+    restarts: bool = False
+    side_by_side: bool = False
 
 
 class World(abc.ABC):
-    """A node with made-up packages, and its provider."""
+    """
+    A node with made-up packages, and its provider. Everything here is the manager's own business; the suite below asks for
+    it in the same words everywhere.
+
+    Attributes:
+        arch: The architecture of the made-up packages.
+        updates: What the name of the repository of the new versions has in it.
+        lock_stops_refresh: Whether who installs keeps others from refreshing, too.
+    """
 
     provider: Provider
-    arch: str  # of the made-up packages
+    arch: str
+    updates: str
+    lock_stops_refresh = True
+    operating_system = OperatingSystem.DEBIAN
 
     @abc.abstractmethod
     def hold(self, name: str) -> None:
@@ -45,15 +60,19 @@ class World(abc.ABC):
 
     @abc.abstractmethod
     def break_off(self, name: str) -> None:
-        """Leave a package unpacked in its new version and not configured, as an interrupted update does."""
+        """Leave a package in its new version as an interrupted update does: on apt not configured."""
+
+    @abc.abstractmethod
+    def is_update(self, origin: Origin) -> bool:
+        """Whether this is the repository of the new versions."""
 
     @abc.abstractmethod
     def silence(self) -> None:
-        """Make the security repository unreachable."""
+        """Make the repository of the new versions unreachable."""
 
     @abc.abstractmethod
     def lock(self) -> Callable[[], int]:
-        """Hold the package manager's lock by another process; answers with what ends it and gives its pid."""
+        """Hold the package manager's lock by another process; answers with what ends it and gives its pid on the node."""
 
     def key(self, name: str) -> str:
         """`name.arch` of a made-up package."""
@@ -66,7 +85,7 @@ class World(abc.ABC):
     def view(self) -> View:
         """The facts as the server sees them; the system's own facts are made up."""
         reading = self.provider.read()
-        return view_of(self.provider, reading)
+        return view_of(self.provider, reading, self.operating_system)
 
     def intent(self, *names: str, blocked: Sequence[str] = ()) -> Intent:
         """The intent to bring *names* to their candidates."""
@@ -85,18 +104,22 @@ class World(abc.ABC):
         return self.provider.install(self.plan(self.intent(*names)), lambda line: None)
 
 
-def view_of(provider: Provider, reading: Reading) -> View:
+def view_of(provider: Provider, reading: Reading, operating_system: OperatingSystem) -> View:
     """A reading with the bodies behind its digests."""
     facts = NodeFacts(
         manager=provider.manager,
-        operating_system=OperatingSystem.DEBIAN,
-        product="Debian12",
+        operating_system=operating_system,
+        product="made up",
         package_set=reading.packages.digest,
         slices=tuple(ref for _, ref in reading.slices),
+        notices=tuple(notice.digest for notice in reading.notices),
+        modules=reading.modules,
         pins=reading.pins,
         held=reading.held,
     )
-    return View(facts, reading.packages, tuple(part for part, _ in reading.slices))
+    return View(
+        facts, reading.packages, tuple(part for part, _ in reading.slices), {one.id: one for one in reading.notices}
+    )
 
 
 def keys(resolution: Resolution) -> dict[str, tuple[str, str, bool]]:
@@ -131,10 +154,10 @@ class ProviderContract(abc.ABC):
         assert node.versions() == node.provider.installed()
 
     def test_every_offered_version_is_read_older_ones_too(self, world):
-        """Slices hold the release's version and the security archive's, each with its origin; nothing not installed."""
+        """Slices hold the release's version and the update's, each with its origin; nothing not installed."""
         node = world(Made("foo"), Made("absent", old=""))
         offers = {
-            (offer.name, offer.version): part.origin.is_security
+            (offer.name, offer.version): node.is_update(part.origin)
             for part, _ in node.provider.read().slices
             for offer in part.offers
         }
@@ -263,7 +286,7 @@ class ProviderContract(abc.ABC):
         assert node.view().facts == before
 
     def test_a_half_done_plan_is_finished(self, world):
-        """What an interruption left unpacked is configured, and the rest of the plan installed."""
+        """What an interruption left is finished, and the rest of the plan installed."""
         node = world(Made("foo"), Made("bar"))
         plan = node.plan(node.intent("foo", "bar"))
         node.break_off("foo")
@@ -274,17 +297,6 @@ class ProviderContract(abc.ABC):
             node.key("bar"): "installed",
         }
 
-    def test_unfinished_configuration_is_an_action(self, world):
-        """A wanted package that only lacks its configuration gives an action without a new version, and is configured."""
-        node = world(Made("foo"), Made("bar"))
-        node.break_off("foo")
-        intent = Intent((Wanted("foo", node.arch, "1.0-2", "1.0-2"),))
-        plan = node.plan(intent)
-
-        assert keys(Resolution(plan.actions, {})) == {node.key("foo"): ("1.0-2", "1.0-2", True)}
-        assert node.provider.install(plan, lambda line: None).failures == {}
-        assert {p.state for p in node.provider.read().packages.packages if p.name == "foo"} == {"installed"}
-
     @pytest.mark.parametrize("fails", ["configure", "unpack"])
     def test_a_package_that_fails_keeps_nobody_out(self, world, fails):
         """The failing package is named with its own reason; those before and after it in the alphabet are installed."""
@@ -294,7 +306,11 @@ class ProviderContract(abc.ABC):
 
         assert list(outcome.failures) == [node.key("foo")]
         assert "script" in outcome.failures[node.key("foo")]
-        assert node.versions()[node.key("aaa")] == node.versions()[node.key("zzz")] == "1.0-2"
+        assert {name: node.versions()[node.key(name)] for name in names} == {
+            "aaa": "1.0-2",
+            "foo": "1.0-2" if fails == "configure" else "1.0-1",
+            "zzz": "1.0-2",
+        }
 
     def test_a_version_that_is_gone_keeps_nobody_out(self, world):
         """A plan whose version the repositories no longer offer fails for that package alone."""
@@ -321,6 +337,30 @@ class ProviderContract(abc.ABC):
         assert node.versions()[node.key("foo")] == "1.0-1"
         assert node.key("libfoo") not in node.versions()
 
+    def test_a_version_below_the_installed_one_is_refused(self, world):
+        """Neither does an intent go back, nor a plan that names an older version: the package says why and stays."""
+        node = world(Made("foo"), Made("bar"))
+        assert node.install("foo").failures == {}
+        back = Intent((Wanted("foo", node.arch, "1.0-2", "1.0-1"),))
+        resolution = node.provider.resolve(back)
+        action = Action("foo", node.arch, "1.0-2", "1.0-1", wanted=True)
+        plan = Plan(node.provider.manager, "s-1", (*node.plan(node.intent("bar")).actions, action))
+        outcome = node.provider.install(plan, lambda line: None)
+
+        assert resolution.actions == ()
+        assert list(resolution.unresolved) == list(outcome.failures) == [node.key("foo")]
+        assert {node.versions()[node.key(name)] for name in ("foo", "bar")} == {"1.0-2"}
+
+    def test_packages_that_cannot_be_fetched_stay_as_they_are(self, world):
+        """A repository that is gone after the plan was made: every package says so, and none has changed."""
+        node = world(Made("foo"), Made("bar"))
+        plan = node.plan(node.intent("foo", "bar"))
+        node.silence()
+        outcome = node.provider.install(plan, lambda line: None)
+
+        assert sorted(outcome.failures) == [node.key("bar"), node.key("foo")]
+        assert {node.versions()[node.key(name)] for name in ("foo", "bar")} == {"1.0-1"}
+
     def test_a_silent_repository_is_a_problem_that_names_it(self, world):
         """Refreshing with a dead repository raises nothing, names that one, and says when all was last well."""
         node = world(Made("foo"))
@@ -330,7 +370,7 @@ class ProviderContract(abc.ABC):
 
         assert fine.problems == ()
         assert len(refreshed.problems) == 1
-        assert "security" in refreshed.problems[0].repository
+        assert node.updates in refreshed.problems[0].repository
         assert refreshed.problems[0].message
         assert refreshed.refreshed_at == pytest.approx(fine.refreshed_at, abs=1e-3)
         assert node.versions()[node.key("foo")] == "1.0-1"
@@ -343,8 +383,9 @@ class ProviderContract(abc.ABC):
         try:
             with pytest.raises(LockHeld) as caught:
                 node.provider.install(plan, lambda line: None)
-            with pytest.raises(LockHeld):
-                node.provider.refresh()
+            if node.lock_stops_refresh:
+                with pytest.raises(LockHeld):
+                    node.provider.refresh()
         finally:
             pid = end()
 

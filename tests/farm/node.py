@@ -381,10 +381,21 @@ class Node:
             found.setdefault(key, []).append(evr[2:] if evr.startswith("0:") else evr)
         return dict(sorted(found.items()))
 
-    @property
-    def init_pid(self) -> int:
-        """Host pid of its init, whose namespaces are the node's; another one after each boot."""
-        return self._require_init()
+    def entry(self) -> list[str]:
+        """
+        What runs a command line in the booted node when it is put before it, for programs of the host that start others.
+
+        As `run`, but with the environment that it is given. Good until the node's next boot.
+        """
+        command, _ = inside.enter(self._require_init(), self._cgroup, [], None)
+        return command[: command.index("env")]
+
+    def seen(self) -> Path:
+        """
+        Its root directory as its own programs see it, /run and /proc included, from outside: absolute links lead to the
+        host's files here, too. Good until the node's next boot.
+        """
+        return Path(f"/proc/{self._require_init()}/root")
 
     # ---------------------------------------------------------------------------------------------------- machinery
 

@@ -158,6 +158,11 @@ class RpmRepo(Served):
         with self._lock:
             return hashlib.sha256(repr((self.address, sorted(self._tree))).encode()).hexdigest()
 
+    def paths(self) -> list[str]:
+        """Every path that is answered now."""
+        with self._lock:
+            return sorted(self._tree)
+
     def url(self, name: str) -> str:
         """Where nodes find that repository."""
         return f"http://{self.address}/{name}"

@@ -9,10 +9,12 @@ import pytest
 
 from contract.apt_root import AptRoot, publish
 from contract.provider import Made
-from farm import DebRepo, Farm, Node
-from farm.fixtures import debrepo, farm, new_node
+from contract.rpm_node import Make, RpmNode
+from contract.rpm_node import publish as publish_rpms
+from farm import DebRepo, Farm, Node, RpmRepo
+from farm.fixtures import debrepo, farm, new_node, rpmrepo
 
-__all__ = ["debrepo", "farm", "new_node"]
+__all__ = ["debrepo", "farm", "new_node", "rpmrepo"]
 
 
 @pytest.fixture
@@ -50,3 +52,26 @@ def apt_world_of(farm: Farm, new_node: Callable[..., Node]) -> Iterator[Callable
     yield of
     for repo in repos:
         repo.close()
+
+
+@pytest.fixture
+def rpm_node(rpmrepo: RpmRepo, new_node: Callable[..., Node]) -> Callable[..., RpmNode]:
+    """
+    Makes a booted node of a kind (dnf4, dnf5, zypper) with `rpmrepo`, driven by a provider of that class; *installed* are
+    packages of it in their release version, *os* what the node says it is.
+    """
+
+    def of(kind: str, make: Make, *installed: str, os: str = "") -> RpmNode:
+        return RpmNode(rpmrepo, new_node(kind, rpmrepo, installed=list(installed), os=os), kind=kind, make=make)
+
+    return of
+
+
+@pytest.fixture
+def rpm_world_of(rpmrepo: RpmRepo, rpm_node: Callable[..., RpmNode]) -> Callable[..., Callable[..., RpmNode]]:
+    """What the contract asks for: `rpm_world_of("dnf4", Dnf)` makes nodes with `Made` packages."""
+
+    def of(kind: str, make: Make, *, os: str = "") -> Callable[..., RpmNode]:
+        return lambda *packages: rpm_node(kind, make, *publish_rpms(rpmrepo, packages), os=os)
+
+    return of

@@ -5,10 +5,26 @@ from __future__ import annotations
 
 import pytest
 
-from contract.provider import ProviderContract
+from contract.provider import Made, ProviderContract, keys
+from patchwright.core.plan import Intent, Resolution, Wanted
 
 
-class TestApt(ProviderContract):
+class AptContract(ProviderContract):
+    """What only dpkg has: packages that are unpacked and not configured."""
+
+    def test_unfinished_configuration_is_an_action(self, world):
+        """A wanted package that only lacks its configuration gives an action without a new version, and is configured."""
+        node = world(Made("foo"), Made("bar"))
+        node.break_off("foo")
+        intent = Intent((Wanted("foo", node.arch, "1.0-2", "1.0-2"),))
+        plan = node.plan(intent)
+
+        assert keys(Resolution(plan.actions, {})) == {node.key("foo"): ("1.0-2", "1.0-2", True)}
+        assert node.provider.install(plan, lambda line: None).failures == {}
+        assert {p.state for p in node.provider.read().packages.packages if p.name == "foo"} == {"installed"}
+
+
+class TestApt(AptContract):
     """On Debian 12 roots that are not booted."""
 
     @pytest.fixture
@@ -18,7 +34,7 @@ class TestApt(ProviderContract):
 
 
 @pytest.mark.slow
-class TestAptOfDebian11(ProviderContract):
+class TestAptOfDebian11(AptContract):
     """apt 2.2, the oldest that is still looked after."""
 
     @pytest.fixture
@@ -28,7 +44,7 @@ class TestAptOfDebian11(ProviderContract):
 
 
 @pytest.mark.slow
-class TestAptOfDebian13(ProviderContract):
+class TestAptOfDebian13(AptContract):
     """apt 3.0, with another solver and other words."""
 
     @pytest.fixture
