@@ -71,9 +71,23 @@ class Provider:
 
     manager = Manager.APT
 
+    def __init__(self, settings: providers.Settings | None = None) -> None:
+        self._sources = [source.name for source in settings.sources] if settings else []
+        if settings and settings.sources:
+            (settings.sources_directory / "configuration").write_text(settings.sources[0].configuration)
+
+    def _note(self, line: str) -> None:
+        note(" with ".join([line, *([",".join(self._sources)] if self._sources else [])]))
+
+    def _offers(self) -> dict[str, list[str]]:
+        data = state()
+        if not self._sources:
+            return dict(data["offers"])
+        return {name: versions for one in self._sources for name, versions in data["sources"][one].items()}
+
     def refresh(self) -> providers.Refresh:
         data = state()
-        note("refresh")
+        self._note("refresh")
         if data.get("lock_held"):
             raise LockHeld("/var/lib/apt/lists/lock", 4711, "apt-get upgrade", waited_seconds=3)
         if data.get("killed_in_refresh"):
@@ -87,7 +101,7 @@ class Provider:
             note("reserve kept" if Path(data["fills_disk"], "reserve").exists() else "reserve given up")
         packages = PackageSet.of(Manager.APT, [Package(name, ARCH, v) for name, v in data["installed"].items()])
         offers = [
-            Offer(name, ARCH, v, "libs", "optional") for name, versions in data["offers"].items() for v in versions
+            Offer(name, ARCH, v, "libs", "optional") for name, versions in self._offers().items() for v in versions
         ]
         part = OffersSlice.of(
             Manager.APT, Origin("Debian", "Debian-Security", "stable-security", "bookworm-security", "main"), offers
@@ -99,7 +113,7 @@ class Provider:
 
     def candidates(self, keys: Sequence[str]) -> Mapping[str, str]:
         found = {}
-        for name, versions in state()["offers"].items():
+        for name, versions in self._offers().items():
             best = versions[0]
             for version in versions:
                 best = version if compare(Scheme.DPKG, version, best) > 0 else best
@@ -108,7 +122,7 @@ class Provider:
 
     def resolve(self, intent: Intent) -> Resolution:
         data = state()
-        note("resolve")
+        self._note("resolve")
         impossible = {f"{name}.{ARCH}": why for name, why in data.get("unresolved", {}).items()}
         actions = tuple(
             Action(item.name, item.arch, item.installed, item.version, True)
@@ -123,7 +137,7 @@ class Provider:
         return Resolution(actions, impossible)
 
     def install(self, plan: Plan, progress: Callable[[str], None]) -> providers.Outcome:
-        note("install begins")
+        self._note("install begins")
         data = state()
         if data.get("fills_disk"):
             _fill(Path(data["fills_disk"]))
@@ -260,7 +274,7 @@ def _release() -> dict[str, str]:
 
 
 providers.detect = lambda *_args, **_options: Manager.APT  # type: ignore[assignment]
-providers.load = lambda *_args, **_options: Provider()  # type: ignore[assignment]
+providers.load = lambda *_args, **options: Provider(options.get("settings"))  # type: ignore[assignment]
 facts.stale_services = lambda *_args, **_options: ()  # type: ignore[assignment]
 facts.supported_system = lambda *_args, **_options: facts.identify(_release())  # type: ignore[assignment]
 node.os_release = lambda *_args, **_options: _release()  # type: ignore[assignment]

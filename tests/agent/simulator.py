@@ -29,6 +29,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from patchwright.core import source
 from patchwright.core.facts import NodeFacts, View
 from patchwright.core.package import OffersSlice, PackageSet, check_digest
 from patchwright.core.plan import Intent, Plan, Wanted
@@ -101,6 +102,7 @@ class Simulator:
         self.bodies: dict[str, bytes] = {}
         self.down = False
         self.time_offset = 0.0
+        self.sources: source.Sources = ()
         self.losing: Counter[str] = Counter()
         self.refusing: dict[str, Refusal] = {}
         self.before: dict[str, Callable[[], None]] = {}
@@ -254,6 +256,7 @@ class Simulator:
             values["Operation"],
             command_id,
             RebootOption(values.get("RebootOption", "RebootIfNeeded")),
+            self.sources,
         )
         self.operations[begun.operation_id] = Operation(command_id, begun)
         return begun.to_json()
@@ -261,6 +264,8 @@ class Simulator:
     def _on_PutFacts(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         message = FactsMessage.from_json(members)
         operation = self.operations[message.operation_id]
+        if message.facts.sources != source.digest(operation.begun.sources):
+            raise Refusal("InvalidOperationException", "these facts were taken with other repositories")
         missing = tuple(digest for digest in message.facts.digests if digest not in self.bodies)
         if missing:
             return Directive(Next.SEND_BODIES, missing=missing).to_json()

@@ -18,16 +18,16 @@ CRASH_CODE = 86  # of made_node
 MORE_THAN_ANY = 200  # durable writes of one process in one operation
 
 
-def crash_everywhere(tmp_path, simulator, zygote, *, role, operation):
+def crash_everywhere(tmp_path, simulator, zygote, *, role, operation, **node):
     """
-    Run *operation* on fresh nodes, each dying at the next durable write of *role*, before and after it, until none is left.
+    Run *operation* on fresh nodes (*node* changes them), each dying at the next durable write of *role*, before and after it, until none is left.
 
     Yields each stage with its command, after the agent was started again until it had nothing to do.
     """
     for when in ("before", "after"):
         for at in range(1, MORE_THAN_ANY):
             stage = Stage(tmp_path / f"{when}-{at}", simulator, zygote)
-            stage.set(crash={"role": role, "at": at, "when": when})
+            stage.set(crash={"role": role, "at": at, "when": when}, **node)
             command = stage.send(operation)
             codes = [stage.once()]
             while (codes[-1] == CRASH_CODE or simulator.queue) and len(codes) < 10:

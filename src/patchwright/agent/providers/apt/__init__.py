@@ -51,7 +51,7 @@ class Apt:
             return Refresh(before, (RepositoryProblem("", str(error)[:1000]),))
         problems = transcript.repository_problems(result.stdout, result.stderr, result.code)
         stamp = before if problems else begin
-        if stamp and self._tool.layout.lists.is_dir():
+        if self._tool.layout.lists.is_dir():
             with contextlib.suppress(PermissionError):  # without root nothing was fetched, and the time stays
                 os.utime(str(self._tool.layout.lists), (stamp, stamp))  # apt leaves it alone when nothing was new
         return Refresh(stamp, problems)

@@ -8,6 +8,7 @@ the configuration names (`signed-by`), or the node's trusted ones.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Dict, List, Sequence
@@ -36,8 +37,10 @@ def arrange(sources: Sequence[Source], directory: Path) -> None:
     Raises UnusableSource where a source is none that apt could read.
     """
     found = by_name(sources)
-    for name in (f"{LISTS}/partial", f"{ARCHIVES}/partial"):
-        (directory / name).mkdir(parents=True, exist_ok=True)  # apt reads and writes there as another user
+    for name in (LISTS, ARCHIVES):
+        if not (directory / name / "partial").is_dir():
+            (directory / name / "partial").mkdir(parents=True)  # apt writes there as another user
+            os.utime(str(directory / name), (0, 0))  # the time of the lists is that of the last refresh: none yet
     files.keep(directory / PARTS, found)
 
 

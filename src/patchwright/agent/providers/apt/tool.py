@@ -149,7 +149,8 @@ class Tool:
     def mark_auto(self, names: Sequence[str]) -> None:
         """Tell apt that these packages were not asked for by a person."""
         if names:
-            self._shell.run(["apt-mark", "auto", *names], timeout=READ_TIMEOUT_SECONDS, ok=range(256))
+            argv = ["apt-mark", *self._options, "auto", *names]
+            self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, ok=range(256))
 
     def index(self, filename: str) -> Iterator[bytes]:
         """The content of a package index, uncompressed, in pieces."""
