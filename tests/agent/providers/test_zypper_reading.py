@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchwright.agent.clock import Clock
-from patchwright.agent.errors import LockHeld, MetadataUnreadable
+from patchwright.agent.errors import LockHeld, MetadataUnreadable, UnusableSource
 from patchwright.agent.providers import Settings
-from patchwright.agent.providers.zypper import Zypper, configuration, metadata, restart
+from patchwright.agent.providers.zypper import Zypper, configuration, metadata, restart, sources
 from patchwright.agent.providers.zypper.locks import ZyppLocks
-from patchwright.agent.providers.zypper.tool import Tool, is_name, is_version, source_text
+from patchwright.agent.providers.zypper.tool import Tool, is_name, is_version
 from patchwright.agent.shell import Shell
 from patchwright.core.advisory import Fixed
 from patchwright.core.package import Offer
@@ -242,8 +242,25 @@ def test_sources_are_written_beside_the_nodes_own_repositories(tmp_path):
 
 
 def test_a_main_block_gets_the_name_of_its_source():
-    """The examples of the API write `[main]`, which two sources would share."""
-    assert source_text("tools 1", "[main]\nname=x\nbaseurl=http://z\n").startswith("[tools_1]\n")
+    """The examples of the API write `[main]`, which two sources would share; every address is kept on a line of its own."""
+    texts = sources.by_name(
+        [Source("tools 1", "[main]\nbaseurl=http://z\n  http://y\n"), Source("tools 1", "baseurl=http://z")]
+    )
+
+    assert [text.splitlines()[0] for text in texts.values()] == ["[tools_1]", "[tools_1_]"]
+    assert "baseurl = http://z\n  http://y\n" in texts["00.repo"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# nothing", "[a]\nenabled=1", "[a]\nbaseurl=plugin:sh?x=1", "[a]\nbaseurl=http://x\n  plugin:sh", "[a]\nbaseurl=/srv",
+     "[a]\nbaseurl=http://x\ngpgkey=plugin:x", "[a]\nbaseurl=http://x\nservice=other", "[a]\nbaseurl=http://x\x0bname=y"],
+)  # fmt: skip
+def test_a_source_that_is_none_is_refused_by_name(tmp_path, text):
+    """Neither without an address nor with one that starts a program; nothing is written."""
+    with pytest.raises(UnusableSource, match="'mine'"):
+        Tool(Shell(), Settings(root=tmp_path, sources=(Source("mine", text),)))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("text", "fine"), [("foo", True), ("libstdc++6", True), ("-foo", False), ("!foo", False), ("a b", False), ("f*", False), ("", False)])  # fmt: skip

@@ -142,6 +142,7 @@ class Zypper:
             return Outcome(work.carry_out(), _end_of(log))
         finally:
             shutil.rmtree(str(directory), ignore_errors=True)
+            self._tool.clean()
 
     def reboot_reasons(self) -> Tuple[str, ...]:
         """Look at libzypp's mark and at the kernels; see `providers.Provider`."""

@@ -51,6 +51,7 @@ class Installation:
 
     def carry_out(self) -> Dict[str, str]:
         """Do it; by `name.arch` why an action did not happen, or a script of its package failed; empty where all is well."""
+        self._locks.wait_for(lambda: None, lambda _: None)  # who is at it may well be carrying out this very plan
         self._tidy()
         for group in ([one for one in self._actions if one.key in self._first], list(self._actions)):
             for _ in range(MAX_RUNS):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
-import hashlib
 import lzma
 import re
 import shutil
@@ -17,7 +16,7 @@ from typing import IO, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tup
 
 from patchwright.agent.errors import MetadataUnreadable
 from patchwright.agent.providers import Settings
-from patchwright.agent.providers.zypper import configuration, database
+from patchwright.agent.providers.zypper import configuration, database, sources
 from patchwright.agent.providers.zypper.configuration import Lock, Repository
 from patchwright.agent.providers.zypper.metadata import CHUNK_BYTES, locations
 from patchwright.agent.shell import Result, Shell
@@ -51,9 +50,15 @@ class Layout(NamedTuple):
 
 
 class Tool:
-    """Calls zypper and rpm below the root of *settings*, with the settings' sources in the place of the repositories."""
+    """
+    Calls zypper and rpm below the root of *settings*, with the settings' sources in the place of the repositories.
+
+    Making one raises UnusableSource where a source is none that zypper could read.
+    """
 
     def __init__(self, shell: Shell, settings: Settings) -> None:
+        if settings.sources:
+            sources.arrange(settings.sources, settings.root / str(settings.sources_directory).lstrip("/"))
         self._shell = shell
         self._settings = settings
         self.root = settings.root
@@ -61,7 +66,7 @@ class Tool:
 
     @property
     def layout(self) -> Layout:
-        """Where the configuration puts libzypp's files; read once. With sources, their files are written first."""
+        """Where the configuration puts libzypp's files; read once."""
         if self._layout is None:
             self._layout = self._read_layout()
         return self._layout
@@ -104,6 +109,11 @@ class Tool:
         argv = [*COMMAND, "--no-refresh", *self._where, "install", *chosen, "--", *arguments]
         return self._shell.run(argv, timeout=timeout, env=ENVIRONMENT, ok=range(256), log=log)
 
+    def clean(self) -> None:
+        """Delete the packages that were fetched from sources: nobody else would ever look at them."""
+        if self._settings.sources:
+            shutil.rmtree(str(self.layout.raw.parent / "packages"), ignore_errors=True)
+
     def index(self, repository: Repository) -> Path:
         """The index of a repository's metadata, whether it is there or not."""
         return self.layout.raw / repository.directory / "repodata" / "repomd.xml"
@@ -130,11 +140,7 @@ class Tool:
     def _where(self) -> Sequence[str]:
         if not self._settings.sources:
             return ()
-        directory = self._named(self._settings.sources_directory)
-        return ("--reposd-dir", f"{directory}/repos.d", "--cache-dir", f"{directory}/cache")
-
-    def _named(self, path: Path) -> str:
-        return "/" + str(path).lstrip("/")
+        return sources.options("/" + str(self._settings.sources_directory).lstrip("/"))
 
     def _read_layout(self) -> Layout:
         known = configuration.merged(self._configuration_texts())
@@ -144,8 +150,7 @@ class Tool:
         locks = self.inside(main.get("locksfile.path", f"{base}/locks"))
         if self._settings.sources:
             directory = self.inside(str(self._settings.sources_directory))
-            self._write_sources(directory / "repos.d")
-            return Layout(directory / "repos.d", directory / "cache" / "raw", locks, known)
+            return Layout(directory / sources.REPOSITORIES, directory / sources.CACHE / "raw", locks, known)
         repositories = self.inside(main.get("reposdir", f"{base}/repos.d"))
         return Layout(repositories, self.inside(main.get("metadatadir", f"{cache}/raw")), locks, known)
 
@@ -164,22 +169,6 @@ class Tool:
             return self.layout.locks.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-
-    def _write_sources(self, directory: Path) -> None:
-        """One file a source, and nothing else; what is there already in the same words stays as it is."""
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        wanted = {}
-        for number, source in enumerate(self._settings.sources):
-            digest = hashlib.sha256(source.configuration.encode("utf-8", "replace")).hexdigest()[:12]
-            wanted[f"{number:02d}-{digest}.repo"] = source_text(source.name, source.configuration)
-        for path in directory.iterdir():
-            if path.name not in wanted:
-                path.unlink()
-        for name, text in wanted.items():
-            path = directory / name
-            if not path.exists():
-                path.touch(mode=0o600)  # addresses may hold credentials
-                path.write_text(text, encoding="utf-8")
 
     @contextlib.contextmanager
     def _locking(self, locked: Sequence[Tuple[str, str]]) -> Iterator[Dict[str, str]]:
@@ -200,19 +189,6 @@ class Tool:
             shutil.rmtree(str(directory), ignore_errors=True)
 
 
-def source_text(name: str, text: str) -> str:
-    """The file of one source: a block without a heading gets its name as one, and a repository is enabled unless it says no."""
-    block = text if re.search(r"^\s*\[.+\]\s*$", text, re.MULTILINE) else f"[{_alias(name)}]\n{text}"
-    known = configuration.sections(block)
-    for alias, values in list(known.items()):
-        if alias == "main" and "baseurl" in values and "main" not in name:
-            known[_alias(name)] = known.pop(alias)  # the examples of the API have `[main]`, and may have it twice
-    for values in known.values():
-        values.setdefault("enabled", "1")
-        values.setdefault("autorefresh", "1")
-    return configuration.written(known)
-
-
 def is_name(text: str) -> bool:
     """Whether zypper can take *text* for a package's name and for nothing else."""
     return _NAME.match(text) is not None and len(text) <= 200
@@ -221,10 +197,6 @@ def is_name(text: str) -> bool:
 def is_version(text: str) -> bool:
     """Whether zypper can take *text* for an edition and for nothing else."""
     return _VERSION.match(text) is not None and len(text) <= 200
-
-
-def _alias(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "source"
 
 
 def _open(path: Path) -> IO[bytes]:
