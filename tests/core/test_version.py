@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import subprocess
-from functools import cmp_to_key
+from collections.abc import Callable
+from functools import cmp_to_key, partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from patchwright.core.errors import MalformedVersion, PatchwrightError
 from patchwright.core.version import MAX_LENGTH, Scheme, compare, key
 
 VECTORS = Path(__file__).with_name("vectors")
+FULL = os.environ.get("PATCHWRIGHT_FULL", "") not in ("", "0")
+SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
 SYSTEM_PYTHON = "/usr/bin/python3"  # the interpreter that has the distribution's bindings
 
 # ------------------------------------------------------------------------ the plain comparators, character by character
@@ -269,35 +273,77 @@ def random_debian_version(source: random.Random) -> str:
     return epoch + source.choice("019") + body + source.choice(["", "", "-0", "-1", "-~", "-0~1", "-a-1", "-01"])
 
 
-def test_libapt_on_this_machine_gives_the_same_answers() -> None:
-    """5,000 seeded random pairs, half of them one edit apart, asked natively in one process."""
-    source = random.Random(5)
-    asked = []
-    for number in range(5_000):
-        a = b = random_debian_version(source)
+# Asked natively in a process of its own: what does not answer with a list is not there.
+ASK_LIBRPM = """
+import ctypes, ctypes.util, json, sys
+name = ctypes.util.find_library("rpm")
+rpm = ctypes.CDLL(name) if name else sys.exit("no librpm")
+rpm.rpmverParse.argtypes, rpm.rpmverParse.restype = [ctypes.c_char_p], ctypes.c_void_p
+rpm.rpmverCmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+rpm.rpmverFree.argtypes, rpm.rpmverFree.restype = [ctypes.c_void_p], ctypes.c_void_p
+answers = []
+for pair in json.load(sys.stdin):
+    a, b = [rpm.rpmverParse(text.encode()) for text in pair]
+    answer = rpm.rpmverCmp(a, b)
+    answers.append((answer > 0) - (answer < 0))
+    rpm.rpmverFree(a)
+    rpm.rpmverFree(b)
+json.dump(answers, sys.stdout)
+"""
+
+PAIRS = 100_000 if FULL else 5_000
+
+
+def random_rpm_version(source: random.Random) -> str:
+    """A version as rpm allows it, sometimes with epoch, release, or separators side by side."""
+    body = "".join(source.choice("0019aZz~^+._") for _ in range(source.randint(0, 8)))
+    release = source.choice(["", "-1", "-1.el9", "-1.el9_2", "-01", "-~1", "-1^git2", "-a.1", "-10"])
+    return source.choice(["", "", "0:", "1:", "001:", "17:"]) + source.choice("019a") + body + release
+
+
+def random_pairs(make: Callable[[random.Random], str], letters: str, count: int) -> list[tuple[str, str]]:
+    """Seeded pairs, half of them one edit apart."""
+    source = random.Random(f"{SEED}/{make.__name__}")
+    pairs = []
+    for number in range(count):
+        a = b = make(source)
         if number % 2:
-            b = random_debian_version(source)
+            b = make(source)
         else:
             at = source.randint(a.find(":") + 2, len(a))
-            b = a[:at] + source.choice("0019az~+.") + a[at:]
-        asked.append((a, b))
+            b = a[:at] + source.choice(letters) + a[at:]
+        pairs.append((a, b))
+    return pairs
+
+
+@pytest.mark.parametrize(
+    ("scheme", "asker", "pairs"),
+    [
+        (Scheme.DPKG, ASK_LIBAPT, partial(random_pairs, random_debian_version, "0019az~+.")),
+        (Scheme.RPM, ASK_LIBRPM, partial(random_pairs, random_rpm_version, "0019aZz~^+._")),
+    ],
+    ids=["libapt", "librpm"],
+)
+def test_the_native_library_of_this_machine_gives_the_same_answers(scheme, asker, pairs) -> None:
+    """5,000 random pairs, with PATCHWRIGHT_FULL 100,000, asked in one process: none is answered otherwise."""
+    asked = pairs(PAIRS)
     try:
         answer = subprocess.run(
-            [SYSTEM_PYTHON, "-c", ASK_LIBAPT],
+            [SYSTEM_PYTHON, "-c", asker],
             input=json.dumps(asked),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
     except FileNotFoundError:
         pytest.skip(f"{SYSTEM_PYTHON} does not exist")
-    if "ModuleNotFoundError" in answer.stderr:
-        pytest.skip(f"{SYSTEM_PYTHON} has no apt_pkg (python3-apt)")
+    if "ModuleNotFoundError" in answer.stderr or "no librpm" in answer.stderr:
+        pytest.skip(f"{SYSTEM_PYTHON} has no bindings: {answer.stderr.splitlines()[-1]} (packages python3-apt and rpm)")
     assert answer.returncode == 0, answer.stderr
     said = json.loads(answer.stdout)
     assert len(said) == len(asked)
-    assert [(a, b, w) for (a, b), w in zip(asked, said, strict=True) if compare(Scheme.DPKG, a, b) != w] == []
+    assert [(a, b, w) for (a, b), w in zip(asked, said, strict=True) if compare(scheme, a, b) != w] == []
 
 
 # -------------------------------------------------------------------------------------------------------- by example
