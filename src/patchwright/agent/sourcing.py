@@ -26,7 +26,8 @@ def place(state_dir: Path, sources: Sources) -> Path:
         return parent
     path = parent / digest(sources).rpartition(":")[2][:16]
     for one in (parent, path):
-        one.mkdir(mode=MODE, exist_ok=True)
+        one.mkdir(exist_ok=True)
+        one.chmod(MODE)  # whatever the umask
     return path
 
 

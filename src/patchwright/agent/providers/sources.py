@@ -57,7 +57,7 @@ def keep(directory: Path, files: Mapping[str, str]) -> None:
 
     A file that is as it should be stays as it is; any other is replaced in one piece.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in directory.iterdir():
         if path.name not in files:
             path.unlink()

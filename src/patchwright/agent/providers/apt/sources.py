@@ -38,9 +38,11 @@ def arrange(sources: Sequence[Source], directory: Path) -> None:
     """
     found = by_name(sources)
     for name in (LISTS, ARCHIVES):
-        if not (directory / name / "partial").is_dir():
-            (directory / name / "partial").mkdir(parents=True)  # apt writes there as another user
-            os.utime(str(directory / name), (0, 0))  # the time of the lists is that of the last refresh: none yet
+        path = directory / name
+        if not (path / "partial").is_dir():
+            (path / "partial").mkdir(parents=True)  # apt makes it its own
+            path.chmod(0o755)  # whatever the umask: apt fetches as another user
+            os.utime(str(path), (0, 0))  # the time of the lists is that of the last refresh: none yet
     files.keep(directory / PARTS, found)
 
 
