@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from patchwright.core import source
@@ -102,14 +102,18 @@ def _rows(scope: Scope, instance_id: str) -> UnitOfWork[list[PatchRow]]:
         return []
     items = states.thaw((yield from store.find_states(scope, operation.states_digest)))
     first, changed = yield from nodes.since(scope, instance_id, until=operation.ended_at or 0.0)
-    return [PatchRow(item, _installed_at(item, first, changed.get(item.key))) for item in items]
+    return [PatchRow(item, _installed_at(item, first, changed)) for item in items]
 
 
-def _installed_at(item: Item, first: float, changed: float | None) -> float:
-    """When the version that the row speaks of was first seen on the node; 0 where it is not there (spec §3.1)."""
+def _installed_at(item: Item, first: float, changed: Mapping[str, float]) -> float:
+    """
+    When what the row speaks of was first seen on the node in that version; 0 where it is not there (spec §3.1).
+
+    A patch of several packages (SUSE) is there since the last of them.
+    """
     if item.installed != item.version:
         return 0.0
-    return first if changed is None else changed
+    return max(changed.get(key, first) for key in item.packages)
 
 
 def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> UnitOfWork[Verdict]:
@@ -124,8 +128,9 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
     wanted = source.digest(baseline.definition.sources_for(observed.view.facts.product))
     view, covered = yield from _through(scope, instance_id, observed.view, wanted)
     facts, rules = view.facts, baseline.definition.baseline
-    failures = _standing_failures(last.operation, view) if last else {}
+    failures, attempted = _standing_failures(last.operation) if last else ({}, {})
     past = yield from history(scope, instance_id, facts.boot_id, failures)
+    past = replace(past, attempted=attempted)
     judgement = judge(rules, view, decider(rules, today(now)), history=past)
     # Facts may have waited on the node while the server was away: they are as old as when they were taken.
     age = max(now - observed.recorded_at, now - facts.observed_at - facts.clock_offset, 0.0)
@@ -174,16 +179,10 @@ def _through(scope: Scope, instance_id: str, newest: View, sources: str) -> Unit
     return view, set(newest.packages.by_key()) <= set(former.view.packages.by_key())
 
 
-def _standing_failures(operation: Operation, view: View) -> dict[str, str]:
-    """What the last Install could not install and the node still lacks in that very version: a newer one was not tried."""
+def _standing_failures(operation: Operation) -> tuple[dict[str, str], dict[str, str]]:
+    """By `name.arch`, why the last Install could not install something, and in which version: another was not tried."""
     if operation.kind is not Kind.INSTALL or not operation.intent:
-        return {}
-    offered = {(patch.key, patch.version) for patch in view.patches()}
-    newest = view.candidates()
-    return {
-        item.key: operation.failures[item.key]
-        for item in intent_from_json(operation.intent).wanted
-        if item.key in operation.failures
-        and (item.key, item.version) in offered
-        and newest.get(item.key, item.version) == item.version
-    }
+        return {}, {}
+    failed = [item for item in intent_from_json(operation.intent).wanted if item.key in operation.failures]
+    reasons = {item.key: operation.failures[item.key] for item in failed}
+    return reasons, {item.key: item.version for item in failed}
