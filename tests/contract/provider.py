@@ -74,6 +74,10 @@ class World(abc.ABC):
     def lock(self) -> Callable[[], int]:
         """Hold the package manager's lock by another process; answers with what ends it and gives its pid on the node."""
 
+    def rejection(self, name: str) -> str:
+        """The entry of a rejected list that names the new version of a made-up package: on apt its name."""
+        return name
+
     def key(self, name: str) -> str:
         """`name.arch` of a made-up package."""
         return f"{name}.{self.arch}"
@@ -93,7 +97,7 @@ class World(abc.ABC):
         wanted = tuple(
             Wanted(name, self.arch, now[self.key(name)], candidates[self.key(name)]) for name in sorted(names)
         )
-        return Intent(wanted, blocked=tuple(sorted(blocked)))
+        return Intent(wanted, blocked=tuple(sorted(self.rejection(name) for name in blocked)))
 
     def plan(self, intent: Intent) -> Plan:
         """The plan that the server makes of the node's resolution."""

@@ -67,6 +67,9 @@ class RpmNode(World):
         """Run a command in the node."""
         return self.shell.run(argv, timeout=60, ok=ok)
 
+    def rejection(self, name: str) -> str:
+        return f"{name}-1.0-2.{self.arch}" + (".rpm" if self.kind == "zypper" else "")
+
     def hold(self, name: str) -> None:
         self.run(*LOCK[self.kind], name)
 

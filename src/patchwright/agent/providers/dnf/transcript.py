@@ -19,7 +19,7 @@ from patchwright.agent.providers.locks import Holder
 from patchwright.agent.providers.rpm.database import evr
 from patchwright.core.facts import RepositoryProblem
 
-LOCAL_REPOSITORY = "_dnf_local"  # what dnf 5's plugin keeps of packages that were installed before
+LOCAL_REPOSITORY = "_dnf_local"  # what the plugin local keeps of packages that were installed before
 COMING = ("installing", "upgrading")
 OTHERS = (
     "removing",
@@ -210,6 +210,7 @@ def repository_problems(stdout: str, stderr: str, code: int, names: Mapping[str,
         found.setdefault(next(group for group in match.groups() if group), []).append(
             errors(stderr) or "cannot be read"
         )
+    found.pop(LOCAL_REPOSITORY, None)
     if code != 0 and not found:
         found[""] = [errors(stderr + "\n" + stdout) or f"the refresh ended with exit code {code}"]
     return tuple(
@@ -242,7 +243,7 @@ def enabled4(stdout: str) -> Dict[str, str]:
     found = {}
     for line in stdout.splitlines():
         words = line.split(None, 1)
-        if words and not line.startswith(("repo id ", "Last metadata", " ")):
+        if words and not line.startswith(("repo id ", "Last metadata", " ", LOCAL_REPOSITORY)):
             found[words[0]] = words[1].strip() if len(words) > 1 else ""
     return found
 
