@@ -64,6 +64,7 @@ def files(system: str, repo: RpmRepo | None) -> dict[str, str]:
         "/etc/system-release": f"{title}\n",
         "/etc/dnf/dnf.conf": DNF,
         "/etc/dnf/vars/releasever": f"{major}\n",
+        "/etc/dnf/plugins/local.conf": "[main]\nenabled=0\n",  # Debian turns it on; it complains in every call
         "/etc/zypp/zypp.conf": "[main]\nsolver.onlyRequires = true\n" + SUSE_KERNELS,
     }
     for name in repo.names if repo else ():
