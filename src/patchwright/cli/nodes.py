@@ -31,7 +31,7 @@ _DOUBTS = {
     Doubt.NO_REPOSITORIES: "the node has no repositories",
     Doubt.NO_SECURITY_REPOSITORY: "the baseline approves security updates alone, and the node has no security repository",
     Doubt.PACKAGES_UNFINISHED: "the package manager began with some packages and could not finish them",
-    Doubt.OTHER_SOURCES: "the baseline names repositories of its own, and the facts were taken without them",
+    Doubt.OTHER_SOURCES: "the facts were taken with other repositories than the baseline names; scan the node",
     Doubt.LATER_RUN_FAILED: "a later run failed before it could say how the node is now; see its error and scan the node",
 }
 
