@@ -157,6 +157,8 @@ class View:
         result = {package[:3]: INSTALLED_PIN for package in self.packages.packages}
         for ref, part in zip(self.facts.slices, self.slices):
             for offer in part.offers:
+                if offer.module and offer.module not in self.facts.modules:
+                    continue  # another stream's, which the package manager does not see
                 identity = offer[:3]
                 result[identity] = max(result.get(identity, ref.pin), ref.pin)
         if self.facts.pins:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
+from patchwright.agent import node
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import UnsupportedSystem
 from patchwright.agent.shell import Shell
@@ -18,6 +19,7 @@ from patchwright.core.advisory import Notice
 from patchwright.core.facts import Pin, RepositoryProblem, SliceRef
 from patchwright.core.package import Manager, OffersSlice, PackageSet
 from patchwright.core.source import Source
+from patchwright.core.system import Family, identify
 
 if TYPE_CHECKING:  # taking facts needs neither plans nor what carries them out
     from patchwright.core.plan import Intent, Plan, Resolution
@@ -138,14 +140,29 @@ class Provider(Protocol):
 
 
 def detect(root: Path = Path("/")) -> Optional[Manager]:
-    """The package manager of the system below *root*; None where it has none that is known here."""
-    if (root / "usr/bin/apt-get").exists() and (root / "var/lib/dpkg/status").exists():
-        return Manager.APT
-    if (root / "usr/bin/zypper").exists():
-        return Manager.ZYPPER
-    if (root / "usr/bin/dnf").exists() or (root / "usr/bin/yum").exists():
-        return Manager.DNF
-    return None
+    """
+    The package manager of the system below *root*; None where it has none that is known here.
+
+    os-release decides which one it may be: a system may well have another's tools installed. Where no baseline can cover the
+    system, what is installed decides.
+    """
+    system = identify(node.os_release(root))
+    managers = [_OF_FAMILY.get(system.operating_system.family)] if system else list(_SIGNS)
+    return next((manager for manager in managers if manager and _has(root, manager)), None)
+
+
+# The files of which one must be there, and one that must be there beside it.
+_SIGNS = {
+    Manager.APT: (("usr/bin/apt-get",), "var/lib/dpkg/status"),
+    Manager.ZYPPER: (("usr/bin/zypper",), ""),
+    Manager.DNF: (("usr/bin/dnf", "usr/bin/dnf5", "usr/bin/yum"), ""),
+}
+_OF_FAMILY = {Family.APT: Manager.APT, Family.RPM: Manager.DNF, Family.ZYPP: Manager.ZYPPER}
+
+
+def _has(root: Path, manager: Manager) -> bool:
+    programs, database = _SIGNS[manager]
+    return any((root / program).exists() for program in programs) and (root / database).exists()
 
 
 def load(
@@ -160,5 +177,9 @@ def load(
         from patchwright.agent.providers.apt import Apt
 
         return Apt(shell, clock=clock or Clock(), settings=settings or Settings())
+    if manager is Manager.DNF:
+        from patchwright.agent.providers.dnf import Dnf
+
+        return Dnf(shell, clock=clock or Clock(), settings=settings or Settings())
     name = manager.value if manager else "no package manager"
-    raise UnsupportedSystem(f"this system has {name}, which this agent cannot drive; it drives apt")
+    raise UnsupportedSystem(f"this system has {name}, which this agent cannot drive; it drives apt and dnf")

@@ -9,6 +9,7 @@ packages of a module's active stream alone, and of the names in it nothing that 
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
@@ -61,15 +62,33 @@ def parse(text: str) -> Modules:
     streams: List[Stream] = []
     defaults: Dict[str, str] = {}
     for document in re.split(r"^---.*$", text, flags=re.MULTILINE):
-        if "\ndocument: modulemd-defaults" in document:
-            fields = dict(_fields(document))
-            if fields.get("module") and fields.get("stream"):
-                defaults[fields["module"]] = fields["stream"]
-        elif re.search(r"^document: modulemd(-v\d+)?$", document, re.MULTILINE):
-            fields = dict(_fields(document))
-            if fields.get("name") and fields.get("stream"):
-                streams.append(Stream(f"{fields['name']}:{fields['stream']}", tuple(_artifacts(document))))
+        kind, fields, artifacts = _json(document) if document.lstrip().startswith("{") else _yaml(document)
+        if kind == "modulemd-defaults" and fields.get("module") and fields.get("stream"):
+            defaults[fields["module"]] = fields["stream"]
+        elif kind in ("modulemd", "modulemd-stream") and fields.get("name") and fields.get("stream"):
+            found = (split_nevra(artifact) for artifact in artifacts)
+            packages = tuple(package for package in found if package and package[1] not in ("src", "nosrc"))
+            streams.append(Stream(f"{fields['name']}:{fields['stream']}", packages))
     return Modules(tuple(streams), defaults)
+
+
+_Document = Tuple[str, Mapping[str, str], List[str]]  # its kind, the plain members of `data`, the artifacts
+
+
+def _json(document: str) -> _Document:
+    """JSON is YAML too, and what some programs write."""
+    try:
+        body = json.loads(document.strip().rstrip("."))
+        data = body.get("data") or {}
+        plain = {name: str(value) for name, value in data.items() if isinstance(value, (str, int, float))}
+        return str(body.get("document")), plain, [str(item) for item in (data.get("artifacts") or {}).get("rpms") or ()]
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return "", {}, []
+
+
+def _yaml(document: str) -> _Document:
+    kind = re.search(r"^document: *(\S+)", document, re.MULTILINE)
+    return kind.group(1) if kind else "", dict(_fields(document)), list(_artifacts(document))
 
 
 def _fields(document: str) -> Iterator[Tuple[str, str]]:
@@ -87,15 +106,13 @@ def _scalar(text: str) -> str:
     return text.partition(" #")[0].rstrip()
 
 
-def _artifacts(document: str) -> Iterator[Tuple[str, str, str]]:
+def _artifacts(document: str) -> Iterator[str]:
     inside = False
     for line in document.splitlines():
         if re.match(r"  \w", line):
             inside = line.startswith("  artifacts:")
         elif inside and line.lstrip().startswith("- "):
-            found = split_nevra(_scalar(line.lstrip()[2:]))
-            if found and found[1] not in ("src", "nosrc"):
-                yield found
+            yield _scalar(line.lstrip()[2:])
 
 
 def split_nevra(text: str) -> Optional[Tuple[str, str, str]]:
