@@ -317,3 +317,38 @@ def test_a_26th_group_is_refused(ssm):
 
     with pytest.raises(ssm.exceptions.ResourceLimitExceededException):
         ssm.register_patch_baseline_for_patch_group(BaselineId=baseline_id, PatchGroup="one-more")
+
+
+def properties(ssm, system, name, **members):
+    """The values that DescribePatchProperties lists, over all its pages."""
+    pages = ssm.get_paginator("describe_patch_properties").paginate(OperatingSystem=system, Property=name, **members)
+    return [value["Name"] for page in pages for value in page["Properties"]]
+
+
+def test_the_values_that_rules_may_ask_for_are_listed(ssm):
+    """By operating system and property, in pages of any size (spec §1.19)."""
+    assert properties(ssm, "DEBIAN", "PRIORITY") == ["Required", "Important", "Standard", "Optional", "Extra"]
+    assert properties(ssm, "SUSE", "CLASSIFICATION")[:2] == ["Security", "Recommended"]
+    assert "AmazonLinux2.0" in properties(ssm, "AMAZON_LINUX_2", "PRODUCT")
+    whole = properties(ssm, "REDHAT_ENTERPRISE_LINUX", "PRODUCT")
+    assert "RedhatEnterpriseLinux8.6" in whole
+    assert properties(ssm, "REDHAT_ENTERPRISE_LINUX", "PRODUCT", PaginationConfig={"PageSize": 7}) == whole
+    assert "WindowsServer2019" in properties(ssm, "WINDOWS", "PRODUCT", PatchSet="OS")
+    assert properties(ssm, "WINDOWS", "PRODUCT", PatchSet="APPLICATION") == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"OperatingSystem": "DEBIAN", "Property": "SEVERITY"},
+        {"OperatingSystem": "DEBIAN", "Property": "CLASSIFICATION"},
+        {"OperatingSystem": "SUSE", "Property": "PRIORITY"},
+        {"OperatingSystem": "MACOS", "Property": "SEVERITY"},
+        {"OperatingSystem": "ROCKY_LINUX", "Property": "MSRC_SEVERITY"},
+        {"OperatingSystem": "ROCKY_LINUX", "Property": "PRODUCT", "PatchSet": "OS"},
+        {"OperatingSystem": "ROCKY_LINUX", "Property": "PRODUCT", "NextToken": "x"},
+    ],
+)
+def test_a_property_that_an_operating_system_does_not_have_is_refused(ssm, asked):
+    """And so is a patch set elsewhere than on Windows, and a token of nobody's."""
+    assert refusal(ssm.describe_patch_properties, **asked)[0] == "ValidationException"

@@ -52,6 +52,7 @@ def operations(services: Services) -> Mapping[str, Handler]:
         "AmazonSSM.DescribeInstancePatchStates": states.describe_instance_patch_states,
         "AmazonSSM.DescribeInstancePatches": states.describe_instance_patches,
         "AmazonSSM.DescribePatchBaselines": baselines.describe_patch_baselines,
+        "AmazonSSM.DescribePatchProperties": baselines.describe_patch_properties,
         "AmazonSSM.GetCommandInvocation": invoked.get_command_invocation,
         "AmazonSSM.GetPatchBaseline": baselines.get_patch_baseline,
         "AmazonSSM.GetPatchBaselineForPatchGroup": baselines.get_patch_baseline_for_patch_group,

@@ -17,12 +17,14 @@ from patchwright.core.baseline import (
     RejectedAction,
     read_day,
 )
+from patchwright.core.families import properties
 from patchwright.core.system import OperatingSystem
 from patchwright.server.aws.members import filters_of, tags_of
 from patchwright.server.patching import Baselines, Definition, Listed, PatchBaseline, Source
 from patchwright.server.wire import Caller, Pager, validation
 
 PAGE = 100
+PROPERTIES_PAGE = 50
 
 
 class BaselineOperations:
@@ -77,6 +79,23 @@ class BaselineOperations:
         answer: dict[str, Any] = {"BaselineIdentities": [_identity(baseline) for baseline in page]}
         if start + len(page) < len(chosen):
             answer["NextToken"] = self._pager.token(caller, request, page[-1].id)
+        return answer
+
+    async def describe_patch_properties(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """DescribePatchProperties: the values that AWS lists; of Windows applications there are none."""
+        system, wanted = OperatingSystem(request["OperatingSystem"]), request["Property"]
+        patch_set = request.get("PatchSet")
+        known = properties(system)
+        if wanted not in known:
+            raise validation(f"{system.value} has no property {wanted}; use {', '.join(known)}.")
+        if patch_set is not None and system is not OperatingSystem.WINDOWS:
+            raise validation("PatchSet is for Windows only.")
+        values = () if patch_set == "APPLICATION" and wanted.startswith("PRODUCT") else known[wanted]
+        start = self._pager.cursor(caller, request) or 0
+        end = start + request.get("MaxResults", PROPERTIES_PAGE)
+        answer: dict[str, Any] = {"Properties": [{"Name": value} for value in values[start:end]]}
+        if end < len(values):
+            answer["NextToken"] = self._pager.token(caller, request, end)
         return answer
 
     async def register_patch_baseline_for_patch_group(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
