@@ -82,7 +82,7 @@ class RpmNode(World):
         return self.updates in (origin.origin, origin.label, origin.suite)
 
     def silence(self) -> None:
-        self.repo.offline("error", below=self.updates)
+        self.repo.offline("gone", below=self.updates)
 
     def lock(self) -> Callable[[], int]:
         """A real installation by the real tool, whose script waits."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from .httpd import Server
 from .net import Lan
 
-FAILURES = ("refuse", "error", "hang")
+FAILURES = ("refuse", "error", "gone", "hang")
 
 
 class Served:
@@ -71,7 +71,8 @@ class Served:
         Stop answering.
 
         Args:
-            how: `refuse` closes the port, `error` answers 503, `hang` accepts and stays silent until `online()`.
+            how: `refuse` closes the port, `error` answers 503 (zypper waits 30 s and asks again, four times), `gone` answers
+                404, `hang` accepts and stays silent until `online()`.
             below: Only what lies below this first part of the path, such as one repository; not with `refuse`.
         """
         if how not in FAILURES or (below and how == "refuse"):
@@ -96,6 +97,6 @@ class Served:
         if path.startswith(self._below):
             self._answering.wait()
             if self._mode != "online":
-                return 503, b""
+                return (404 if self._mode == "gone" else 503), b""
         content = self._tree.get(path)
         return (200, content) if content is not None else (404, b"")
