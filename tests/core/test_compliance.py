@@ -38,6 +38,21 @@ def el(installed, *offers, **more):
 # ---------------------------------------------------------------------------------------------------------------- states
 
 
+@pytest.mark.parametrize(("tried", "state"), [("2", PatchState.FAILED), ("3", PatchState.MISSING)])
+def test_a_failure_stands_for_the_version_that_was_tried(tried, state):
+    """Another version has not failed."""
+    history = History(failures={"a.amd64": "postinst"}, attempted={"a.amd64": tried})
+
+    assert only(judged(ALL, OUTSTANDING, history=history)).state is state
+
+
+def test_a_held_package_fails_for_being_held():
+    """After an Install that gave no other reason."""
+    seen = view(["a 1"], (SECURITY, ["a 2"]), held=("a.amd64",))
+
+    assert only(judged(ALL, seen, operation=Operation.INSTALL)).reason == "the package is held on the node"
+
+
 def test_an_approved_update_that_is_not_installed_is_missing():
     """The item speaks of the approved version and says which rule approves it."""
     assert only(judged(ALL, OUTSTANDING)) == Item(

@@ -10,7 +10,8 @@ import pytest
 
 import patchwright.core.plan as plan_module
 from core.made import BASEOS, SECURITY, debian, judged, notice, offer, package, rocky, rule, view
-from patchwright.core.baseline import RejectedAction
+from patchwright.core.advisory import Notice
+from patchwright.core.baseline import Baseline, RejectedAction
 from patchwright.core.compliance import History
 from patchwright.core.errors import MalformedMessage, PlanRefused
 from patchwright.core.package import Manager
@@ -26,6 +27,7 @@ from patchwright.core.plan import (
     drift,
 )
 from patchwright.core.planning import intend, settle
+from patchwright.core.system import OperatingSystem
 
 A = Wanted("a", "amd64", "1", "2")
 ACT_A = Action("a", "amd64", "1", "2", True)
@@ -245,3 +247,102 @@ def test_drift_is_a_package_that_is_no_longer_as_the_plan_says(installed, candid
 def test_drift_is_a_phrase(found, text):
     """What was expected and what is there."""
     assert found.text == text
+
+
+# ------------------------------------------------------------------------------------------------------------------ SUSE
+
+
+def patch(number, *brings):
+    """A security patch that brings packages written as `name version`."""
+    packages = [(name, "x86_64", version) for name, version in (text.split() for text in brings)]
+    return Notice(f"SUSE-2026-{number}", "security", "important", updated="2026-11-01", packages=tuple(packages))
+
+
+def suse(installed, *patches, **facts):
+    """A SUSE node that has *installed*, written as `name version`."""
+    rows = [package("{}.x86_64 {}".format(*text.split())) for text in installed]
+    members = {"operating_system": OperatingSystem.SUSE, "product": "Suse15.6", **facts}
+    return view(rows, (BASEOS, []), manager=Manager.ZYPPER, notices=patches, **members)
+
+
+def sles(*rules, **more):
+    """A baseline for SUSE."""
+    return Baseline(OperatingSystem.SUSE, rules=rules, **more)
+
+
+def intent_of(baseline, seen, **more):
+    """The intent that a Scan of *seen* leads to."""
+    return intend(baseline, seen, judged(baseline, seen, **more))
+
+
+def test_a_suse_patch_is_wanted_as_the_packages_it_brings_that_are_below():
+    """Of two patches for one package the higher version; nothing that is not installed, nothing that is there already."""
+    seen = suse(
+        ["a 1-1", "b 2-1", "c 1-1"], patch(1, "a 2-1", "b 2-1", "new 1-1"), patch(2, "a 1:1-1"), patch(3, "c 1-1")
+    )
+
+    assert intent_of(sles(rule()), seen) == Intent((Wanted("a", "x86_64", "1-1", "1:1-1"),))
+
+
+def test_only_approved_suse_patches_are_wanted():
+    """A lower version than the newest patch has, where that is rejected or too new."""
+    seen = suse(["a 1-1"], patch(1, "a 2-1"), patch(2, "a 3-1"))
+    wanted = (Wanted("a", "x86_64", "1-1", "2-1"),)
+
+    assert intent_of(sles(rule(), rejected=("*-2",)), seen) == Intent(wanted, dependency_only=("*-2",))
+    assert intent_of(sles(approved=("SUSE-2026-1",)), seen).wanted == wanted
+
+
+def test_a_kernel_of_suse_is_wanted_above_the_newest():
+    """Versions stand side by side."""
+    seen = suse(
+        ["kernel-default 1-1", "kernel-default 3-1"], patch(1, "kernel-default 4-1"), patch(2, "kernel-default 2-1")
+    )
+
+    assert intent_of(sles(rule()), seen).wanted == (Wanted("kernel-default", "x86_64", "3-1", "4-1"),)
+
+
+def test_a_blocked_suse_patch_blocks_what_it_brings():
+    """Not even as a dependency may it come; what an approved patch brings in the same version stays free."""
+    seen = suse(["a 1-1", "b 1-1"], patch(1, "a 1:2-1", "new 1-1", "b 2-1"), patch(2, "b 2-1"))
+    intent = intent_of(sles(rule(), rejected=("SUSE-2026-1",), rejected_action=RejectedAction.BLOCK), seen)
+
+    assert intent.wanted == (Wanted("b", "x86_64", "1-1", "2-1"),)
+    assert intent.blocked == ("SUSE-2026-1", "a-2-1.x86_64.rpm", "new-1-1.x86_64.rpm")
+    with pytest.raises(PlanRefused, match=r"a\.x86_64 is blocked"):
+        settled(
+            intent,
+            Action("a", "x86_64", "1-1", "1:2-1", False),
+            Action("b", "x86_64", "1-1", "2-1", True),
+            manager=Manager.ZYPPER,
+        )
+
+
+def test_what_failed_of_a_suse_patch_is_wanted_again():
+    """The patch's packages, by the names that plans go by."""
+    seen = suse(["a 1-1"], patch(1, "a 2-1"))
+    intent = intent_of(sles(rule()), seen, history=History(failures={"a.x86_64": "%post failed"}))
+
+    assert intent.wanted == (Wanted("a", "x86_64", "1-1", "2-1"),)
+
+
+# ----------------------------------------------------------------------------------------------------------- drift on rpm
+
+
+@pytest.mark.parametrize(
+    ("manager", "candidate", "moved"),
+    [
+        (Manager.DNF, "2-1", False),
+        (Manager.DNF, "3-1", False),
+        (Manager.ZYPPER, "1:1-1", False),
+        (Manager.DNF, "1-2", True),
+        (Manager.DNF, "", True),
+        (Manager.APT, "3-1", True),
+    ],
+)
+def test_on_rpm_a_newer_candidate_is_no_drift(manager, candidate, moved):
+    """The approved version may be below the newest of the repository; on apt the candidate is what a plan names."""
+    plan = Plan(manager, "s", (Action("a", "x86_64", "1-1", "2-1", True),))
+    found = drift(plan, {"a.x86_64": "1-1"}, {"a.x86_64": candidate} if candidate else {})
+
+    assert found == ((Drift("a.x86_64", "candidate", "2-1", candidate),) if moved else ())
