@@ -19,8 +19,10 @@ from patchwright.agent import facts, providers
 from patchwright.agent.errors import LockHeld
 from patchwright.cli.offline import survey
 from patchwright.cli.program import Setup
+from patchwright.core.advisory import Notice
 from patchwright.core.facts import Pin, RepositoryProblem, View
 from patchwright.core.package import Manager
+from patchwright.core.system import OperatingSystem
 
 NOW = FakeClock().time
 FRESH = {"observed_at": NOW, "refreshed_at": NOW - 60}
@@ -56,6 +58,25 @@ def document(seen: View, *words: str, **more: Any) -> dict[str, Any]:
 def states(found: dict[str, Any]) -> dict[str, str]:
     """By package, its state."""
     return {patch["KBId"]: patch["State"] for patch in found["LiveVerdict"]["Patches"]}
+
+
+def test_on_suse_patches_are_missing_and_kept_out():
+    """Under their own names, with the packages that they would change; and a scan without --json shows them."""
+    patch = Notice("SUSE-2026-1", "security", "important", updated="2020-01-01", packages=(("a", "x86_64", "2-1"),))
+    later = Notice("SUSE-2026-2", "recommended", "low", updated="2020-01-01", packages=(("a", "x86_64", "3-1"),))
+    other = Notice("SUSE-2026-3", "security", "important", updated="2020-01-01", packages=(("b", "x86_64", "3-1"),))
+    members = {"operating_system": OperatingSystem.SUSE, "product": "Suse15.6", **FRESH}
+    seen = view(["a.x86_64 1-1"], (UPDATES, []), manager=Manager.ZYPPER, notices=[patch, later, other], **members)
+    found = document(seen)
+
+    assert states(found) == {"SUSE-2026-1": "Missing"}
+    assert found["LiveVerdict"]["Counts"]["NotApplicable"] == 1
+    (kept,) = found["KeptOut"]
+    assert (kept["KBId"], kept["Installed"], kept["Verdict"]) == ("SUSE-2026-2", "a.x86_64:1-1", "NOT_APPROVED")
+    assert kept["Reasons"] == ["rule 1 does not match on CLASSIFICATION"]
+    shown = scanned(seen).out
+    assert "SUSE-2026-1" in shown
+    assert "SUSE-2026-2" in shown
 
 
 def test_what_security_archives_offer_is_missing_and_the_rule_is_named():

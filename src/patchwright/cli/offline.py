@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from patchwright.core.baseline import Baseline, Decision, Verdict, decide
-from patchwright.core.compliance import Doubt, Judgement, Standing, doubts, judge, standing
+from patchwright.core.compliance import Doubt, Judgement, Standing, doubts, judge, outstanding_packages, standing
 from patchwright.core.facts import View
 from patchwright.core.patch import Patch
 from patchwright.core.predefined import Predefined, default_of
@@ -94,6 +94,8 @@ def _kept_out(
     view: View, baseline: Baseline, judgement: Judgement, decisions: dict[Patch, Decision]
 ) -> Sequence[KeptOut]:
     """For each installed package the newest version offered above both the installed one and the one that is missing."""
+    if baseline.operating_system.family is Family.ZYPP:
+        return _patches_kept_out(view, decisions)
     apt, scheme = baseline.operating_system.family is Family.APT, view.packages.manager.scheme
     candidates = view.candidates() if apt else {}
     offered: dict[str, list[Patch]] = {}
@@ -113,4 +115,17 @@ def _kept_out(
         if apt and chosen is None:
             reasons = [f"apt's preferences or phasing choose {candidate or 'no version'}"]
         found.append(KeptOut(patch, item.installed, decision.verdict, tuple(reasons)))
+    return found
+
+
+def _patches_kept_out(view: View, decisions: dict[Patch, Decision]) -> Sequence[KeptOut]:
+    """Each SUSE patch that the node needs and the baseline does not approve."""
+    installed = view.newest()
+    found = []
+    for patch, decision in decisions.items():
+        needed = outstanding_packages(patch, installed, view.packages.manager.scheme)
+        if needed and not decision.approved:
+            before = ", ".join(f"{fixed.key}:{installed[fixed.key].version}" for fixed in needed)
+            reasons = tuple(reason.text for reason in decision.reasons)
+            found.append(KeptOut(patch, before, decision.verdict, reasons))
     return found

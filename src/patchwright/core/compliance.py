@@ -327,10 +327,7 @@ class _PatchBench(_Bench):
 
     def __init__(self, baseline: Baseline, view: View, history: History, operation: Operation) -> None:
         super().__init__(baseline, view, history, operation)
-        self.newest_of = {
-            key: max(packages, key=lambda package: self.order(package.version))
-            for key, packages in view.installed().items()
-        }
+        self.newest_of = view.newest()
 
     def judgement(self, view: View, decide: Callable[[Patch], Decision]) -> Judgement:
         """Every patch that has a state here. What is approved and brings nothing that the node has is only counted."""

@@ -170,6 +170,14 @@ class View:
         """Installed packages by `name.arch`."""
         return self.packages.by_key()
 
+    def newest(self) -> Dict[str, Package]:
+        """By `name.arch` the newest installed version, where several stand side by side."""
+        scheme = self.packages.manager.scheme
+        return {
+            key: max(packages, key=lambda package: version_key(scheme, package.version))
+            for key, packages in self.installed().items()
+        }
+
 
 def _members(data: Mapping[str, Any]) -> Dict[str, Any]:
     result: Dict[str, Any] = {

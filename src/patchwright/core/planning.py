@@ -18,7 +18,6 @@ from patchwright.core.package import Manager
 from patchwright.core.plan import Action, Intent, Plan, Resolution, Wanted
 from patchwright.core.system import Family
 from patchwright.core.version import compare
-from patchwright.core.version import key as version_key
 
 _FAMILIES = {Manager.APT: Family.APT, Manager.DNF: Family.RPM, Manager.ZYPPER: Family.ZYPP}
 
@@ -52,11 +51,7 @@ def _by_package(view: View, outstanding: Mapping[str, Item]) -> Tuple[Wanted, ..
 
 
 def _by_patch(view: View, outstanding: Mapping[str, Item]) -> Tuple[Wanted, ...]:
-    scheme = view.packages.manager.scheme
-    newest = {
-        key: max(packages, key=lambda package: version_key(scheme, package.version))
-        for key, packages in view.installed().items()
-    }
+    scheme, newest = view.packages.manager.scheme, view.newest()
     highest: Dict[str, Wanted] = {}
     for patch in view.patches():
         if patch.key not in outstanding:
