@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from farm import Farm, Node, RpmRepo
+from patchwright.agent.clock import Clock
 from patchwright.agent.providers import Settings
 from patchwright.agent.providers.zypper import database
 from patchwright.agent.providers.zypper.tool import COMMAND, ENVIRONMENT, REQUEST_OPTIONS, Tool
@@ -78,6 +79,11 @@ def test_record(farm: Farm, rpmrepo: RpmRepo, new_node: Callable[..., Node]):
     record("install.post", *INSTALL, "post.noarch=1.0-2", "waits.noarch=1.0-2")
     record("install.pre", *INSTALL, "barred.noarch=1.0-2", "pre.noarch=1.0-2")
     record("install.again", *INSTALL, "post.noarch=1.0-2")
+    rpmrepo.offline("error", below="updates")
+    log = node.root / "root/log"
+    tool.install(["fine.noarch=1.0-2"], timeout=60, log=log, clock=Clock())
+    write(f"{LABEL}.install.busy", Result((), 0, log.read_text(), ""), rpmrepo.address)
+    rpmrepo.online()
     repository = node.root / "etc/zypp/repos.d/updates.repo"
     text = repository.read_text()
     repository.write_text(text.replace("http://", "http://user:secret@127.0.0.9:9/"))

@@ -132,6 +132,16 @@ def test_a_file_that_is_gone_is_laid_to_its_package():
     assert "not found on medium" in told["gone.noarch"]
 
 
+def test_a_server_that_is_busy_is_told_from_a_script_that_says_so():
+    """zypper would ask it again for ever; the package is named. The same words in a script's output are no such thing."""
+    busy = played("install.busy").stdout
+    loud = played("install.post").stdout.replace("oh no", answers.RETRYING.replace("<", "&lt;").replace(">", "&gt;"))
+
+    assert answers.RETRYING in busy
+    assert "temporarily unaccessible" in answers.failures(busy, requests("fine"))["fine.noarch"]
+    assert answers.RETRYING not in loud
+
+
 def test_a_repository_that_is_skipped_is_named_with_its_reason():
     """The reason stands before the name; nothing of it is a secret."""
     silent = answers.repository_failures(played("refresh.silent").stdout)

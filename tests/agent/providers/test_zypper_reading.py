@@ -291,14 +291,14 @@ def test_a_process_that_runs_holds_the_lock_and_one_that_is_gone_does_not(tmp_pa
     """The file names it; a zombie has ended; an empty file is a lock that nobody has."""
     (tmp_path / "run").mkdir()
     file, proc = tmp_path / "run/zypp.pid", tmp_path / "proc"
-    for pid, state in ((4000, "S"), (4001, "Z")):
+    for pid, state in ((1, "S"), (4000, "S"), (4001, "Z")):
         (proc / str(pid)).mkdir(parents=True)
         (proc / str(pid) / "stat").write_text(f"{pid} (zypper (x)) {state} 1")
         (proc / str(pid) / "cmdline").write_bytes(b"zypper\0patch\0")
     answers = {}
     for text in ("", "4000", "4001\n", "4002", "nonsense", str(os.getpid())):
         file.write_text(text)
-        holder = ZyppLocks(tmp_path, clock=Clock(), seconds=0, proc=proc).holder()
+        holder = ZyppLocks(tmp_path, clock=Clock(), seconds=0).holder()
         answers[text] = (holder.pid, holder.command) if holder else None
 
     assert answers.pop("4000") == (4000, "zypper patch")

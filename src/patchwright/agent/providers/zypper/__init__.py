@@ -136,6 +136,7 @@ class Zypper:
                 first=self._first(plan),
                 locks=self._locks(),
                 log=log,
+                clock=self._clock,
                 timeout_seconds=self._settings.install_timeout_seconds,
                 progress=progress,
             )

@@ -21,6 +21,8 @@ DONE, SCRIPT_FAILED = 0, 107
 REBOOT_NEEDED, RESTART_NEEDED = 102, 103
 LOCKED, NO_REPOSITORIES = 7, 6
 FINE = (DONE, 100, 101, REBOOT_NEEDED, RESTART_NEEDED)
+# What zypper says when a server is busy, and nobody is there to stop it. What scripts write is escaped, and never reads so.
+RETRYING = '<message type="info">Retrying in 30 seconds...</message>'
 REASON_LIMIT = 1_000  # characters
 
 _MESSAGE = re.compile(r'<message type="(\w+)">(.*?)</message>', re.DOTALL)

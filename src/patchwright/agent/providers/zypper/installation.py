@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable, Collection, Dict, List, Sequence
 
-from patchwright.agent.errors import CommandTimedOut
+from patchwright.agent.clock import Clock
 from patchwright.agent.providers.locks import Locks
 from patchwright.agent.providers.resolver import Request, largest
 from patchwright.agent.providers.zypper import answers
@@ -16,7 +16,6 @@ from patchwright.agent.providers.zypper.tool import Tool
 from patchwright.agent.shell import Result
 from patchwright.core.plan import Action, Plan
 
-MAX_RUNS = 100  # of zypper: it stops at the first package that fails, so each takes one out
 SIDE_BY_SIDE = "multiversion("  # what packages provide whose versions are kept beside each other, kernels above all
 UNEXPLAINED = "zypper did not install it and gives no reason"
 
@@ -36,6 +35,7 @@ class Installation:
         first: Collection[str],
         locks: Locks,
         log: Path,
+        clock: Clock,
         timeout_seconds: float,
         progress: Callable[[str], None],
     ) -> None:
@@ -44,17 +44,19 @@ class Installation:
         self._first = first
         self._locks = locks
         self._log = log
+        self._clock = clock
         self._timeout = timeout_seconds
         self._progress = progress
         self._reasons: Dict[str, str] = {}
         self._scripts: Dict[str, str] = {}
+        self._was_busy = False
 
     def carry_out(self) -> Dict[str, str]:
         """Do it; by `name.arch` why an action did not happen, or a script of its package failed; empty where all is well."""
         self._locks.wait_for(lambda: None, lambda _: None)  # who is at it may well be carrying out this very plan
         self._tidy()
         for group in ([one for one in self._actions if one.key in self._first], list(self._actions)):
-            for _ in range(MAX_RUNS):
+            for _ in range(len(group) + 2):  # zypper stops at the first package that fails: each run takes one out
                 todo = [one for one in self._left(group) if one.key not in self._reasons]
                 if not todo or not self._run(todo):
                     break
@@ -74,14 +76,17 @@ class Installation:
         if not best.requests:
             return False
         self._progress(f"installing {len(best.requests)} packages")
-        result = self._install([answers.argument(one) for one in best.requests])
+        output = self._install([answers.argument(one) for one in best.requests])
+        if answers.RETRYING in output and not self._was_busy:
+            self._was_busy = True  # once more, with nobody to blame yet: it may have been for a moment only
+            return True
         left = {one.key for one in self._left(self._actions)}
-        self._scripts.update(answers.scriptlets(result.stdout, best.requests))
-        told = answers.failures(result.stdout, best.requests)
+        self._scripts.update(answers.scriptlets(output, best.requests))
+        told = answers.failures(output, best.requests)
         self._reasons.update({key: reason for key, reason in told.items() if key in left})
         keys = [one.key for one in best.requests]
         if not any(key in self._reasons or key not in left for key in keys):
-            reason = answers.errors(result.stdout) or UNEXPLAINED
+            reason = answers.errors(output) or UNEXPLAINED
             self._reasons.update(dict.fromkeys(keys, reason))
         return bool(left - set(self._reasons))
 
@@ -96,9 +101,9 @@ class Installation:
         for action in doubled:
             self._progress(f"finishing the installation of {action.key}")
             argument = answers.argument(Request(action.name, action.arch, action.after))
-            result = self._install([argument], options=["--force"])
+            output = self._install([argument], options=["--force"])
             if self._is_doubled(action, self._tool.installed()):
-                told = answers.errors(result.stdout) or UNEXPLAINED
+                told = answers.errors(output) or UNEXPLAINED
                 self._scripts[action.key] = f"its older version {action.before} could not be removed: {told}"
 
     def _is_doubled(self, action: Action, installed: Installed) -> bool:
@@ -111,14 +116,13 @@ class Installation:
         arguments = [answers.argument(one) for one in requests]
         return waiting(self._locks, lambda: self._tool.simulate(arguments, locked))
 
-    def _install(self, arguments: Sequence[str], options: Sequence[str] = ()) -> Result:
-        def attempt() -> Result:
-            try:
-                return self._tool.install(arguments, options=options, timeout=self._timeout, log=self._log)
-            except CommandTimedOut as error:
-                return Result(error.argv, -1, f'<message type="error">{answers.cut(str(error))}</message>', "")
-
-        return waiting(self._locks, attempt)
+    def _install(self, arguments: Sequence[str], options: Sequence[str] = ()) -> str:
+        return self._locks.wait_for(
+            lambda: self._tool.install(
+                arguments, options=options, timeout=self._timeout, log=self._log, clock=self._clock
+            ),
+            lambda output: answers.holder(output, 0),
+        )
 
 
 def waiting(locks: Locks, attempt: Callable[[], Result]) -> Result:

@@ -18,7 +18,9 @@ RPM_LOCK = "var/lib/rpm/.rpm.lock"
 class ZyppLocks(locks.Locks):
     """The locks of zypper, YaST and PackageKit, and rpm's own, below *root*."""
 
-    def __init__(self, root: Path, *, clock: Clock, seconds: float, proc: Path = Path("/proc")) -> None:
+    def __init__(self, root: Path, *, clock: Clock, seconds: float) -> None:
+        # The ids are those of the system below root, which has processes of its own where it is booted.
+        proc = root / "proc" if (root / "proc/1/stat").exists() else Path("/proc")
         files = [root / name for name in PID_FILES]
         self._files = [path for path in files[:1] if path.exists()] or files[1:]
         super().__init__((*self._files, root / RPM_LOCK), clock=clock, seconds=seconds, proc=proc)

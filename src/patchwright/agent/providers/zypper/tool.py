@@ -7,6 +7,7 @@ import bz2
 import contextlib
 import gzip
 import lzma
+import os
 import re
 import shutil
 import tempfile
@@ -14,14 +15,18 @@ import zlib
 from pathlib import Path
 from typing import IO, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, cast
 
+from patchwright.agent.clock import Clock
 from patchwright.agent.errors import MetadataUnreadable
 from patchwright.agent.providers import Settings
-from patchwright.agent.providers.zypper import configuration, database, sources
+from patchwright.agent.providers.zypper import answers, configuration, database, sources
 from patchwright.agent.providers.zypper.configuration import Lock, Repository
 from patchwright.agent.providers.zypper.metadata import CHUNK_BYTES, locations
 from patchwright.agent.shell import Result, Shell
 
 READ_TIMEOUT_SECONDS = 300.0  # of everything that needs no network; the first call after a refresh takes seconds
+LOOK_SECONDS = 0.05  # how often a running zypper is looked at
+BUSY_GRACE_SECONDS = 0.2  # it heeds no signal while it waits to ask again
+TAIL_BYTES = 1024 * 1024
 INDEX_LIMIT_BYTES = 4 * 1024 * 1024  # of a repomd.xml, which has a few KB
 LIST_LIMIT_BYTES = 4 * 1024 * 1024 * 1024  # of one list, uncompressed; the largest seen have 300 MB
 
@@ -103,11 +108,28 @@ class Tool:
         with self._locking(locked) as environment:
             return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, env=environment, ok=range(256))
 
-    def install(self, arguments: Sequence[str], *, options: Sequence[str] = (), timeout: float, log: Path) -> Result:
-        """Run zypper install; whatever its exit code."""
+    def install(
+        self, arguments: Sequence[str], *, options: Sequence[str] = (), timeout: float, log: Path, clock: Clock
+    ) -> str:
+        """
+        Run zypper install and answer with the end of what it wrote. It lives on if we do not, and ends after *timeout* s.
+
+        A server that says it is busy (503) is asked again by zypper every 30 s, for ever: it is ended there, having installed
+        nothing yet, since everything is fetched before.
+        """
         chosen = [*REQUEST_OPTIONS, "--download", "in-advance", *options]
         argv = [*COMMAND, "--no-refresh", *self._where, "install", *chosen, "--", *arguments]
-        return self._shell.run(argv, timeout=timeout, env=ENVIRONMENT, ok=range(256), log=log)
+        begin = log.stat().st_size if log.exists() else 0
+        deadline = clock.monotonic() + timeout
+        process = self._shell.spawn_detached(argv, log=log, env=ENVIRONMENT)
+        while self._shell.is_alive(process):
+            if answers.RETRYING in _tail(log, begin):
+                self._shell.end(process, grace_seconds=BUSY_GRACE_SECONDS)
+            elif clock.monotonic() > deadline:
+                self._shell.end(process)
+                return f'{_tail(log, begin)}<message type="error">zypper was ended after {timeout:.0f} s</message>'
+            clock.sleep(LOOK_SECONDS)
+        return _tail(log, begin)
 
     def clean(self) -> None:
         """Delete the packages that were fetched from sources: nobody else would ever look at them."""
@@ -197,6 +219,12 @@ def is_name(text: str) -> bool:
 def is_version(text: str) -> bool:
     """Whether zypper can take *text* for an edition and for nothing else."""
     return _VERSION.match(text) is not None and len(text) <= 200
+
+
+def _tail(log: Path, begin: int) -> str:
+    with log.open("rb") as file:
+        file.seek(max(begin, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+        return file.read(TAIL_BYTES).decode("utf-8", "replace")
 
 
 def _open(path: Path) -> IO[bytes]:
