@@ -181,5 +181,8 @@ def load(
         from patchwright.agent.providers.dnf import Dnf
 
         return Dnf(shell, clock=clock or Clock(), settings=settings or Settings())
-    name = manager.value if manager else "no package manager"
-    raise UnsupportedSystem(f"this system has {name}, which this agent cannot drive; it drives apt and dnf")
+    if manager is Manager.ZYPPER:
+        from patchwright.agent.providers.zypper import Zypper
+
+        return Zypper(shell, clock=clock or Clock(), settings=settings or Settings())
+    raise UnsupportedSystem("this system has no package manager that this agent can drive; it drives apt, dnf and zypper")
