@@ -24,6 +24,10 @@ fmt:
     .venv/bin/ruff check --fix --quiet .
     .venv/bin/ruff format .
 
+# what real package managers print, anew, for the tests of the parsers (needs root): just record -k zypper
+record *words:
+    {{ python }} -m pytest -q -n 0 tests/recorded --record {{ words }}
+
 # which lines of a part no test runs: just cover core
 cover part="":
     {{ python }} -m pytest -q -n 0 tests/{{ part }} --cov --cov-report=term -m "not farm and not real and not e2e"

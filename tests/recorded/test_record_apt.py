@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from contract.apt_root import AptRoot
 from farm import DebRepo, Farm, Node
 from patchwright.agent.providers.apt.tool import INSTALL_OPTIONS, REQUEST_OPTIONS, UNATTENDED
-from patchwright.agent.shell import Result
+from recorded.recording import write
 
-HERE = Path(__file__).parent
 RELEASES = (("deb11", "bullseye", "debian-11"), ("deb12", "bookworm", "debian-12"), ("deb13", "trixie", "debian-13"))
 SIMULATE = ("apt-get", "-s", "install", *REQUEST_OPTIONS, "--")
 INSTALL = ("apt-get", "install", *INSTALL_OPTIONS, "--")
@@ -80,15 +77,3 @@ def test_record(farm: Farm, new_node: Callable[..., Node], kind: str, codename: 
     node.write("etc/apt/sources.list.d/broken.list", "deb what is this\n")
     record("update.malformed", "apt-get", "update", "-q")
     repo.close()
-
-
-def write(stem: str, result: Result) -> None:
-    """One recording: stdout, stderr and code, without this machine's addresses."""
-
-    def plain(text: str) -> str:
-        text = re.sub(r"10\.213\.\d+\.\d+(?:(?::|%3a| )\d+)?", "archive.invalid", text)
-        return re.sub(r"\bprocess \d+", "process 4242", text)
-
-    for suffix, content in (("stdout", plain(result.stdout)), ("stderr", plain(result.stderr))):
-        (HERE / f"{stem}.{suffix}").write_text(content)
-    (HERE / f"{stem}.code").write_text(f"{result.code}\n")
