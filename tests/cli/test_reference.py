@@ -45,7 +45,12 @@ def commands() -> dict[str, set[str]]:
     (agent,) = (action for action in agent_parser()._actions if isinstance(action, argparse._SubParsersAction))
     for name, parser in agent.choices.items():
         if name != HIDDEN:
-            options = {option for action in parser._actions for option in action.option_strings}
+            options = {
+                option
+                for action in parser._actions
+                if action.help != argparse.SUPPRESS
+                for option in action.option_strings
+            }
             found[f"patchwright agent {name}"] = options - {"-h", "--help"}
     return found
 
