@@ -57,6 +57,13 @@ def test_class_and_severity_come_from_the_archive_or_the_weightiest_notice(patch
     assert (patch.classification, patch.severity) == (classification, severity)
 
 
+def test_class_and_severity_are_spelt_as_the_api_spells_them():
+    """Amazon Linux and SUSE write both in small letters."""
+    patch = rpm(notices=(notice(classification="newpackage", severity="medium"),))
+
+    assert (patch.classification, patch.severity) == ("Newpackage", "Medium")
+
+
 def test_cves_are_those_of_every_notice_once():
     """Sorted."""
     patch = rpm(notices=(notice("a", cves=("CVE-2", "CVE-1")), notice("b", cves=("CVE-2",))))

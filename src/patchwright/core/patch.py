@@ -57,11 +57,11 @@ class Patch:
 
     @property
     def classification(self) -> str:
-        """The kind of its weightiest notice; on apt Security or nothing (spec §2.5)."""
+        """The kind of its weightiest notice, as the API spells it; on apt Security or nothing (spec §2.5)."""
         if self.family is Family.APT:
             return SECURITY if self.security else ""
         best = self._weightiest()
-        return best.classification if best else ""
+        return _capital(best.classification) if best else ""
 
     @property
     def severity(self) -> str:
@@ -69,7 +69,7 @@ class Patch:
         if self.family is Family.APT:
             return self.priority.capitalize()
         best = self._weightiest()
-        return best.severity if best else ""
+        return _capital(best.severity) if best else ""
 
     @property
     def cves(self) -> Tuple[str, ...]:
@@ -86,6 +86,11 @@ class Patch:
     def _weightiest(self) -> Optional[Notice]:
         ranked = sorted(self.notices, key=lambda notice: (severity_rank(notice.severity), notice.id))
         return ranked[0] if ranked else None
+
+
+def _capital(word: str) -> str:
+    """A vendor's word as the API spells it: `Security`, not `security`."""
+    return word[:1].upper() + word[1:]
 
 
 def title(family: Family, key: str, version: str) -> str:
