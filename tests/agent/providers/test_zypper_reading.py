@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
 
 import pytest
@@ -12,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchwright.agent.clock import Clock
-from patchwright.agent.errors import LockHeld, MetadataUnreadable, UnusableSource
+from patchwright.agent.errors import LockHeld, UnusableSource
 from patchwright.agent.providers import Settings
 from patchwright.agent.providers.zypper import Zypper, configuration, metadata, restart, sources
 from patchwright.agent.providers.zypper.locks import ZyppLocks
@@ -270,21 +268,6 @@ def test_names_that_zypper_would_take_for_something_else_are_refused(text, fine)
     assert is_version("2:1.0~rc1-1")
     assert not is_version("1.0-1 ")
     assert not is_version("-1")
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz", ".xz"])
-def test_lists_are_read_however_they_are_packed(tmp_path, suffix):
-    """And one that is cut off is said to be unreadable."""
-    pack = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}[suffix]
-    path = tmp_path / f"primary.xml{suffix}"
-    path.write_bytes(pack(PRIMARY.encode() * 50))
-    tool = Tool(Shell(), Settings(root=tmp_path))
-
-    assert b"".join(tool.content(path)) == PRIMARY.encode() * 50
-    if suffix:
-        path.write_bytes(path.read_bytes()[:-20])
-        with pytest.raises(MetadataUnreadable):
-            list(tool.content(path))
 
 
 def test_a_process_that_runs_holds_the_lock_and_one_that_is_gone_does_not(tmp_path):

@@ -8,11 +8,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Set, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import CommandTimedOut
 from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
+from patchwright.agent.providers.rpm.compression import pieces
 from patchwright.agent.providers.zypper import answers, metadata, restart
 from patchwright.agent.providers.zypper.configuration import DEFAULT_PRIORITY, Repository
 from patchwright.agent.providers.zypper.locks import ZyppLocks
@@ -66,7 +67,7 @@ class Zypper:
             found
             for one in lists
             if "updateinfo" in one
-            for found in metadata.patches(self._content(one["updateinfo"]), names)
+            for found in metadata.patches(pieces(one["updateinfo"]), names)
         )
         notices = tuple(known[name].notice for name in sorted(known))
         named: Dict[Tuple[str, ...], List[str]] = {}
@@ -75,7 +76,7 @@ class Zypper:
                 named.setdefault(tuple(fixed), []).append(notice.id)
         parts = []
         for repository, one in zip(repositories, lists):
-            found = metadata.offers(self._content(one["primary"]), names) if "primary" in one else iter(())
+            found = metadata.offers(pieces(one["primary"]), names) if "primary" in one else iter(())
             offers = (offer._replace(notices=tuple(named.get(offer[:3], ()))) for offer in found)
             part = OffersSlice.of(Manager.ZYPPER, _origin(repository), offers)
             parts.append((part, SliceRef(part.digest, _pin(repository), repository.address)))
@@ -107,7 +108,7 @@ class Zypper:
         floor = {one: order for one, (_, order, _) in best.items()}
         for repository in self._tool.repositories():
             lists = self._tool.lists(repository)
-            for offer in metadata.offers(self._content(lists["primary"]), wanted) if "primary" in lists else ():
+            for offer in metadata.offers(pieces(lists["primary"]), wanted) if "primary" in lists else ():
                 choice = (_pin(repository), key(Scheme.RPM, offer.version), offer.version)
                 if choice[1] >= floor.get(offer.key, b""):
                     best[offer.key] = max(best.get(offer.key, choice), choice)
@@ -155,9 +156,6 @@ class Zypper:
     def _waiting(self, attempt: Callable[[], Result]) -> Result:
         return self._locks().wait_for(attempt, lambda result: answers.holder(result.stdout, result.code))
 
-    def _content(self, path: Path) -> Iterable[bytes]:
-        return self._tool.content(path)
-
     def _stamp(self, repositories: Sequence[Repository]) -> float:
         """When every repository was last known to be up to date: libzypp touches an index whenever it has asked."""
         try:
@@ -188,7 +186,7 @@ class Zypper:
         found: Set[str] = set()
         for repository in self._tool.repositories():
             path = self._tool.lists(repository).get("updateinfo")
-            for one in metadata.patches(self._content(path), names) if path else ():
+            for one in metadata.patches(pieces(path), names) if path else ():
                 if one.restarts_manager:
                     found.update(fixed.key for fixed in one.notice.packages if tuple(fixed) in changing)
         return found

@@ -20,7 +20,6 @@ from patchwright.core.advisory import Fixed, Notice
 from patchwright.core.package import FIELD_LIMIT, Offer
 from patchwright.core.version import MAX_LENGTH, Scheme, compare
 
-CHUNK_BYTES = 1024 * 1024
 ELEMENT_LIMIT_BYTES = 16 * 1024 * 1024  # the longest patch of SLES is under 1 MB
 TITLE_LIMIT = 500  # characters
 

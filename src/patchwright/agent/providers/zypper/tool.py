@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
-import lzma
 import os
 import re
 import shutil
 import tempfile
-import zlib
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, cast
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from patchwright.agent.clock import Clock
-from patchwright.agent.errors import MetadataUnreadable
 from patchwright.agent.providers import Settings
 from patchwright.agent.providers.zypper import answers, configuration, database, sources
 from patchwright.agent.providers.zypper.configuration import Lock, Repository
-from patchwright.agent.providers.zypper.metadata import CHUNK_BYTES, locations
+from patchwright.agent.providers.zypper.metadata import locations
 from patchwright.agent.shell import Result, Shell
 
 READ_TIMEOUT_SECONDS = 300.0  # of everything that needs no network; the first call after a refresh takes seconds
@@ -28,7 +23,6 @@ LOOK_SECONDS = 0.05  # how often a running zypper is looked at
 BUSY_GRACE_SECONDS = 0.2  # it heeds no signal while it waits to ask again
 TAIL_BYTES = 1024 * 1024
 INDEX_LIMIT_BYTES = 4 * 1024 * 1024  # of a repomd.xml, which has a few KB
-LIST_LIMIT_BYTES = 4 * 1024 * 1024 * 1024  # of one list, uncompressed; the largest seen have 300 MB
 
 CONFIGURATIONS = ("usr/etc/zypp/zypp.conf", "usr/etc/zypp/zypp.conf.d", "etc/zypp/zypp.conf", "etc/zypp/zypp.conf.d")
 # Each package in an rpm run of its own: so it is known which failed, and a broken off installation can be taken up.
@@ -151,13 +145,6 @@ class Tool:
         directory = self.layout.raw / repository.directory
         return {kind: directory / location for kind, location in locations(text).items()}
 
-    def content(self, path: Path) -> Iterator[bytes]:
-        """The content of one of `lists`, uncompressed, in pieces. Raises MetadataUnreadable where it cannot be read."""
-        if path.suffix == ".zst":
-            named = "/" + str(path.relative_to(self.root)) if self.root != Path("/") else str(path)
-            return self._shell.stream(["zstd", "-dcq", named], timeout=READ_TIMEOUT_SECONDS)
-        return _pieces(path)
-
     @property
     def _where(self) -> Sequence[str]:
         if not self._settings.sources:
@@ -225,28 +212,3 @@ def _tail(log: Path, begin: int) -> str:
     with log.open("rb") as file:
         file.seek(max(begin, file.seek(0, os.SEEK_END) - TAIL_BYTES))
         return file.read(TAIL_BYTES).decode("utf-8", "replace")
-
-
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(str(path), "rb"))
-    if path.suffix == ".xz":
-        return cast("IO[bytes]", lzma.open(str(path), "rb"))
-    if path.suffix == ".bz2":
-        return cast("IO[bytes]", bz2.open(str(path), "rb"))
-    return path.open("rb")
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    left = LIST_LIMIT_BYTES
-    try:
-        with _open(path) as file:
-            while left > 0:
-                chunk = file.read(CHUNK_BYTES)
-                if not chunk:
-                    return
-                left -= len(chunk)
-                yield chunk
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise MetadataUnreadable(f"a repository's list cannot be read: {error}; refresh it") from None
-    raise MetadataUnreadable(f"a repository's list has more than {LIST_LIMIT_BYTES} bytes")
