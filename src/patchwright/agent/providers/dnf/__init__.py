@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, List, Mapping, Sequence, Set, Tuple
 
 from patchwright.agent.clock import Clock
-from patchwright.agent.errors import CommandTimedOut
+from patchwright.agent.errors import CommandFailed, CommandTimedOut
 from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
+from patchwright.agent.providers.apt.lists import without_secret
+from patchwright.agent.providers.apt.transcript import cut
 from patchwright.agent.providers.dnf import configuration, restart, transcript
 from patchwright.agent.providers.dnf.locks import DnfLocks
 from patchwright.agent.providers.dnf.metadata import Metadata, fetched_at
@@ -42,7 +44,10 @@ class Dnf:
 
     def refresh(self) -> Refresh:
         """Run dnf makecache; see `providers.Provider`."""
-        enabled = self._tool.enabled()
+        try:
+            enabled = self._tool.enabled()
+        except CommandFailed as error:  # dnf 5 does nothing where one file of the configuration is damaged
+            return Refresh(0.0, (RepositoryProblem("", cut(without_secret(str(error)), 1000)),))
         before = self._metadata.fetched_at()
         begin = self._clock.now()
         try:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Collection, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import Callable, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from patchwright.agent.errors import CommandTimedOut, MetadataUnreadable
 from patchwright.agent.providers.dnf import transcript
 from patchwright.agent.providers.dnf.closure import arguments, spellings, within
 from patchwright.agent.providers.dnf.tool import Tool, fits
-from patchwright.agent.providers.locks import Locks
+from patchwright.agent.providers.locks import Holder, Locks
 from patchwright.agent.providers.resolver import Request, largest
 from patchwright.agent.providers.rpm.database import Row, by_key, nevra
 from patchwright.agent.shell import Result
@@ -183,7 +183,12 @@ class Installation:
             except CommandTimedOut as error:
                 return Result(error.argv, -1, f"Error: {error}", "")
 
-        return self._locks.wait_for(attempt, lambda result: transcript.lock_holder(result.stdout))
+        def refused(result: Result) -> Optional[Holder]:
+            told = transcript.lock_holder(result.stdout)
+            # dnf 5 says no word of rpm's lock: whoever holds it now has most likely held it before.
+            return told or (self._locks.holder() if transcript.failed_as_a_whole(result.stdout) else None)
+
+        return self._locks.wait_for(attempt, refused)
 
 
 def _is_done(action: Action, rows: Mapping[str, Sequence[Row]]) -> bool:

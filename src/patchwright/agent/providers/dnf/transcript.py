@@ -19,7 +19,8 @@ from patchwright.agent.providers.locks import Holder
 from patchwright.agent.providers.rpm.database import evr
 from patchwright.core.facts import RepositoryProblem
 
-LOCAL_REPOSITORY = "_dnf_local"  # what the plugin local keeps of packages that were installed before
+LOCAL_REPOSITORY = "_dnf_local"  # how repositories begin in which dnf's plugin keeps what was installed before
+LOCAL_NAMES = ("Local libdnf5 plugin repo", LOCAL_REPOSITORY)
 COMING = ("installing", "upgrading")
 OTHERS = (
     "removing",
@@ -37,7 +38,7 @@ _REPLACING = re.compile(r"\s{2,}replacing\s+(\S+)")
 _PROBLEM = re.compile(r"^ ?Problem(?: \d+)?: ", re.MULTILINE)
 _NO_MATCH = (
     re.compile(r"^No match for argument: (\S+)", re.MULTILINE),
-    re.compile(r"^Argument '(\S+)' matches only excluded packages", re.MULTILINE),
+    re.compile(r"^Argument '(\S+)' matches only (?:excluded packages|packages excluded)", re.MULTILINE),
     re.compile(r"^All matches were filtered out by exclude filtering for argument: (\S+)", re.MULTILINE),
 )
 _FILTERED = re.compile(r"package (\S+?)(?: from \S+)? is filtered out by exclude filtering")
@@ -189,6 +190,11 @@ def lock_holder(text: str) -> Optional[Holder]:
     return Holder(found.group(1) or "dnf's lock", int(found.group(2) or 0), "")
 
 
+def failed_as_a_whole(text: str) -> bool:
+    """Whether rpm refused a transaction of dnf 5 before it touched a package."""
+    return "Rpm transaction failed" in text and "Prepare transaction" not in text
+
+
 def repository_problems(stdout: str, stderr: str, code: int, names: Mapping[str, str]) -> Tuple[RepositoryProblem, ...]:
     """
     The repositories that a refresh could not read, one entry each, sorted. *names* are their ids by their long names: dnf 5
@@ -210,7 +216,7 @@ def repository_problems(stdout: str, stderr: str, code: int, names: Mapping[str,
         found.setdefault(next(group for group in match.groups() if group), []).append(
             errors(stderr) or "cannot be read"
         )
-    found.pop(LOCAL_REPOSITORY, None)
+    found = {repository: told for repository, told in found.items() if not repository.startswith(LOCAL_NAMES)}
     if code != 0 and not found:
         found[""] = [errors(stderr + "\n" + stdout) or f"the refresh ended with exit code {code}"]
     return tuple(
@@ -252,6 +258,6 @@ def enabled5(stdout: str) -> Dict[str, str]:
     """Long names by id, from `dnf5 repo list --enabled --json`."""
     try:
         rows = json.loads(stdout or "[]")
-        return {str(row["id"]): str(row.get("name", "")) for row in rows if row["id"] != LOCAL_REPOSITORY}
-    except (ValueError, KeyError, TypeError):
+        return {str(row["id"]): str(row.get("name", "")) for row in rows if not row["id"].startswith(LOCAL_REPOSITORY)}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -19,6 +19,7 @@ from patchwright.agent.errors import MetadataUnreadable
 from patchwright.agent.providers.rpm.compression import content, pieces
 from patchwright.agent.providers.rpm.database import evr
 from patchwright.core.advisory import Notice
+from patchwright.core.errors import MalformedFacts
 
 REPOMD_LIMIT_BYTES = 4 * 1024 * 1024
 BLOCK_LIMIT_BYTES = 64 * 1024 * 1024  # of one package or one notice
@@ -121,7 +122,7 @@ def advisories(updateinfo: Iterable[bytes], wanted: Container[Tuple[str, str, st
             listed = tuple(item for item in _listed(element) if item[:3] in wanted)
             if listed:
                 yield Advisory(_notice(element), listed)
-        except (ElementTree.ParseError, ValueError):
+        except (ElementTree.ParseError, ValueError, MalformedFacts):
             continue
 
 
