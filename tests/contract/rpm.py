@@ -87,6 +87,7 @@ class RpmContract(ProviderContract):
     def test_a_restart_is_asked_for_until_it_happened(self, world: Callable[..., RpmNode]):
         """Nothing before the update, a reason after it, nothing after the reboot."""
         node = world(Made("foo"), Made("glibc", restarts=True))
+        node.node.wait_past_boot()
         before = node.provider.reboot_reasons()
         assert node.install("foo").failures == {}
         without = node.provider.reboot_reasons()

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -127,6 +128,15 @@ class Node:
             return until(state, what=f"{self.name} to run", timeout=timeout)
         except Timeout as error:
             raise Timeout(f"{error}; its console said:\n{self.console.read_text(errors='replace')[-3000:]}") from None
+
+    def wait_past_boot(self) -> None:
+        """
+        Wait until the second of its boot is over, at most one second.
+
+        Tools that compare whole seconds do not see that what was installed in it was installed after the boot.
+        """
+        booted = int(self.run(["stat", "--format=%Y", "/proc/1"]).stdout)
+        until(lambda: time.time() >= booted + 1, what=f"the end of the second in which {self.name} booted", timeout=5)
 
     def reboot(self, *, timeout: float = 60) -> None:
         """Ask its init for an orderly reboot and wait until it runs again."""
