@@ -217,6 +217,18 @@ def test_sources_take_the_place_of_the_nodes_repositories(rpmrepo: RpmRepo, node
     assert sorted(path.name for path in (node.root / "etc/zypp/repos.d").iterdir()) == ["base.repo", "updates.repo"]
 
 
+def test_a_repository_that_was_never_fetched_keeps_nobody_waiting(rpmrepo: RpmRepo, node_of: Callable[..., Node]):
+    """zypper would try to fetch it first, and ask a busy server for ever: the others are enough to install from."""
+    offer(rpmrepo, "foo")
+    node = node_of("foo")
+    text = f"[never]\nname=never\nenabled=1\nbaseurl={rpmrepo.url('updates')}/never\ngpgcheck=0\n"
+    (node.root / "etc/zypp/repos.d/never.repo").write_text(text)
+    rpmrepo.offline("error", below="updates/never")
+
+    assert told(node, INSTALL, plan_of("foo")) == {}
+    assert node.rpms()["foo.noarch"] == ["1.0-2"]
+
+
 @pytest.mark.slow
 def test_a_scan_costs_no_more_than_what_zypper_takes_for_it(rpmrepo: RpmRepo, node_of: Callable[..., Node]):
     """CPU time at most 1.5 times that of the native commands that give the same facts, in the same run."""

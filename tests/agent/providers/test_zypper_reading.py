@@ -16,7 +16,7 @@ from patchwright.agent.providers.zypper import Zypper, configuration, metadata, 
 from patchwright.agent.providers.zypper.locks import ZyppLocks
 from patchwright.agent.providers.zypper.tool import Tool, is_name, is_version
 from patchwright.agent.shell import Shell
-from patchwright.core.advisory import Fixed
+from patchwright.core.advisory import NOTICE_LIMIT_BYTES, Fixed
 from patchwright.core.package import Offer
 from patchwright.core.source import Source
 
@@ -143,6 +143,17 @@ def test_a_patch_that_cannot_be_read_hides_no_other():
     text = updateinfo(update("SUSE-1"), broken, update("a,b"), update(""), update("SUSE-3"))
 
     assert [found.notice.id for found in metadata.patches([text], {b"foo"})] == ["SUSE-1", "SUSE-3"]
+
+
+def test_a_patch_of_very_many_packages_stays_short_enough_to_be_sent():
+    """Of ten thousand packages those stay that the node has; the notice is within its limit."""
+    row = '<package name="texlive-{}" epoch="0" version="1" release="1" arch="noarch"/>'
+    rows = "".join(row.format("x" * 60 + str(number)) for number in range(10_000)) + row.format("bin")
+    text = updateinfo(update().replace("<package ", rows + "<package ", 1))
+    (found,) = metadata.patches([text], {b"texlive-bin", b"foo"})
+
+    assert {package.name for package in found.notice.packages} == {"texlive-bin", "foo"}
+    assert len(found.notice.canonical()) < NOTICE_LIMIT_BYTES
 
 
 def test_an_entity_is_not_followed():

@@ -20,8 +20,10 @@ from patchwright.agent.providers.zypper.configuration import without_secret
 DONE, SCRIPT_FAILED = 0, 107
 REBOOT_NEEDED, RESTART_NEEDED = 102, 103
 LOCKED, NO_REPOSITORIES = 7, 6
+REPOSITORIES_SKIPPED = 106
 FINE = (DONE, 100, 101, REBOOT_NEEDED, RESTART_NEEDED)
-# What zypper says when a server is busy, and nobody is there to stop it. What scripts write is escaped, and never reads so.
+FORETOLD = (*FINE, REPOSITORIES_SKIPPED)  # a simulation that is one, if without a repository that was never fetched
+# What zypper says when a server is busy (503): it waits, and asks for each package again and again. What scripts write is escaped, and never reads so.
 RETRYING = '<message type="info">Retrying in 30 seconds...</message>'
 REASON_LIMIT = 1_000  # characters
 

@@ -69,11 +69,13 @@ class Closure:
         for _ in range(MAX_EXCLUSIONS):
             result = self._ask(requests, self._excluded)
             told = answers.summary(result.stdout)
-            rejected = [item for item in told.installed if self._rejects(item)] if result.code in answers.FINE else []
+            rejected = (
+                [item for item in told.installed if self._rejects(item)] if result.code in answers.FORETOLD else []
+            )
             if not rejected:
                 break
             self._excluded.extend((item.name, item.after) for item in rejected)
-        if result.code not in answers.FINE:
+        if result.code not in answers.FORETOLD:
             answer = refused(requests, result)
             reasons = {key: self._with_blocked(reason) for key, reason in answer.reasons.items()}
             return Answer((), self._with_blocked(answer.refusal), reasons)
@@ -126,7 +128,7 @@ def within(simulate: Simulate, allowed: Mapping[str, str]) -> Callable[[Sequence
 
     def ask(requests: Sequence[Request]) -> Answer:
         result = simulate(requests, ())
-        if result.code not in answers.FINE:
+        if result.code not in answers.FORETOLD:
             return refused(requests, result)
         told = answers.summary(result.stdout)
         beyond = [f"{item.key} {item.after}" for item in told.installed if allowed.get(item.key) != item.after]

@@ -21,6 +21,7 @@ from patchwright.core.package import FIELD_LIMIT, Offer
 from patchwright.core.version import MAX_LENGTH, Scheme, compare
 
 ELEMENT_LIMIT_BYTES = 16 * 1024 * 1024  # the longest patch of SLES is under 1 MB
+PACKAGES_LIMIT = 5_000  # of one notice; a release of TeX on four architectures has twice that
 TITLE_LIMIT = 500  # characters
 
 _PACKAGE = re.compile(
@@ -72,7 +73,7 @@ def offers(chunks: Iterable[bytes], installed: Mapping[bytes, Collection[bytes]]
         version, time = _attributes(found.group(3)), _attributes(found.group(4))
         text = edition(version.get("epoch", ""), version.get("ver", ""), version.get("rel", ""))
         built = time.get("build", "")
-        if text and len(text) <= MAX_LENGTH:
+        if text and len(text) <= MAX_LENGTH and text.isprintable():
             name, arch = found.group(1).decode("utf-8", "replace"), found.group(2).decode("ascii", "replace")
             yield Offer(name, arch, text, build_time=int(built) if built.isdigit() and len(built) < 12 else 0)
 
@@ -81,7 +82,8 @@ def patches(chunks: Iterable[bytes], names: Collection[bytes]) -> Iterator[Found
     """
     The patches of a repository's updateinfo that name at least one of *names*.
 
-    One that cannot be read is left out: a vendor's slip must not hide all the others.
+    One that cannot be read is left out: a vendor's slip must not hide all the others. One with more than `PACKAGES_LIMIT`
+    packages keeps those of *names*: no notice may be longer than the server takes.
     """
     wanted = frozenset(names)
     for part in _elements(chunks, b"<update "):
@@ -93,6 +95,9 @@ def patches(chunks: Iterable[bytes], names: Collection[bytes]) -> Iterator[Found
         except (ElementTree.ParseError, ValueError):
             continue
         found = _patch(element)
+        if found is not None and len(found.notice.packages) > PACKAGES_LIMIT:
+            packages = tuple(one for one in found.notice.packages if one.name.encode() in wanted)
+            found = found._replace(notice=replace(found.notice, packages=packages))
         if found is not None:
             yield found
 

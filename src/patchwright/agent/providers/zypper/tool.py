@@ -98,7 +98,7 @@ class Tool:
 
     def simulate(self, arguments: Sequence[str], locked: Sequence[Tuple[str, str]] = ()) -> Result:
         """Run zypper install --dry-run with (name, version) *locked* beside the node's locks; whatever its exit code."""
-        argv = [*COMMAND, "--no-refresh", *self._where, "install", "--dry-run", *REQUEST_OPTIONS, "--", *arguments]
+        argv = [*COMMAND, "--no-refresh", *self._where, "install", "--dry-run", *self._chosen(), "--", *arguments]
         with self._locking(locked) as environment:
             return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, env=environment, ok=range(256))
 
@@ -108,10 +108,10 @@ class Tool:
         """
         Run zypper install and answer with the end of what it wrote. It lives on if we do not, and ends after *timeout* s.
 
-        A server that says it is busy (503) is asked again by zypper every 30 s, for ever: it is ended there, having installed
-        nothing yet, since everything is fetched before.
+        A server that says it is busy (503) is asked again by zypper every 30 s, package by package for minutes: it is ended
+        there, having installed nothing yet, since everything is fetched before.
         """
-        chosen = [*REQUEST_OPTIONS, "--download", "in-advance", *options]
+        chosen = [*self._chosen(), "--download", "in-advance", *options]
         argv = [*COMMAND, "--no-refresh", *self._where, "install", *chosen, "--", *arguments]
         begin = log.stat().st_size if log.exists() else 0
         deadline = clock.monotonic() + timeout
@@ -144,6 +144,13 @@ class Tool:
             return {}
         directory = self.layout.raw / repository.directory
         return {kind: directory / location for kind, location in locations(text).items()}
+
+    def _chosen(self) -> Sequence[str]:
+        """The options of a request. zypper would go and fetch what was never fetched: it works with the others alone."""
+        known = [(one.alias, self.index(one).exists()) for one in self.repositories()]
+        if all(is_there for _, is_there in known):
+            return REQUEST_OPTIONS
+        return (*REQUEST_OPTIONS, *(word for alias, is_there in known if is_there for word in ("--repo", alias)))
 
     @property
     def _where(self) -> Sequence[str]:
