@@ -185,4 +185,6 @@ def load(
         from patchwright.agent.providers.zypper import Zypper
 
         return Zypper(shell, clock=clock or Clock(), settings=settings or Settings())
-    raise UnsupportedSystem("this system has no package manager that this agent can drive; it drives apt, dnf and zypper")
+    raise UnsupportedSystem(
+        "this system has no package manager that this agent can drive; it drives apt, dnf and zypper"
+    )
