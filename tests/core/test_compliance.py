@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from core.made import BASEOS, MAIN, SECURITY, TODAY, debian, judged, notice, offer, only, package, rocky, rule, view
-from patchwright.core.baseline import ComplianceLevel, RejectedAction, decide
+from patchwright.core.baseline import Baseline, ComplianceLevel, RejectedAction, decide
 from patchwright.core.compliance import (
     STALE_AFTER_SECONDS,
     Counts,
@@ -24,6 +24,7 @@ from patchwright.core.compliance import (
 )
 from patchwright.core.facts import RepositoryProblem
 from patchwright.core.package import Manager
+from patchwright.core.system import OperatingSystem
 
 ALL = debian(rule(level=ComplianceLevel.HIGH))
 OUTSTANDING = view(["a 1"], (MAIN, ["a 1"]), (SECURITY, ["a 2"]))
@@ -396,8 +397,36 @@ def test_without_a_security_archive_a_baseline_of_security_updates_cannot_tell(r
 
 def test_the_security_archive_is_apts_notion():
     """Elsewhere notices say what is a security update, in any repository."""
-    node = view(["a 1-1"], (BASEOS, ["a 1-1"]), manager=Manager.DNF, **FRESH)
+    node = view(["a 1-1"], (BASEOS, ["a 1-1"]), manager=Manager.DNF, notices=[notice()], **FRESH)
     assert doubts(node, 0, baseline=rocky(rule())) == ()
+
+
+NON_SECURITY = rule(enable_non_security=True)
+
+
+@pytest.mark.parametrize(
+    ("system", "rules", "more", "expected"),
+    [
+        (OperatingSystem.ROCKY_LINUX, [rule()], {}, (Doubt.NO_NOTICES,)),
+        (OperatingSystem.ROCKY_LINUX, [NON_SECURITY], {}, (Doubt.NO_NOTICES,)),
+        (OperatingSystem.ROCKY_LINUX, [rule()], {"approved": ("a-*",), "approved_non_security": True}, ()),
+        (OperatingSystem.ROCKY_LINUX, [], {"approved": ("a-*",)}, (Doubt.NO_NOTICES,)),
+        (OperatingSystem.ROCKY_LINUX, [], {}, ()),
+        (OperatingSystem.CENTOS, [rule()], {}, (Doubt.NO_NOTICES,)),
+        (OperatingSystem.CENTOS, [rule(), NON_SECURITY], {}, ()),
+        (OperatingSystem.SUSE, [NON_SECURITY], {}, (Doubt.NO_NOTICES,)),
+        (OperatingSystem.SUSE, [], {"approved": ("SUSE-1",)}, (Doubt.NO_NOTICES,)),
+        (OperatingSystem.SUSE, [], {}, ()),
+    ],
+)
+def test_without_notices_a_baseline_that_needs_them_cannot_tell(system, rules, more, expected):
+    """Nothing could ever be missing; one notice for anything on the node is enough to tell."""
+    manager = Manager.ZYPPER if system is OperatingSystem.SUSE else Manager.DNF
+    baseline = Baseline(system, rules=tuple(rules), **more)
+    members = {"manager": manager, "operating_system": system, **FRESH}
+
+    assert doubts(view(["a 1-1"], (BASEOS, ["a 1-1"]), **members), 0, baseline=baseline) == expected
+    assert doubts(view(["a 1-1"], (BASEOS, []), notices=[notice()], **members), 0, baseline=baseline) == ()
 
 
 def test_unfinished_packages_are_a_doubt_even_where_no_baseline_speaks_of_them():

@@ -30,6 +30,7 @@ _DOUBTS = {
     Doubt.REPOSITORY_UNREACHABLE: "the node could not reach every repository",
     Doubt.NO_REPOSITORIES: "the node has no repositories",
     Doubt.NO_SECURITY_REPOSITORY: "the baseline approves security updates alone, and the node has no security repository",
+    Doubt.NO_NOTICES: "the baseline approves what notices name, and no repository of the node has any",
     Doubt.PACKAGES_UNFINISHED: "the package manager began with some packages and could not finish them",
     Doubt.OTHER_SOURCES: "the facts were taken with other repositories than the baseline names; scan the node",
     Doubt.LATER_RUN_FAILED: "a later run failed before it could say how the node is now; see its error and scan the node",

@@ -99,6 +99,15 @@ class Baseline:
         approving += [self.approved_non_security] if self.approved else []
         return bool(approving) and not any(approving)
 
+    @property
+    def needs_notices(self) -> bool:
+        """Whether it approves something, and nothing where no repository has notices (rpm) or patches (SUSE; spec §2.5)."""
+        if self.operating_system.family is Family.ZYPP:
+            return bool(self.rules or self.approved)
+        if self.operating_system in NEEDING_NOTICES and self.rules:
+            return not (self.approved and self.approved_non_security)
+        return self.security_only
+
     def rejection(self, name: str, arch: str, version: str) -> Optional[str]:
         """The entry of the rejected list that names this package version, or None."""
         family = self.operating_system.family

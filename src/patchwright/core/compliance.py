@@ -429,6 +429,7 @@ class Doubt(str, Enum):
     REPOSITORY_UNREACHABLE = "REPOSITORY_UNREACHABLE"
     NO_REPOSITORIES = "NO_REPOSITORIES"
     NO_SECURITY_REPOSITORY = "NO_SECURITY_REPOSITORY"  # the baseline approves what comes from one, and nothing else
+    NO_NOTICES = "NO_NOTICES"  # the baseline approves what a notice names, and nothing else; no repository has any
     PACKAGES_UNFINISHED = "PACKAGES_UNFINISHED"  # the package manager began with some and could not finish them
     OTHER_SOURCES = "OTHER_SOURCES"  # the facts were taken with other repositories than the baseline says
     LATER_RUN_FAILED = "LATER_RUN_FAILED"  # the node was asked again, and no facts came of it
@@ -475,6 +476,8 @@ def doubts(
         found.append(Doubt.NO_REPOSITORIES)
     elif baseline is not None and _lacks_security(baseline, view):
         found.append(Doubt.NO_SECURITY_REPOSITORY)
+    elif baseline is not None and _lacks_notices(baseline, view):
+        found.append(Doubt.NO_NOTICES)
     if not all(PackageState(package.state).usable for package in view.packages.packages):
         found.append(Doubt.PACKAGES_UNFINISHED)
     return tuple(found)
@@ -485,6 +488,13 @@ def _lacks_security(baseline: Baseline, view: View) -> bool:
     if view.facts.operating_system.family is not Family.APT or not baseline.security_only:
         return False
     return not any(part.origin.is_security for part in view.slices)
+
+
+def _lacks_notices(baseline: Baseline, view: View) -> bool:
+    """Whether *baseline* approves only what notices name, and none names anything here: nothing can then be missing (§2.5)."""
+    if view.facts.operating_system.family not in (Family.RPM, Family.ZYPP) or view.notices:
+        return False
+    return baseline.needs_notices
 
 
 def standing(judgement: Optional[Judgement], found: Sequence[Doubt]) -> Standing:
