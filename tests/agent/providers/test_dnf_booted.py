@@ -208,6 +208,28 @@ def test_a_notice_for_another_module_stream_names_nothing_here(
 
 @pytest.mark.slow
 @both
+def test_the_oldest_kernel_makes_room_as_the_nodes_own_limit_says(
+    rpmrepo: RpmRepo, node_of: Callable[..., Node], kind: str
+):
+    """With three kernels allowed a fourth is installed all the same, and nothing else goes."""
+    kernel = rpmrepo.kernel("5.14.0-1", is_released=True)
+    rpmrepo.kernel("5.14.0-2")
+    node = node_of(kind, "kernel-core")
+    failures = []
+    for number in (2, 3, 4):
+        if number > 2:
+            rpmrepo.kernel(f"5.14.0-{number}")
+        node.run([kind.replace("dnf4", "dnf"), "--refresh", "-y", "makecache"])
+        action = ["kernel-core", kernel.arch, f"5.14.0-{number - 1}", f"5.14.0-{number}", True]
+        plan = {"manager": "dnf", "snapshotId": "s", "actions": [action], "unresolved": []}
+        failures.append(told(node, INSTALL, json.dumps(plan)))
+
+    assert failures == [{}, {}, {}]
+    assert node.rpms()[f"kernel-core.{kernel.arch}"] == ["5.14.0-2", "5.14.0-3", "5.14.0-4"]
+
+
+@pytest.mark.slow
+@both
 def test_a_scan_costs_no_more_than_the_native_commands(rpmrepo: RpmRepo, node_of: Callable[..., Node], kind: str):
     """Processor time of everything that a scan reads, beside the commands that say the same."""
     names = [f"package-{number:03d}" for number in range(200)]

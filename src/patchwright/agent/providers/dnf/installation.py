@@ -149,20 +149,20 @@ class Installation:
         if not doubled:
             return
         self._progress("finishing an interrupted transaction")
-        for key in sorted(doubled):
-            for row in rows[key][:-1]:
-                bare = row.version.rpartition(":")[2]
-                result = self._locked(
-                    lambda name=f"{row.name}-{bare}.{row.arch}": self._tool.rpm(  # type: ignore[misc]
-                        "-e", "--nodeps", name, ok=range(256), log=self._log, timeout=self._timeout
-                    )
-                )
-                if result.code != 0:
-                    self._explain(result.stdout)
+        for row in (row for key in sorted(doubled) for row in rows[key][:-1]):
+            self._erase(row)
         again = [nevra(row.name, row.arch, row.version) for row in (rows[key][-1] for key in sorted(doubled))]
         self._explain(
             self._locked(lambda: self._tool.act("reinstall", again, timeout=self._timeout, log=self._log)).stdout
         )
+
+    def _erase(self, row: Row) -> None:
+        name = "{}-{}.{}".format(row.name, row.version.rpartition(":")[2], row.arch)
+        result = self._locked(
+            lambda: self._tool.rpm("-e", "--nodeps", name, ok=range(256), log=self._log, timeout=self._timeout)
+        )
+        if result.code != 0:
+            self._explain(result.stdout)
 
     def _doubled(self, rows: Mapping[str, Sequence[Row]]) -> Set[str]:
         """The plan's packages of which several versions are installed although they are not meant to be."""
