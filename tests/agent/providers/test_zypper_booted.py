@@ -128,7 +128,7 @@ def test_an_installation_outlives_whoever_watched_it(rpmrepo: RpmRepo, node_of: 
 
 
 def test_a_killed_zypper_is_taken_up_again(rpmrepo: RpmRepo, node_of: Callable[..., Node]):
-    """A power cut in a script leaves a package in both versions; the same plan leaves the new one alone, and does the rest."""
+    """A power cut in a package's script, with others before and after it: the same plan does the rest."""
     once = "[ -e /var/tmp/once ] || { touch /var/tmp/once; touch /run/waiting; sleep 600; }"
     offer(rpmrepo, "aaa", "slow", "zzz", slow=once)
     node = node_of("aaa", "slow", "zzz")
@@ -137,13 +137,25 @@ def test_a_killed_zypper_is_taken_up_again(rpmrepo: RpmRepo, node_of: Callable[.
     until(lambda: node.run(["test", "-e", "/run/waiting"], check=False).code == 0, what="the script waits")
     node.crash()
     first.wait()
-    before = node.rpms()["slow.noarch"]
     node.start()
 
-    assert before == ["1.0-1", "1.0-2"]
     assert told(node, INSTALL, plan) == {}
     assert [node.rpms()[f"{name}.noarch"] for name in ("aaa", "slow", "zzz")] == [["1.0-2"]] * 3
-    assert told(node, INSTALL, plan) == {}
+
+
+def test_a_package_left_in_both_versions_ends_in_the_new_one(rpmrepo: RpmRepo, node_of: Callable[..., Node]):
+    """rpm puts the new version into its database before it takes the old one out: a kill in between leaves both."""
+    offer(rpmrepo, "foo", "bar")
+    node = node_of("foo", "bar")
+    path = next(path for path in rpmrepo.paths() if path.endswith("/foo-1.0-2.noarch.rpm"))
+    (node.root / "root/foo.rpm").write_bytes(rpmrepo.answer(path)[1])
+    node.run(["rpm", "--install", "--force", "--nosignature", "/root/foo.rpm"])
+    before = node.rpms()["foo.noarch"]
+    failures = told(node, INSTALL, plan_of("foo", "bar"))
+
+    assert before == ["1.0-1", "1.0-2"]
+    assert failures == {}
+    assert [node.rpms()[f"{name}.noarch"] for name in ("foo", "bar")] == [["1.0-2"]] * 2
 
 
 def test_a_kernel_comes_beside_the_old_one_and_asks_for_a_restart_until_it_happened(
