@@ -19,9 +19,7 @@ from patchwright.core.baseline import (
     decide,
     read_day,
 )
-from patchwright.core.entries import names_package
 from patchwright.core.errors import MalformedBaseline
-from patchwright.core.system import Family
 
 LOW, HIGH, CRITICAL = ComplianceLevel.LOW, ComplianceLevel.HIGH, ComplianceLevel.CRITICAL
 
@@ -368,45 +366,6 @@ def test_a_version_has_an_epoch_an_upstream_version_and_a_release(version, epoch
 
 
 # ----------------------------------------------------------------------------------------------------------------- lists
-
-
-@pytest.mark.parametrize(
-    ("family", "entry", "named"),
-    [
-        (Family.APT, "openssl", True),
-        (Family.APT, "openssl*", False),
-        (Family.APT, "*", False),
-        (Family.APT, "openssl-3.0-1.x86_64", False),
-        (Family.RPM, "openssl", False),
-        (Family.RPM, "openssl-3.0-1.x86_64", True),
-        (Family.RPM, "openssl-1:3.0-1.x86_64", True),
-        (Family.RPM, "openssl-0:3.0-1.x86_64", False),
-        (Family.RPM, "openssl-*", True),
-        (Family.RPM, "*.x86_64", True),
-        (Family.RPM, "*", True),
-        (Family.RPM, "openssl-3.0*0-1.x86_64", False),
-        (Family.RPM, "openssl-3.0-1.x86_64*openssl-3.0-1.x86_64", False),
-        (Family.RPM, "open*-3*", False),
-        (Family.RPM, "**", False),
-        (Family.RPM, "openssl-3.0-1.i686", False),
-        (Family.ZYPP, "openssl-3.0-1.x86_64.rpm", True),
-        (Family.ZYPP, "openssl-1:3.0-1.x86_64.rpm", False),
-        (Family.ZYPP, "openssl-3.0-1.x86_64", False),
-        (Family.ZYPP, "openssl", False),
-        (Family.ZYPP, "open*", True),
-        (Family.ZYPP, "openssl-*.rpm", True),
-        (Family.ZYPP, "bash", False),
-    ],
-)
-def test_an_entry_names_packages_as_its_family_writes_them(family, entry, named):
-    """The bare name on apt; the full name, with or without the epoch or with one star, on rpm; whole strings only."""
-    assert names_package(family, entry, "openssl", "x86_64", "1:3.0-1") is named
-
-
-def test_a_version_without_an_epoch_also_goes_by_epoch_0():
-    """Both spellings of one package."""
-    for entry in ("a-1-1.noarch", "a-0:1-1.noarch"):
-        assert names_package(Family.RPM, entry, "a", "noarch", "1-1")
 
 
 @pytest.mark.parametrize("entry", ["123", "CVE-2026-1", "cve-2026-1", "RLSA-2026:1", "openssl-*"])

@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
+from core.cases import FAMILIES, read
+from patchwright.server.aws.ssm.baselines import _blank, apply
+
 SYSTEMS = [
     "ALMA_LINUX",
     "AMAZON_LINUX",
@@ -352,3 +355,24 @@ def test_the_values_that_rules_may_ask_for_are_listed(ssm):
 def test_a_property_that_an_operating_system_does_not_have_is_refused(ssm, asked):
     """And so is a patch set elsewhere than on Windows, and a token of nobody's."""
     assert refusal(ssm.describe_patch_properties, **asked)[0] == "ValidationException"
+
+
+CASES = [case for family in FAMILIES for case in read(family) if "predefined" not in case.data.get("baseline", {})]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_case_of_core_can_be_made_through_the_api(family):
+    """The request that each baseline case gives for a real node decides as the case does."""
+    for case in CASES:
+        if case.family == family:
+            request = case.request
+            definition = apply(_blank(request["Name"], request["OperatingSystem"]), request)
+            assert definition.baseline == case.baseline, case.name
+
+
+def test_a_case_is_taken_as_it_is(ssm):
+    """One of each family, over the wire: what is read back decides the same."""
+    for case in (next(case for case in CASES if case.family == family) for family in FAMILIES):
+        baseline_id = ssm.create_patch_baseline(**case.request)["BaselineId"]
+        answer = ssm.get_patch_baseline(BaselineId=baseline_id)
+        assert {name: answer[name] for name in case.request} == case.request
