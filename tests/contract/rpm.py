@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from contract.provider import Made, ProviderContract
 from contract.rpm_node import INSTALL, RpmNode
+from farm import Farm
+from patchwright.core.source import Source
 
 KERNELS = ("kernel-core", "kernel-default")  # Red Hat's and SUSE's: each tool knows its own
 MODULE = {"dnf4": ["dnf", "--assumeyes", "module"], "dnf5": ["dnf5", "--assumeyes", "module"]}
@@ -121,6 +123,43 @@ class RpmContract(ProviderContract):
         assert kept == "1.0-2"
         assert node.provider.refresh().problems == ()
         assert node.view().candidates()[node.key("foo")] == "1.0-3"
+
+    def test_keys_in_the_database_are_no_packages(self, world: Callable[..., RpmNode]):
+        """Imported keys stand in rpm's database as gpg-pubkey; they are neither read nor counted."""
+        node = world(Made("foo"))
+        before = node.provider.read().packages
+        node.import_key()
+
+        assert node.provider.read().packages == before
+        assert node.versions() == node.provider.installed()
+
+    def test_sources_take_the_place_of_the_repositories_for_one_provider(
+        self, world: Callable[..., RpmNode], farm: Farm
+    ):
+        """Read, resolved and installed with them alone; the node's configuration and its own view stay as they were."""
+        node = world(Made("foo"), Made("bar"))
+        ours = farm.rpmrepo("ours")
+        ours.security("foo", "1.0-5", requires=["extra"])
+        ours.update("extra", "1.0-1")
+        files = node.configuration()
+        own = node.provider
+        node.provider = node.with_sources(
+            Source("ours", f"[ours]\nname=Ours\nbaseurl={ours.url('ours')}\ngpgcheck=0\n")
+        )
+        assert node.provider.refresh().problems == ()
+        candidates = node.view().candidates()
+        outcome = node.install("foo")
+        node.provider = own
+
+        assert {name: candidates[node.key(name)] for name in ("foo", "bar")} == {"foo": "1.0-5", "bar": "1.0-1"}
+        assert outcome.failures == {}
+        assert {name: node.versions()[node.key(name)] for name in ("foo", "bar", "extra")} == {
+            "foo": "1.0-5",
+            "bar": "1.0-1",
+            "extra": "1.0-1",
+        }
+        assert node.configuration() == files
+        assert node.provider.candidates([node.key("bar")]) == {node.key("bar"): "1.0-2"}
 
 
 class ModularContract(RpmContract):

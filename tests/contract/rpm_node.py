@@ -8,11 +8,13 @@ from pathlib import Path
 
 from contract.provider import Made, World
 from farm import Node, RpmRepo, until
+from farm.openpgp import SigningKey
 from farm.rpmrepo import package as build
 from patchwright.agent.clock import Clock
 from patchwright.agent.providers import Provider, Settings
 from patchwright.agent.shell import Result, Shell
 from patchwright.core.package import Origin
+from patchwright.core.source import Source
 from patchwright.core.system import OperatingSystem
 
 # How a provider is made of a shell, a clock and settings: its class.
@@ -49,14 +51,22 @@ class RpmNode(World):
         self._make = make
         self.enter()
 
+    def with_sources(self, *sources: Source) -> Provider:
+        """A provider that works with *sources* in the place of the node's repositories."""
+        settings = Settings(
+            root=self.root,
+            lock_wait_seconds=0.3,
+            refresh_timeout_seconds=60,
+            install_timeout_seconds=60,
+            sources=sources,
+        )
+        return self._make(self.shell, clock=Clock(), settings=settings)
+
     def enter(self) -> None:
         """Make shell and provider for this boot of the node."""
         self.shell = Shell(prefix=self.node.entry())
         self.root: Path = self.node.seen()
-        settings = Settings(
-            root=self.root, lock_wait_seconds=0.3, refresh_timeout_seconds=60, install_timeout_seconds=60
-        )
-        self.provider = self._make(self.shell, clock=Clock(), settings=settings)
+        self.provider = self.with_sources()
 
     def reboot(self) -> None:
         """Reboot the node, and look at it again."""
@@ -104,6 +114,18 @@ class RpmNode(World):
             return pid
 
         return end
+
+    def import_key(self) -> None:
+        """Let rpm trust a key, as a distribution's installation does."""
+        key = SigningKey("Test Farm rpms <farm@invalid>", 1_700_000_000)
+        self._carry(key.armored.encode(), "/root/key.asc")
+        self.run("rpm", "--import", "/root/key.asc")
+        assert "gpg-pubkey" in self.run("rpm", "-qa", "gpg-pubkey*").stdout
+
+    def configuration(self) -> dict[str, str]:
+        """What the node says of its repositories: files and their text."""
+        folder = self.node.root / ("etc/zypp/repos.d" if self.kind == "zypper" else "etc/yum.repos.d")
+        return {path.name: path.read_text() for path in sorted(folder.iterdir())}
 
     def _carry(self, content: bytes, path: str) -> None:
         (self.node.root / path.lstrip("/")).write_bytes(content)

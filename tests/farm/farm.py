@@ -232,7 +232,7 @@ class Farm:
                     roots.in_root(root, ["rpm", "--install", "--nosignature", *paths])
                     shutil.rmtree(root / "root/rpms")
             below.insert(0, upper)
-        own, is_new = self._layer("system", system, repo.state if repo else "", *map(str, below))
+        own, is_new = self._layer("system", system, repo.state + repo.expiry if repo else "", *map(str, below))
         if is_new:
             with self._baking(own, below) as root:
                 for path, content in systems.files(system, repo).items():

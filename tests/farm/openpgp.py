@@ -40,6 +40,11 @@ class SigningKey:
         certificate = self._signature(0x13, hashed_key + hashed_user, created, flags=b"\x03")
         self.public = _packet(6, self._body) + _packet(13, name) + _packet(2, certificate)
 
+    @property
+    def armored(self) -> str:
+        """The public key as text, the form that rpm imports."""
+        return _armor("PUBLIC KEY BLOCK", self.public)
+
     def clearsign(self, text: str, now: int) -> str:
         """*text* in the clear, followed by its signature: the form of an InRelease file."""
         lines = [line.rstrip(" \t\r") for line in text.rstrip("\n").split("\n")]

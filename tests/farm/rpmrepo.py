@@ -27,11 +27,14 @@ class RpmRepo(Served):
 
     Attributes:
         names: The identifiers of the repositories, the release's own first.
+        expiry: How long dnf believes what it has fetched (`metadata_expire`: `1`, `6h`, `never`), for nodes made after it
+            is set; empty: dnf's own two days.
     """
 
     def __init__(self, lan: Lan, *, names: Sequence[str] = ("base", "updates")) -> None:
         super().__init__(lan)
         self.names = tuple(names)
+        self.expiry = ""
         self._packages: dict[str, dict[str, Rpm]] = {name: {} for name in names}
         self._advisories: dict[str, dict[str, Advisory]] = {name: {} for name in names}
         self._modules: dict[str, list[Module]] = {name: [] for name in names}

@@ -70,6 +70,7 @@ def files(system: str, repo: RpmRepo | None) -> dict[str, str]:
     for name in repo.names if repo else ():
         assert repo is not None
         section = f"[{name}]\nname=Farm {name}\nbaseurl={repo.url(name)}\nenabled=1\ngpgcheck=0\n"
-        own[f"/etc/yum.repos.d/{name}.repo"] = section
+        expiry = f"metadata_expire={repo.expiry}\n" if repo.expiry else ""
+        own[f"/etc/yum.repos.d/{name}.repo"] = section + expiry
         own[f"/etc/zypp/repos.d/{name}.repo"] = section + "repo_gpgcheck=0\nautorefresh=1\ntype=rpm-md\n"
     return own

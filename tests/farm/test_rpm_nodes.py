@@ -152,6 +152,18 @@ def test_rpm_repositories_can_be_out_of_reach(rpmrepo: RpmRepo, new_node: NewNod
     node.run(REFRESH[kind])
 
 
+@pytest.mark.parametrize(("expiry", "code"), [("never", 0), ("0", 100)])
+def test_metadata_is_believed_as_long_as_it_was_said(
+    rpmrepo: RpmRepo, new_node: NewNode, expiry: str, code: int
+) -> None:
+    """Without a refresh, news is seen only where what was fetched has expired."""
+    rpmrepo.expiry = expiry
+    rpmrepo.release("foo", "1.0-1")
+    node = new_node("dnf4", rpmrepo, installed=["foo"])
+    rpmrepo.security("foo", "1.0-2")
+    assert node.run(["dnf", "--quiet", "check-update"], check=False).code == code
+
+
 def test_one_of_two_repositories_can_be_out_of_reach(rpmrepo: RpmRepo, new_node: NewNode) -> None:
     """The other one still answers."""
     node = new_node("zypper", rpmrepo)
