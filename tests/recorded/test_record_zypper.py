@@ -12,7 +12,7 @@ import pytest
 from farm import Farm, Node, RpmRepo
 from patchwright.agent.clock import Clock
 from patchwright.agent.providers import Settings
-from patchwright.agent.providers.zypper import database
+from patchwright.agent.providers.rpm import database
 from patchwright.agent.providers.zypper.tool import COMMAND, ENVIRONMENT, REQUEST_OPTIONS, Tool
 from patchwright.agent.shell import Result, Shell
 
@@ -58,7 +58,7 @@ def test_record(farm: Farm, rpmrepo: RpmRepo, new_node: Callable[..., Node]):
     def record(case: str, *argv: str) -> None:
         write(f"{LABEL}.{case}", shell.run(argv, timeout=120, env=ENVIRONMENT, ok=range(256)), rpmrepo.address)
 
-    record("rpm.list", "rpm", "-qa", "--qf", database.QUERY)
+    record("rpm.list", "rpm", "-qa", "--qf", database.FORMAT)
     record("refresh.fine", *COMMAND, "refresh")
     shell.run(["zypper", "--non-interactive", "addlock", "locked"], timeout=60)
     shell.run(["zypper", "--non-interactive", "addlock", "vic* < 3"], timeout=60)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from patchwright.agent.errors import MetadataUnreadable
 from patchwright.agent.providers.locks import Holder
 from patchwright.agent.providers.resolver import Request, Simulated
-from patchwright.agent.providers.zypper import answers, configuration, database
+from patchwright.agent.providers.rpm import database as rpm
+from patchwright.agent.providers.zypper import answers, configuration
 from patchwright.agent.providers.zypper.answers import FINE
 from patchwright.agent.providers.zypper.closure import refused
+from patchwright.agent.providers.zypper.database import Installed, of
 from patchwright.agent.shell import Result
 
 RECORDED = Path(__file__).resolve().parents[2] / "recorded"
@@ -25,6 +27,11 @@ def played(case: str) -> Result:
     stem = f"zypper-1.14.{case}"
     texts = [(RECORDED / f"{stem}.{suffix}").read_text() for suffix in ("stdout", "stderr", "code")]
     return Result(("zypper",), int(texts[2]), texts[0], texts[1])
+
+
+def installed(listing: str) -> Installed:
+    """What rpm's listing comes to."""
+    return of(rpm.parse(listing))
 
 
 def requests(*names: str, version: str = "1.0-2") -> list[Request]:
@@ -166,28 +173,35 @@ def test_output_is_shown_without_what_only_programs_read():
 
 def test_what_rpm_lists_is_read():
     """Epochs that are not 0 show; every row is a package."""
-    installed = database.read(played("rpm.list").stdout)
+    found = installed(played("rpm.list").stdout)
 
-    assert installed.newest()["epochal.noarch"] == "2:1.0-1"
-    assert installed.newest()["fine.noarch"] == "1.0-1"
-    assert {package.state for package in installed.packages} == {"installed"}
+    assert found.newest()["epochal.noarch"] == "2:1.0-1"
+    assert found.newest()["fine.noarch"] == "1.0-1"
+    assert {package.state for package in found.packages} == {"installed"}
 
 
 def test_versions_side_by_side_are_kept_oldest_first():
     """In rpm's order, not the text's; the keys that rpm keeps are no packages."""
-    rows = ["kernel\tx86_64\t0\t5.9-1", "kernel\tx86_64\t0\t5.14-1", "gpg-pubkey\t(none)\t0\t1-1", "a\tnoarch\t1\t1-1"]
-    installed = database.read("\n".join(rows))
+    rows = [
+        "kernel\tx86_64\t0\t5.9-1\t1",
+        "kernel\tx86_64\t0\t5.14-1\t2",
+        "gpg-pubkey\t(none)\t0\t1-1\t3",
+        "a\tnoarch\t1\t1-1\t4",
+    ]
+    found = installed("\n".join(rows))
 
-    assert installed.versions == {"kernel.x86_64": ("5.9-1", "5.14-1"), "a.noarch": ("1:1-1",)}
-    assert installed.newest()["kernel.x86_64"] == "5.14-1"
-    assert installed.has("kernel.x86_64", "5.9-1")
+    assert found.versions == {"kernel.x86_64": ("5.9-1", "5.14-1"), "a.noarch": ("1:1-1",)}
+    assert found.newest()["kernel.x86_64"] == "5.14-1"
+    assert found.has("kernel.x86_64", "5.9-1")
 
 
-@pytest.mark.parametrize("listing", ["", "gpg-pubkey\t(none)\t0\t1-1\n", "error: cannot open Packages\n", "a\tb\t\t1"])
+@pytest.mark.parametrize(
+    "listing", ["", "gpg-pubkey\t(none)\t0\t1-1\t3\n", "error: cannot open Packages\n", "a\tb\t\t1\t1"]
+)
 def test_a_database_that_is_lost_is_no_empty_node(listing):
     """A node without packages would miss nothing."""
     with pytest.raises(MetadataUnreadable):
-        database.read(listing)
+        installed(listing)
 
 
 def test_the_locks_of_packages_are_read():

@@ -10,7 +10,7 @@ from patchwright.agent.providers.zypper import answers
 from patchwright.agent.providers.zypper.answers import Summary
 from patchwright.agent.providers.zypper.configuration import Lock
 from patchwright.agent.providers.zypper.database import Installed
-from patchwright.agent.providers.zypper.tool import is_name, is_version
+from patchwright.agent.providers.zypper.tool import NOT_ACCEPTED, is_name, is_version
 from patchwright.agent.shell import Result
 from patchwright.core.entries import names_package
 from patchwright.core.errors import MalformedVersion
@@ -62,7 +62,7 @@ class Closure:
         if any(names_package(Family.ZYPP, entry, item.name, item.arch, item.version) for entry in self._blocked):
             return "rejected by the baseline"
         if not is_name(item.name) or not is_version(item.version):
-            return "its name or version is not one that zypper accepts"
+            return NOT_ACCEPTED
         return ""
 
     def _simulate(self, requests: Sequence[Request]) -> Answer:

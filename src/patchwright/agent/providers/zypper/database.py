@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading what rpm says is installed."""
+"""What is installed, as resolving and installing look at it."""
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, Iterable, NamedTuple, Tuple
 
 from patchwright.agent.errors import MetadataUnreadable
+from patchwright.agent.providers.rpm.database import Row, by_key
 from patchwright.core.package import Package
-from patchwright.core.version import Scheme, key
-
-QUERY = "%{NAME}\\t%{ARCH}\\t%|EPOCH?{%{EPOCH}}:{0}|\\t%{VERSION}-%{RELEASE}\\n"
-KEYS = "gpg-pubkey"  # the keys that rpm knows are rows of its database
 
 
 class Installed(NamedTuple):
@@ -28,30 +25,15 @@ class Installed(NamedTuple):
         return version in self.versions.get(key, ())
 
 
-def read(listing: str) -> Installed:
+def of(rows: Iterable[Row]) -> Installed:
     """
-    What `rpm -qa` lists with the format `QUERY`.
+    The rows of rpm's database.
 
-    Raises MetadataUnreadable where a line is none of the format, or there is no package at all: rpm says nothing of a
-    database that is lost, and a node without packages misses nothing.
+    Raises MetadataUnreadable where there are none at all: rpm says nothing of a database that is lost, and a node without
+    packages misses nothing.
     """
-    found: Dict[str, List[str]] = {}
-    packages = []
-    for line in listing.splitlines():
-        fields = line.split("\t")
-        if len(fields) != 4 or not all(fields):
-            raise MetadataUnreadable(f"rpm lists {line[:200]!r}, which is no package")
-        name, arch, epoch, version = fields
-        if name == KEYS:
-            continue
-        version = version if epoch == "0" else f"{epoch}:{version}"
-        packages.append(Package(name, arch, version))
-        found.setdefault(f"{name}.{arch}", []).append(version)
-    if not packages:
+    several = by_key(rows)
+    if not several:
         raise MetadataUnreadable("rpm knows no installed package: its database is lost, or lies elsewhere")
-    versions = {name: tuple(sorted(set(several), key=_order)) for name, several in found.items()}
-    return Installed(versions, tuple(packages))
-
-
-def _order(version: str) -> bytes:
-    return key(Scheme.RPM, version)
+    versions = {key: tuple(dict.fromkeys(row.version for row in found)) for key, found in several.items()}
+    return Installed(versions, tuple(row.package for found in several.values() for row in found))

@@ -12,7 +12,7 @@ from patchwright.agent.providers.resolver import Request, largest
 from patchwright.agent.providers.zypper import answers
 from patchwright.agent.providers.zypper.closure import Locked, within
 from patchwright.agent.providers.zypper.database import Installed
-from patchwright.agent.providers.zypper.tool import Tool
+from patchwright.agent.providers.zypper.tool import NOT_ACCEPTED, Tool, is_name, is_version
 from patchwright.agent.shell import Result
 from patchwright.core.plan import Action, Plan
 
@@ -40,7 +40,8 @@ class Installation:
         progress: Callable[[str], None],
     ) -> None:
         self._tool = tool
-        self._actions = plan.actions
+        self._actions = tuple(one for one in plan.actions if is_name(one.name) and is_version(one.after))
+        self._refused = [one.key for one in plan.actions if one not in self._actions]
         self._first = first
         self._locks = locks
         self._log = log
@@ -62,7 +63,7 @@ class Installation:
                     break
         self._tidy()
         failed = {one.key: self._reasons.get(one.key) or UNEXPLAINED for one in self._left(self._actions)}
-        return {**self._scripts, **failed}
+        return {**self._scripts, **failed, **dict.fromkeys(self._refused, NOT_ACCEPTED)}
 
     def _left(self, actions: Sequence[Action]) -> List[Action]:
         installed = self._tool.installed()

@@ -13,6 +13,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.providers import Settings
+from patchwright.agent.providers.rpm import database as rpm
 from patchwright.agent.providers.zypper import answers, configuration, database, sources
 from patchwright.agent.providers.zypper.configuration import Lock, Repository
 from patchwright.agent.providers.zypper.metadata import locations
@@ -35,6 +36,7 @@ REQUEST_OPTIONS = (
     "--no-confirm",
 )
 
+NOT_ACCEPTED = "its name or version is not one that zypper accepts"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~^:-]*\Z")
 
@@ -84,12 +86,11 @@ class Tool:
 
     def installed(self) -> database.Installed:
         """What rpm's database says."""
-        result = self._shell.run(["rpm", "-qa", "--qf", database.QUERY], timeout=READ_TIMEOUT_SECONDS)
-        return database.read(result.stdout)
+        return database.of(rpm.read(self._shell))
 
     def provides(self, name: str) -> str:
         """What an installed package provides, one a line; empty where rpm does not know it."""
-        argv = ["rpm", "-q", "--provides", name]
+        argv = ["rpm", "-q", "--provides", "--", name]
         return self._shell.run(argv, timeout=READ_TIMEOUT_SECONDS, ok=range(256)).stdout
 
     def refresh(self, timeout: float) -> Result:
