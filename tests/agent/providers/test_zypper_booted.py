@@ -158,6 +158,7 @@ def test_a_package_left_in_both_versions_ends_in_the_new_one(rpmrepo: RpmRepo, n
     assert [node.rpms()[f"{name}.noarch"] for name in ("foo", "bar")] == [["1.0-2"]] * 2
 
 
+@pytest.mark.slow
 def test_a_kernel_comes_beside_the_old_one_and_asks_for_a_restart_until_it_happened(
     rpmrepo: RpmRepo, node_of: Callable[..., Node]
 ):
@@ -182,6 +183,7 @@ def test_a_kernel_comes_beside_the_old_one_and_asks_for_a_restart_until_it_happe
     assert len(before["notices"]) == 1
 
 
+@pytest.mark.slow
 def test_a_service_with_a_replaced_program_is_stale_until_it_restarts(rpmrepo: RpmRepo, node_of: Callable[..., Node]):
     """The facts name the unit that still runs the old file, and no other."""
     unit = "[Service]\nExecStart=/opt/daemon 600\n"
@@ -215,6 +217,7 @@ def test_patches_that_change_the_package_manager_come_first(rpmrepo: RpmRepo, no
     assert history.count("|command|") == 2
 
 
+@pytest.mark.slow
 def test_sources_take_the_place_of_the_nodes_repositories(rpmrepo: RpmRepo, node_of: Callable[..., Node]):
     """Facts and installation see the source alone; the node's own configuration is as before."""
     offer(rpmrepo, "foo", "bar")
