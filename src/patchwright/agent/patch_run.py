@@ -36,6 +36,7 @@ from patchwright.core.protocol import (
     plan_from_json,
 )
 
+MAX_NOTES = 100  # lines of what the package manager complained of
 MAX_REBOOT_REQUESTS = 3
 MAX_REBOOTS = 3  # of one operation; a server that asks for more is not believed
 MAX_BODY_ROUNDS = 3
@@ -180,11 +181,22 @@ class PatchRun:
         """Go where the server sends us, having seen *facts*, when there is nothing (more) to install."""
         if directive.next is Next.DONE and directive.report is not None:
             report = directive.report
-            self._go("done", report={"succeeded": report.succeeded, "text": report.text, "error": report.error})
+            text = report.text + self._notes(report.text + report.error)
+            self._go("done", report={"succeeded": report.succeeded, "text": text, "error": report.error})
         elif directive.next is Next.REBOOT and self._state["boots"] < MAX_REBOOTS:
             self._go("reboot", reboot={"boot_id": facts.boot_id, "asked": 0})
         else:
             raise MalformedMessage(f"the server says {directive.next.value} where that cannot follow")
+
+    def _notes(self, told: str) -> str:
+        """
+        What the package manager complained of, as far as *told* does not say it.
+
+        The package database decides what failed: rpm has the new version in it although a script of the package failed.
+        """
+        failures = sorted(self._state["failures"].items())
+        lines = [f"  {key}: {reason}" for key, reason in failures if reason not in told]
+        return "\n".join(["The package manager also says:", *lines[:MAX_NOTES], ""]) if lines else ""
 
     def _reboot(self) -> None:
         asked = self._state["reboot"]
