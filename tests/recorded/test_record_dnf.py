@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from patchwright.agent.providers import Settings
 from patchwright.agent.providers.dnf.tool import Tool
 from patchwright.agent.providers.rpm import database
 from patchwright.agent.shell import Result, Shell
+from recorded.recording import HERE, write
 
-HERE = Path(__file__).parent
 # Another process holds rpm's lock for as long as the command runs.
 WHILE_LOCKED = """
 import fcntl, subprocess, sys
@@ -60,7 +59,7 @@ def test_record(rpmrepo: RpmRepo, new_node: Callable[..., Node], tmp_path: Path,
     logs = [0]
 
     def keep(case: str, result: Result) -> None:
-        write(f"{label}.{case}", result, rpmrepo.address)
+        write(f"{label}.{case}", result)
 
     def act(case: str, *arguments: str) -> None:
         logs[0] += 1
@@ -100,12 +99,3 @@ def test_record(rpmrepo: RpmRepo, new_node: Callable[..., Node], tmp_path: Path,
     repository.write_text(text)
     (node.root / "etc/yum.repos.d/broken.repo").write_text("[x]\nnonsense\n")
     keep("refresh.malformed", tool.refresh(60))
-
-
-def write(stem: str, result: Result, address: str) -> None:
-    """One recording: stdout, stderr and code, without this machine's addresses."""
-    for suffix, text in (("stdout", result.stdout), ("stderr", result.stderr)):
-        plain = text.replace(address, "archive.invalid")
-        plain = re.sub(r"10\.213\.\d+\.\d+(?::\d+)?", "archive.invalid", plain)
-        (HERE / f"{stem}.{suffix}").write_text(plain)
-    (HERE / f"{stem}.code").write_text(f"{result.code}\n")

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +13,8 @@ from patchwright.agent.providers import Settings
 from patchwright.agent.providers.rpm import database
 from patchwright.agent.providers.zypper.tool import COMMAND, ENVIRONMENT, REQUEST_OPTIONS, Tool
 from patchwright.agent.shell import Result, Shell
+from recorded.recording import HERE, write
 
-HERE = Path(__file__).parent
 LABEL = "zypper-1.14"
 SIMULATE = (*COMMAND, "--no-refresh", "install", "--dry-run", *REQUEST_OPTIONS, "--")
 INSTALL = (*COMMAND, "--no-refresh", "install", *REQUEST_OPTIONS, "--download", "in-advance", "--")
@@ -56,7 +54,7 @@ def test_record(farm: Farm, rpmrepo: RpmRepo, new_node: Callable[..., Node]):
     tool = Tool(shell, Settings(root=node.root))
 
     def record(case: str, *argv: str) -> None:
-        write(f"{LABEL}.{case}", shell.run(argv, timeout=120, env=ENVIRONMENT, ok=range(256)), rpmrepo.address)
+        write(f"{LABEL}.{case}", shell.run(argv, timeout=120, env=ENVIRONMENT, ok=range(256)))
 
     record("rpm.list", "rpm", "-qa", "--qf", database.FORMAT)
     record("refresh.fine", *COMMAND, "refresh")
@@ -70,7 +68,7 @@ def test_record(farm: Farm, rpmrepo: RpmRepo, new_node: Callable[..., Node]):
     record("simulate.lock", *SIMULATE, "locked.noarch=1.0-2", "epochal.noarch=2:1.0-2")
     record("simulate.unknown", *SIMULATE, "fine.noarch=9.9-1", "nowhere.noarch=1-1")
     blocked = tool.simulate(["barred.noarch=1.0-2"], [("new", "1.0-2")])
-    write(f"{LABEL}.simulate.blocked", blocked, rpmrepo.address)
+    write(f"{LABEL}.simulate.blocked", blocked)
     record("install.locked", "sh", "-c", WHILE_LOCKED, "sh", *INSTALL, "fine.noarch=1.0-2")
     with rpmrepo.together():
         path = next(path for path in rpmrepo._tree if path.endswith("/gone-1.0-2.noarch.rpm"))
@@ -82,7 +80,7 @@ def test_record(farm: Farm, rpmrepo: RpmRepo, new_node: Callable[..., Node]):
     rpmrepo.offline("error", below="updates")
     log = node.root / "root/log"
     tool.install(["fine.noarch=1.0-2"], timeout=60, log=log, clock=Clock())
-    write(f"{LABEL}.install.busy", Result((), 0, log.read_text(), ""), rpmrepo.address)
+    write(f"{LABEL}.install.busy", Result((), 0, log.read_text(), ""))
     rpmrepo.online()
     repository = node.root / "etc/zypp/repos.d/updates.repo"
     text = repository.read_text()
@@ -96,13 +94,3 @@ def test_record(farm: Farm, rpmrepo: RpmRepo, new_node: Callable[..., Node]):
 def kernel_arch(node: Node) -> str:
     """The architecture of the node's kernel package."""
     return next(key.rpartition(".")[2] for key in node.rpms() if key.startswith("kernel-default."))
-
-
-def write(stem: str, result: Result, address: str) -> None:
-    """One recording: stdout, stderr and code, without this machine's addresses."""
-    for suffix, text in (("stdout", result.stdout), ("stderr", result.stderr)):
-        plain = re.sub(
-            r"application with pid \d+", "application with pid 4242", text.replace(address, "archive.invalid")
-        )
-        (HERE / f"{stem}.{suffix}").write_text(plain)
-    (HERE / f"{stem}.code").write_text(f"{result.code}\n")
