@@ -16,7 +16,7 @@ __all__ = ["rpmrepo"]
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
 
-@pytest.mark.parametrize("kind", ["dnf4", "dnf5"])
+@pytest.mark.parametrize("kind", ["dnf4", pytest.param("dnf5", marks=pytest.mark.slow)])
 def test_security_updates_are_missing_then_installed(
     station: Station, rpmrepo: RpmRepo, new_node: Callable[..., Node], kind: str
 ):
