@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from farm import Farm
-from farm.fixtures import debrepo, farm, new_node
+from farm.fixtures import debrepo, farm, new_node, rpmrepo
 from server.databases import empty_postgres_url, postgres_cluster
 
 from .station import Station
 
-__all__ = ["debrepo", "empty_postgres_url", "farm", "new_node", "postgres_cluster", "station"]
+__all__ = ["debrepo", "empty_postgres_url", "farm", "new_node", "postgres_cluster", "rpmrepo", "station"]
 
 
 @pytest.fixture

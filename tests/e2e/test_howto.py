@@ -17,14 +17,14 @@ EXAMPLES = {
 
 
 def _run(name: str, **fixtures: object) -> None:
-    variables: dict[str, object] = {}
+    variables: dict[str, object] = {"pytest": pytest}  # imported once, by the first example
     exec(compile(EXAMPLES[name], str(PAGE), "exec"), variables)  # noqa: S102 - a page of this repository
     variables[name](**fixtures)  # type: ignore[operator]
 
 
-def test_the_page_shows_two_tests_the_first_in_ten_lines():
+def test_the_page_shows_three_tests_the_first_in_ten_lines():
     """A newcomer writes ten lines, not counting blank ones."""
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
     assert len([line for line in next(iter(EXAMPLES.values())).splitlines() if line.strip()]) <= 10
 
 
@@ -32,6 +32,12 @@ def test_the_page_shows_two_tests_the_first_in_ten_lines():
 def test_the_first_example_runs(debrepo, new_node):
     """With nothing but the farm's fixtures."""
     _run("test_a_security_update_is_installed", debrepo=debrepo, new_node=new_node)
+
+
+@pytest.mark.farm
+def test_the_example_for_rpm_systems_runs(rpmrepo, new_node):
+    """With the same fixtures and another repository."""
+    _run("test_a_critical_update_is_installed", rpmrepo=rpmrepo, new_node=new_node)
 
 
 @pytest.mark.farm

@@ -8,11 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from farm import Node, RpmRepo
-from farm.fixtures import rpmrepo
 
 from .station import Station
 
-__all__ = ["rpmrepo"]
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
 

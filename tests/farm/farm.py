@@ -176,12 +176,18 @@ class Farm:
 
         Args:
             host_port: Its port there.
-            port: The port inside the LAN; 0 takes the same.
+            port: The port inside the LAN; 0 takes the same, or another where that one is taken there.
 
         Returns:
             `ADDRESS:PORT` as nodes see it.
         """
-        relay = Relay(self._lan.listen(port or host_port), ("127.0.0.1", host_port))
+        try:
+            listener = self._lan.listen(port or host_port)
+        except FarmError:
+            if port:
+                raise
+            listener = self._lan.listen()
+        relay = Relay(listener, ("127.0.0.1", host_port))
         self._closers.append(relay)
         return relay.address
 
