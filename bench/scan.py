@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import measure
@@ -106,7 +107,7 @@ def _print(
 
 def ours(node: Node, update: str, cache: str, *, watch: bool = False) -> dict[str, Any]:
     """The facts task, as the worker starts it."""
-    directory = f"{STATE_DIR}/work/bench/facts-{next(_number)}"
+    directory = str(Path(STATE_DIR, "work", "bench", f"facts-{next(_number)}"))
     node.write(f"{directory}/request.json", json.dumps({"refresh": update == "refreshed", "clock_offset": 0.0}))
     _prepare(node, cache)
     argv = [nodes.PYTHON, "-I", AGENT, "child", "facts", "--directory", directory, "--state-dir", STATE_DIR]

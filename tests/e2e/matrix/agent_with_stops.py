@@ -59,7 +59,7 @@ def arm(argv):
         return path
 
     def clearing(path, *arguments, **options):
-        if "/work/" in str(path):
+        if "work" in Path(path).parts:
             return _step("clear the work", lambda: clear(path, *arguments, **options))
         return clear(path, *arguments, **options)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from patchwright.agent import providers
@@ -148,7 +149,8 @@ class Machine:
         """The command whose task the running process does."""
         process = self.world.current
         assert process is not None
-        return process.directory.split("/work/")[1].split("/")[0] if process.directory else ""
+        parts = Path(process.directory).parts
+        return parts[parts.index("work") + 1] if parts else ""
 
     def snapshot(self) -> Snapshot:
         """The node now."""
