@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agent.providers import carried
 from farm import DebRepo, Node, until
 
 pytestmark = pytest.mark.farm
 
-SRC = Path(__file__).resolve().parents[3] / "src"
 HEAD = """
 import json, sys
 from patchwright.agent import facts
@@ -33,18 +31,9 @@ print(json.dumps(provider.install(plan, lambda line: None).failures))
 FACTS = "print(json.dumps(facts.take(provider, refresh=False, clock=Clock()).facts.to_json()))"
 
 
-def carry(node: Node) -> None:
-    """Put core and agent into the node as one file."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path in [SRC / "patchwright/__init__.py", *sorted((SRC / "patchwright").glob("[ac]*/**/*.py"))]:
-            archive.write(path, path.relative_to(SRC))
-    (node.root / "opt/patchwright.pyz").write_bytes(content.getvalue())
-
-
 def python(code: str, *arguments: str) -> list[str]:
-    """An argument list that runs *code* with the node program at hand."""
-    return ["env", "PYTHONPATH=/opt/patchwright.pyz", "python3", "-c", HEAD + code, *arguments]
+    """An argument list that runs *code* with a provider at hand."""
+    return carried.python(HEAD + code, *arguments)
 
 
 def plan_of(*names: str) -> str:
@@ -61,7 +50,7 @@ def test_an_installation_outlives_whoever_watched_it(debrepo: DebRepo, new_node:
             debrepo.release(name, "1.0-1")
             debrepo.security(name, "1.0-2", postinst=f"touch /run/waiting; {gate}" if name == "slow" else "")
     node = new_node("deb12", debrepo, outstanding=["aaa", "slow", "zzz"])
-    carry(node)
+    carried.carry(node)
     plan = plan_of("aaa", "slow", "zzz")
     first = node.spawn(python(INSTALL, plan))
     until(lambda: node.run(["test", "-e", "/run/waiting"], check=False).code == 0, what="the script waits")
@@ -85,7 +74,7 @@ def test_a_killed_apt_is_taken_up_again(debrepo: DebRepo, new_node: Callable[...
             once = "[ -e /var/tmp/once ] || { touch /var/tmp/once; touch /run/waiting; sleep 600; }"
             debrepo.security(name, "1.0-2", postinst=once if name == "slow" else "")
     node = new_node("deb12", debrepo, outstanding=["aaa", "slow", "zzz"])
-    carry(node)
+    carried.carry(node)
     first = node.spawn(python(INSTALL, plan_of("aaa", "slow", "zzz")))
     until(lambda: node.run(["test", "-e", "/run/waiting"], check=False).code == 0, what="the script waits")
     node.crash()
@@ -103,7 +92,7 @@ def test_a_service_with_a_replaced_program_is_stale_until_it_restarts(debrepo: D
     for version, suite in (("1.0-1", debrepo.release), ("1.0-2", debrepo.security)):
         suite("daemon", version, files={"/opt/daemon": "#!", "/etc/systemd/system/daemon.service": unit})
     node = new_node("deb12", debrepo, outstanding=["daemon"])
-    carry(node)
+    carried.carry(node)
     (node.root / "opt/daemon").write_bytes(Path("/bin/sleep").read_bytes())  # a script would map its shell
     (node.root / "opt/daemon").chmod(0o755)
     node.run(["systemctl", "daemon-reload"])
@@ -157,7 +146,7 @@ print(json.dumps({"wanted": len(wanted), "unresolved": plan.unresolved, "drift":
 def test_every_genuine_security_update_is_installed(new_node: Callable[..., Node], kind: str):
     """What Debian's own security archive has outstanding for a release is planned without drift and installed whole."""
     node = new_node(kind)
-    carry(node)
+    carried.carry(node)
     told = json.loads(node.run(python(WHOLE), timeout=280).stdout.splitlines()[-1])
     left = [line for line in node.run(["apt-get", "-s", "dist-upgrade"]).lines if line.startswith("Inst")]
 

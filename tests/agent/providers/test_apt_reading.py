@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchwright.agent.errors import MetadataUnreadable
+from patchwright.agent.providers import words
 from patchwright.agent.providers.apt import lists, status
 from patchwright.agent.providers.resolver import Answer, Request, Simulated, largest
 from patchwright.core.package import Offer, Origin
@@ -252,7 +253,7 @@ def test_what_is_no_index_offers_nothing():
 def test_credentials_are_cut_from_addresses():
     """Only the part between the slashes and the at sign goes."""
     assert (
-        lists.without_secret("see https://u:p@host/x and http://host/a@b") == "see https://host/x and http://host/a@b"
+        words.without_secret("see https://u:p@host/x and http://host/a@b") == "see https://host/x and http://host/a@b"
     )
 
 

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.providers import carried
 from farm import Node, RpmRepo, until
 
 pytestmark = pytest.mark.farm
 
-SRC = Path(__file__).resolve().parents[3] / "src"
 both = pytest.mark.parametrize("kind", ["dnf4", pytest.param("dnf5", marks=pytest.mark.slow)])
 HEAD = """
 import json, os, sys
@@ -71,18 +68,9 @@ print(json.dumps({"scan": min(cost(scan) for _ in range(3)), "native": min(cost(
 """
 
 
-def carry(node: Node) -> None:
-    """Put core and agent into the node as one file."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path in [SRC / "patchwright/__init__.py", *sorted((SRC / "patchwright").glob("[ac]*/**/*.py"))]:
-            archive.write(path, path.relative_to(SRC))
-    (node.root / "opt/patchwright.pyz").write_bytes(content.getvalue())
-
-
 def python(code: str, *arguments: str) -> list[str]:
-    """An argument list that runs *code* with the node program at hand."""
-    return ["env", "PYTHONPATH=/opt/patchwright.pyz", "python3", "-c", HEAD + code, *arguments]
+    """An argument list that runs *code* with a provider at hand."""
+    return carried.python(HEAD + code, *arguments)
 
 
 def told(node: Node, code: str, *arguments: str, timeout: float = 120) -> Any:
@@ -110,7 +98,7 @@ def node_of(rpmrepo: RpmRepo, new_node: Callable[..., Node]) -> Callable[..., No
 
     def make(kind: str, *names: str, **options: Any) -> Node:
         node = new_node(kind, rpmrepo, outstanding=list(names), **{"os": "rocky 9", **options})
-        carry(node)
+        carried.carry(node)
         return node
 
     return make

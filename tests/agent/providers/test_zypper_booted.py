@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.providers import carried
 from farm import Node, RpmRepo, until
 
 pytestmark = pytest.mark.farm
 
-SRC = Path(__file__).resolve().parents[3] / "src"
 HEAD = """
 import json, os, sys, time
 from pathlib import Path
@@ -61,18 +59,9 @@ print(json.dumps({"scan": min(cost(one.read) for _ in range(3)), "native": min(c
 """
 
 
-def carry(node: Node) -> None:
-    """Put core and agent into the node as one file."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path in [SRC / "patchwright/__init__.py", *sorted((SRC / "patchwright").glob("[ac]*/**/*.py"))]:
-            archive.write(path, path.relative_to(SRC))
-    (node.root / "opt/patchwright.pyz").write_bytes(content.getvalue())
-
-
 def python(code: str, *arguments: str) -> list[str]:
-    """An argument list that runs *code* with the node program at hand."""
-    return ["env", "PYTHONPATH=/opt/patchwright.pyz", "python3", "-c", HEAD + code, *arguments]
+    """An argument list that runs *code* with a provider at hand."""
+    return carried.python(HEAD + code, *arguments)
 
 
 def told(node: Node, code: str, *arguments: str, timeout: float = 120) -> Any:
@@ -100,7 +89,7 @@ def node_of(rpmrepo: RpmRepo, new_node: Callable[..., Node]) -> Callable[..., No
 
     def make(*names: str, **options: Any) -> Node:
         node = new_node("zypper", rpmrepo, outstanding=list(names), **options)
-        carry(node)
+        carried.carry(node)
         return node
 
     return make

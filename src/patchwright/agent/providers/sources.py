@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Collection, Mapping
 
 from patchwright.agent.errors import UnusableSource
+from patchwright.agent.providers.words import without_secret
 from patchwright.core.source import Source
 
 SHOWN = 80  # characters of a line in a message
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
@@ -39,11 +39,6 @@ def check_address(source: Source, address: str, schemes: Collection[str]) -> Non
     if found is None or found.group(1).lower() not in schemes:
         shown = without_secret(address)[:SHOWN]
         raise refusal(source, "has the address {!r}, which begins with none of {}".format(shown, ", ".join(schemes)))
-
-
-def without_secret(text: str) -> str:
-    """*text* with user names and passwords taken out of its addresses."""
-    return _SECRET.sub("", text)
 
 
 def refusal(source: Source, why: str) -> UnusableSource:

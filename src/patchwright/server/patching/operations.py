@@ -79,10 +79,9 @@ class Operations:
         whatever is known of the node, it is not how it is now. Errors: OperationRefused, UnknownNode.
         """
         system = _SYSTEMS.get(operating_system)
-        refusal = OperationRefused(f"No patch baseline can cover the operating system {operating_system[:64]!r}.")
         known = system or await self._database.read(_system_before, scope, instance_id)
         if known is None:
-            raise refusal
+            raise _uncovered(operating_system)
         fresh = Operation(
             scope=scope,
             id=new_uuid(),
@@ -98,6 +97,7 @@ class Operations:
             started_at=self._clock.now(),
         )
         if system is None:
+            refusal = _uncovered(operating_system)
             await self._database.write(_refuse, fresh, reason=str(refusal))
             raise refusal
         operation, sources = await self._database.write(_begin, fresh, product=product)
@@ -145,6 +145,10 @@ def close(scope: Scope, instance_id: str, command_id: str, *, now: float, reason
     for operation in (yield from store.unfinished(scope, instance_id)):
         if operation.command_id == command_id:
             yield from _end(operation, now=now, reason=reason)
+
+
+def _uncovered(operating_system: str) -> OperationRefused:
+    return OperationRefused(f"No patch baseline can cover the operating system {operating_system[:64]!r}.")
 
 
 def _system_before(scope: Scope, instance_id: str) -> UnitOfWork[OperatingSystem | None]:

@@ -5,10 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Set, Tuple
 
 from patchwright.agent.clock import Clock
@@ -17,6 +13,7 @@ from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh,
 from patchwright.agent.providers.apt import lists, policy, restart, status, transcript
 from patchwright.agent.providers.apt.tool import Tool, is_name
 from patchwright.agent.providers.locks import Locks
+from patchwright.agent.providers.words import end_of, output_file, readable
 from patchwright.agent.shell import Shell
 from patchwright.core.facts import DEFAULT_PIN, Pin, RepositoryProblem, SliceRef
 from patchwright.core.package import Manager, Offer, OffersSlice, Origin, PackageSet
@@ -112,21 +109,19 @@ class Apt:
         """Run apt-get install with exact versions; see `providers.Provider`."""
         from patchwright.agent.providers.apt.installation import Installation
 
-        directory = Path(tempfile.mkdtemp(prefix="patchwright-"))
         try:
-            log = directory / "output"
-            work = Installation(
-                self._tool,
-                plan,
-                locks=self._locks(),
-                rows=self._rows,
-                log=log,
-                timeout_seconds=self._settings.install_timeout_seconds,
-                progress=progress,
-            )
-            return Outcome(work.carry_out(), _end_of(log))
+            with output_file() as log:
+                work = Installation(
+                    self._tool,
+                    plan,
+                    locks=self._locks(),
+                    rows=self._rows,
+                    log=log,
+                    timeout_seconds=self._settings.install_timeout_seconds,
+                    progress=progress,
+                )
+                return Outcome(work.carry_out(), readable(end_of(log, OUTPUT_LIMIT)))
         finally:
-            shutil.rmtree(str(directory), ignore_errors=True)
             if self._settings.sources:  # nobody else would ever look at what was fetched for these
                 self._tool.clean()
 
@@ -198,14 +193,3 @@ def _tool(shell: Shell, settings: Settings) -> Tool:
     directory = "/" + str(settings.sources_directory).lstrip("/")
     sources.arrange(settings.sources, settings.root / directory.lstrip("/"))
     return Tool(shell, settings.root, options=sources.options(directory))
-
-
-def _end_of(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - OUTPUT_LIMIT))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return re.sub(r"[^\n\t\x20-\x7e\u00a0-\uffff]", "", text.replace("\r", "\n"))

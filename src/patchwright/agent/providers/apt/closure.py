@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Callable, Container, Dict, List, Mapping, Sequence
 
+from patchwright.agent.providers import words
 from patchwright.agent.providers.apt import transcript
 from patchwright.agent.providers.apt.lists import counterpart
 from patchwright.agent.providers.apt.status import Row
@@ -81,7 +82,7 @@ class Closure:
             reasons = {key: self._with_blocked(reason) for key, reason in answer.reasons.items()}
             return Answer((), self._with_blocked(answer.refusal), reasons)
         told = foretold(self._tool, result, self._rows)
-        return Answer(told.installed, transcript.cut("; ".join(self._violations(told, requests))))
+        return Answer(told.installed, words.cut("; ".join(self._violations(told, requests))))
 
     def _with_blocked(self, reason: str) -> str:
         """*reason*, and which of the packages it names the baseline rejects: apt does not know why it may not take them."""

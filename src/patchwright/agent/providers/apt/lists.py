@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Collection, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
+from patchwright.agent.providers.words import without_secret
 from patchwright.core.package import Offer, Origin
 
 CHUNK_BYTES = 1024 * 1024
@@ -25,7 +26,6 @@ _RELEASE = re.compile(r"^(Origin|Label|Suite|Codename):[ \t]*(.*?)[ \t]*$", re.M
 _RELEASE_FILES = ("_InRelease", "_Release")
 RELEASE_HEAD_BYTES = 16 * 1024  # what a repository says of itself stands before its thousands of checksums
 _CUT = b"\n\nPackage: "
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Target(NamedTuple):
@@ -46,11 +46,6 @@ class Scan(NamedTuple):
 
     offers: List[Offer]
     phased: Set[Tuple[str, str]]  # (name, version)
-
-
-def without_secret(text: str) -> str:
-    """*text* with user names and passwords taken out of its addresses."""
-    return _SECRET.sub("", text)
 
 
 def targets(listing: str) -> List[Target]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence
 
 from patchwright.agent.providers import sources as files
+from patchwright.agent.providers.words import without_secret
 from patchwright.core.source import Source
 
 # apt's own; what starts a program with words of the address (ssh, rsh) or asks for a disc is left out.
@@ -116,4 +117,4 @@ def _stanzas(source: Source, lines: Sequence[str]) -> str:
 
 
 def _shown(text: str) -> str:
-    return repr(files.without_secret(text)[: files.SHOWN])
+    return repr(without_secret(text)[: files.SHOWN])

@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
-from patchwright.agent.providers.apt.lists import without_secret
 from patchwright.agent.providers.locks import Holder
 from patchwright.agent.providers.resolver import Simulated
+from patchwright.agent.providers.words import cut, without_secret
 from patchwright.core.facts import RepositoryProblem
 
-REASON_CHARACTERS = 400
 _INST = re.compile(r"^Inst (\S+)(?: \[([^\]]+)\])? \((\S+).*?\[([^\]]+)\]\)")
 _CONF = re.compile(r"^Conf (\S+) \((\S+).*?\[([^\]]+)\]\)")
 _GONE = re.compile(r"^(?:Remv|Purg) (\S+)")
@@ -196,12 +195,6 @@ def repository_problems(stdout: str, stderr: str, code: int) -> Tuple[Repository
         RepositoryProblem(repository[:1000], cut("; ".join(dict.fromkeys(messages)), 1000))
         for repository, messages in sorted(named.items())
     )
-
-
-def cut(text: str, limit: int = REASON_CHARACTERS) -> str:
-    """*text* of at most *limit* characters, without control characters."""
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _archive_name(path: str) -> str:

@@ -5,22 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Collection, List, Mapping, Sequence, Set, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import CommandFailed, CommandTimedOut
 from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
-from patchwright.agent.providers.apt.lists import without_secret
-from patchwright.agent.providers.apt.transcript import cut
 from patchwright.agent.providers.dnf import configuration, restart, transcript
 from patchwright.agent.providers.dnf.locks import DnfLocks
 from patchwright.agent.providers.dnf.metadata import Metadata, fetched_at
 from patchwright.agent.providers.dnf.tool import Tool
 from patchwright.agent.providers.rpm import database
+from patchwright.agent.providers.words import cut, end_of, output_file, readable, without_secret
 from patchwright.agent.shell import Shell
 from patchwright.core.facts import RepositoryProblem, SliceRef
 from patchwright.core.package import Manager, OffersSlice, Origin, PackageSet
@@ -113,9 +109,7 @@ class Dnf:
         """Run dnf upgrade with exact versions; see `providers.Provider`."""
         from patchwright.agent.providers.dnf.installation import Installation
 
-        directory = Path(tempfile.mkdtemp(prefix="patchwright-"))
-        try:
-            log = directory / "output"
+        with output_file() as log:
             work = Installation(
                 self._tool,
                 plan,
@@ -126,9 +120,7 @@ class Dnf:
                 timeout_seconds=self._settings.install_timeout_seconds,
                 progress=progress,
             )
-            return Outcome(work.carry_out(), _end_of(log))
-        finally:
-            shutil.rmtree(str(directory), ignore_errors=True)
+            return Outcome(work.carry_out(), readable(end_of(log, OUTPUT_LIMIT)))
 
     def reboot_reasons(self) -> Tuple[str, ...]:
         """Compare kernels, and ask what was installed since the boot; see `providers.Provider`."""
@@ -179,14 +171,3 @@ class Dnf:
             if directory and fetched_at(directory):
                 with contextlib.suppress(OSError):
                     os.utime(str(directory / "repomd.xml"), (moment, moment))
-
-
-def _end_of(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - OUTPUT_LIMIT))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return re.sub(r"[^\n\t\x20-\x7e\u00a0-\uffff]", "", text.replace("\r", "\n"))

@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 from typing import Callable, Collection, Dict, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
-from patchwright.agent.providers.apt.transcript import cut
 from patchwright.agent.providers.dnf import transcript
 from patchwright.agent.providers.dnf.tool import Tool, fits
 from patchwright.agent.providers.dnf.transcript import Change
 from patchwright.agent.providers.resolver import Answer, Request, Simulated, largest
 from patchwright.agent.providers.rpm.database import Row, by_key, is_newer, nevra
+from patchwright.agent.providers.words import cut
 from patchwright.agent.shell import Result
 from patchwright.core.entries import names_package
 from patchwright.core.errors import MalformedVersion

@@ -13,6 +13,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from patchwright.agent.errors import CommandError, UnsupportedSystem
 from patchwright.agent.providers import Settings
 from patchwright.agent.providers.dnf import configuration, transcript
+from patchwright.agent.providers.sources import keep
 from patchwright.agent.shell import Result, Shell
 from patchwright.core import source
 
@@ -142,19 +143,10 @@ class Tool:
         """Write the sources, where there are any, into the directory of the operation."""
         if not self._settings.sources:
             return
-        directory = self._inside(self._sources_home / "repos.d")
-        wanted = configuration.source_files(self._settings.sources)
-        if all((directory / name).exists() for name in wanted):
-            return
         self._inside(self._settings.sources_directory).mkdir(parents=True, exist_ok=True)
-        for part in (self._inside(self._sources_home), directory, self.cache):
+        for part in (self._inside(self._sources_home), self.cache):
             part.mkdir(mode=0o700, exist_ok=True)
-        for name, text in wanted.items():
-            descriptor = os.open(
-                str(directory / name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
-            )  # may hold passwords
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+        keep(self._inside(self._sources_home / "repos.d"), configuration.source_files(self._settings.sources))
 
     def _look(self, argv: Sequence[str], ok: Sequence[int] = (0,)) -> Result:
         """Run a command of dnf's that changes nothing and fetches nothing."""

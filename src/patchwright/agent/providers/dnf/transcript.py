@@ -13,10 +13,9 @@ import json
 import re
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from patchwright.agent.providers.apt.lists import without_secret
-from patchwright.agent.providers.apt.transcript import cut
 from patchwright.agent.providers.locks import Holder
 from patchwright.agent.providers.rpm.database import evr
+from patchwright.agent.providers.words import cut, without_secret
 from patchwright.core.facts import RepositoryProblem
 
 LOCAL_REPOSITORY = "_dnf_local"  # how repositories begin in which dnf's plugin keeps what was installed before

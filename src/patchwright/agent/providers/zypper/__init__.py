@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Set, Tuple
 
@@ -14,6 +12,7 @@ from patchwright.agent.clock import Clock
 from patchwright.agent.errors import CommandTimedOut
 from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
 from patchwright.agent.providers.rpm.compression import pieces
+from patchwright.agent.providers.words import end_of, output_file
 from patchwright.agent.providers.zypper import answers, metadata, restart
 from patchwright.agent.providers.zypper.configuration import DEFAULT_PRIORITY, Repository
 from patchwright.agent.providers.zypper.locks import ZyppLocks
@@ -128,22 +127,20 @@ class Zypper:
         """Run zypper install with exact versions; see `providers.Provider`."""
         from patchwright.agent.providers.zypper.installation import Installation
 
-        directory = Path(tempfile.mkdtemp(prefix="patchwright-"))
         try:
-            log = directory / "output"
-            work = Installation(
-                self._tool,
-                plan,
-                first=self._first(plan),
-                locks=self._locks(),
-                log=log,
-                clock=self._clock,
-                timeout_seconds=self._settings.install_timeout_seconds,
-                progress=progress,
-            )
-            return Outcome(work.carry_out(), _end_of(log))
+            with output_file() as log:
+                work = Installation(
+                    self._tool,
+                    plan,
+                    first=self._first(plan),
+                    locks=self._locks(),
+                    log=log,
+                    clock=self._clock,
+                    timeout_seconds=self._settings.install_timeout_seconds,
+                    progress=progress,
+                )
+                return Outcome(work.carry_out(), _told(log))
         finally:
-            shutil.rmtree(str(directory), ignore_errors=True)
             self._tool.clean()
 
     def reboot_reasons(self) -> Tuple[str, ...]:
@@ -201,13 +198,6 @@ def _pin(repository: Repository) -> int:
     return max(INSTALLED_PIN + 1, DEFAULT_PIN + DEFAULT_PRIORITY - repository.priority)
 
 
-def _end_of(log: Path) -> str:
+def _told(log: Path) -> str:
     """The end of the output, without what only a program reads."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 64 * OUTPUT_LIMIT))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return answers.plain(text)[-OUTPUT_LIMIT:]
+    return answers.plain(end_of(log, 64 * OUTPUT_LIMIT))[-OUTPUT_LIMIT:]

@@ -14,7 +14,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from patchwright.agent.providers.locks import Holder
 from patchwright.agent.providers.resolver import Request, Simulated
-from patchwright.agent.providers.zypper.configuration import without_secret
+from patchwright.agent.providers.words import readable, without_secret
 
 # As zypper(8) lists its exit codes.
 DONE, SCRIPT_FAILED = 0, 107
@@ -174,7 +174,7 @@ def plain(output: str) -> str:
     """The messages of an output as a person reads them; what stands outside of messages is for programs."""
     lines = [_NOISE.sub("", text).strip() for _, text in messages(output)]
     text = "\n".join(line for line in lines if line and line != "Additional rpm output:")
-    return without_secret(re.sub(r"[^\n\t\x20-\x7e\u00a0-\uffff]", "", text.replace("\r", "\n")))
+    return without_secret(readable(text))
 
 
 def cut(text: str) -> str:

@@ -8,13 +8,13 @@ import re
 from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
+from patchwright.agent.providers.words import without_secret
 from patchwright.core.version import Scheme, compare
 
 DEFAULT_PRIORITY = 99
 Sections = Dict[str, Dict[str, str]]
 
 _SECTION = re.compile(r"\[(.+)\]\s*\Z")
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 _EDITION = re.compile(r"(==|=|!=|<=|>=|<|>)\s*(\S+)\Z")
 
 
@@ -64,11 +64,6 @@ class Lock(NamedTuple):
                 return False
         one, other = (name, pattern) if self.case_sensitive else (name.lower(), pattern.lower())
         return other in one if self.match_type == "substring" else one == other
-
-
-def without_secret(text: str) -> str:
-    """*text* with user names and passwords taken out of its addresses."""
-    return _SECRET.sub("", text)
 
 
 def sections(text: str) -> Sections:
