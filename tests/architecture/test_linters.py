@@ -169,7 +169,7 @@ def test_mypy_finds_missing_and_wrong_types(house, text):
         ("Core imports no I/O", "core/plan.py", "import time"),
         ("The agent imports only core", "agent/loop.py", "import msgspec"),
         ("Only agent/shell.py starts processes", "agent/steps.py", "import subprocess"),
-        ("rooms on one floor", "server/nodes/service.py", "import patchwright.server.tags"),
+        ("rooms on one floor", "server/commands/service.py", "import patchwright.server.patching"),
         ("rooms on one floor", "server/nodes/service.py", "import patchwright.server.patching"),
         ("rooms on one floor", "server/infra/leases.py", "import patchwright.server.accounts"),
         ("rooms on one floor", "server/wire/endpoint.py", "import patchwright.server.gateway"),

@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from patchwright.agent.config import TABLE, Settings
 from patchwright.core.compliance import Doubt
-from patchwright.server.config import SETTINGS
+from patchwright.server.config import SETTINGS, Quotas
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("aws/table.py", "gateway/__init__.py")
+TABLES = ("aws/patchwright.py", "aws/ssm/*.py", "gateway/__init__.py")
 PAGE = ROOT / "docs" / "reference" / "operations.md"
 
 
 def served() -> set[str]:
     """The targets in the tables of both edges."""
-    texts = [(ROOT / "src/patchwright/server" / name).read_text() for name in TABLES]
+    texts = [path.read_text() for name in TABLES for path in (ROOT / "src/patchwright/server").glob(name)]
     return {target for text in texts for target in re.findall(r'"(\w+\.\w+)": ', text)}
 
 
@@ -58,6 +59,13 @@ def test_every_setting_is_documented(setting):
     flag = f"`{setting.flag}`" if setting.flag else ""
     default = f"`{setting.default}`" if setting.default else ""
     assert f"| `{setting.variable}` | {flag} | {default} | {setting.help} |" in rows
+
+
+@pytest.mark.parametrize("one", fields(Quotas), ids=lambda one: one.name)
+def test_every_quota_is_documented(one):
+    """docs/reference/settings.md has a row for each quota, with its variable and default."""
+    rows = (ROOT / "docs" / "reference" / "settings.md").read_text().splitlines()
+    assert f"| `PATCHWRIGHT_QUOTA_{one.name.upper()}` | {one.default} | {one.metadata['help']} |" in rows
 
 
 @pytest.mark.parametrize("name", TABLE)

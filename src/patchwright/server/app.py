@@ -157,7 +157,8 @@ def _operations(
             waking=waking,
             directory=directory,
             commands=commands.Service(database, clock),
-            baselines=patching.Baselines(database, clock),
+            quotas=config.quotas,
+            baselines=patching.Baselines(database, clock, config.quotas),
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
             online_seconds=config.online_seconds,
         )

@@ -7,12 +7,13 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from patchwright.core.errors import PatchwrightError
 
 ROLES = ("api", "gateway", "worker")
+_LARGEST_QUOTA = 10**9
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _REGION = re.compile(r"[a-z0-9-]{1,32}\Z")  # what a signature may be scoped to
 _KEY_ID = re.compile(r"(?!mi-)[A-Za-z0-9_-]{0,128}\Z")
@@ -63,6 +64,24 @@ SETTINGS = (
 )
 
 
+def quota(default: int, what: str) -> int:
+    """A field of Quotas: at most *default* of *what*, unless the environment says otherwise."""
+    made: int = field(default=default, metadata={"help": what})
+    return made
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """
+    How much there may be of something (spec §1.20): AWS's figures where they protect, wider ones where they only sell.
+
+    Each is set by its environment variable, `PATCHWRIGHT_QUOTA_` and its name in capitals.
+    """
+
+    patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
+    patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
+
+
 @dataclass(frozen=True)
 class Config:
     """The settings in force. Secrets do not show in its repr."""
@@ -82,6 +101,7 @@ class Config:
     root_secret_access_key: str
     stale_after_seconds: float
     online_seconds: float
+    quotas: Quotas
 
     def __repr__(self) -> str:
         hidden = {"root_secret_access_key", "database"}  # a database URL may hold a password
@@ -129,6 +149,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         root_secret_access_key=given["root_secret_access_key"],
         stale_after_seconds=_number("stale_after_hours", given) * 3600,
         online_seconds=_number("online_minutes", given) * 60,
+        quotas=_quotas(environment),
     )
     _check(config)
     return config
@@ -188,6 +209,19 @@ def _number(name: str, given: Mapping[str, str]) -> float:
         msg = f"PATCHWRIGHT_{name.upper()} takes a number above 0, not {given[name]!r}"
         raise ConfigError(msg)
     return value
+
+
+def _quotas(environment: Mapping[str, str]) -> Quotas:
+    given = {}
+    for one in fields(Quotas):
+        variable = f"PATCHWRIGHT_QUOTA_{one.name.upper()}"
+        text = environment.get(variable, "")
+        if text and not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_QUOTA):
+            msg = f"{variable} takes a whole number from 0 to {_LARGEST_QUOTA}, not {text!r}"
+            raise ConfigError(msg)
+        if text:
+            given[one.name] = int(text)
+    return Quotas(**given)
 
 
 def _state_home(environment: Mapping[str, str]) -> Path:

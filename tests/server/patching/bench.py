@@ -24,6 +24,7 @@ from patchwright.core.plan import Action, Plan, Resolution
 from patchwright.core.protocol import Begun, Directive, FactsMessage, Next, Phase, RebootOption
 from patchwright.server import patching
 from patchwright.server.accounts import Scope
+from patchwright.server.config import Quotas
 from patchwright.server.infra import Database
 from server.clocks import FakeClock
 from server.nodes.made import enrol
@@ -73,7 +74,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.elsewhere = Scope(self.scope.account, "eu-central-1")
         self.stranger = Scope("9" + self.scope.account[1:], self.scope.region)
-        self.baselines = patching.Baselines(self.database, self.clock)
+        self.baselines = patching.Baselines(self.database, self.clock, Quotas())
         self.operations = patching.Operations(self.database, self.clock)
         self.verdicts = patching.Verdicts(self.database, self.clock, stale_after=48 * 3600.0)
         self._commands = itertools.count(1)

@@ -12,12 +12,12 @@ import pytest
 from patchwright.core.baseline import ApprovalRule, Baseline, Filter
 from patchwright.core.system import OperatingSystem
 from patchwright.server import patching, tags
+from patchwright.server.infra import ClientToken, TokenReused
 from patchwright.server.patching import (
     Definition,
     GroupTaken,
     MalformedBaselineId,
     ReadOnlyBaseline,
-    TokenReused,
     TooManyGroups,
     UnknownBaseline,
 )
@@ -99,9 +99,8 @@ async def test_a_client_token_makes_one_baseline(bench):
     """The same request gets the first result; another one is refused (spec §0.4)."""
 
     async def once(request_hash="h1"):
-        return await bench.baselines.create(
-            bench.scope, definition(), own_tags={}, client_token="token", request_hash=request_hash
-        )
+        token = ClientToken("CreatePatchBaseline", "token", request_hash)
+        return await bench.baselines.create(bench.scope, definition(), own_tags={}, token=token)
 
     made = await asyncio.gather(*(once() for _ in range(6)))
 

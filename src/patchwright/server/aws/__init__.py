@@ -8,6 +8,7 @@ The door. `operations` and `ERRORS` are the tables for the wire's endpoint.
 from __future__ import annotations
 
 from patchwright.server.aws.errors import ERRORS
-from patchwright.server.aws.table import Services, operations
+from patchwright.server.aws.services import Services
+from patchwright.server.aws.table import operations
 
 __all__ = ["ERRORS", "Services", "operations"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from patchwright.core import errors as core
 from patchwright.server import commands, nodes, patching, tags
-from patchwright.server.infra import Unavailable
+from patchwright.server.infra import TokenReused, Unavailable
 
 ERRORS: Mapping[type[Exception], str] = {
     core.InvalidParameters: "InvalidParameters",
@@ -22,6 +22,7 @@ ERRORS: Mapping[type[Exception], str] = {
     core.MalformedVersion: "InvalidFactsException",
     core.ImpossibleTransition: "InvalidOperationException",
     core.PlanRefused: "PlanRefusedException",
+    TokenReused: "IdempotentParameterMismatch",
     Unavailable: "ServiceUnavailableException",
     commands.DuplicateInstance: "DuplicateInstanceId",
     commands.InvalidTargets: "ValidationException",
@@ -37,7 +38,7 @@ ERRORS: Mapping[type[Exception], str] = {
     patching.MalformedBaselineId: "InvalidResourceId",
     patching.OperationRefused: "InvalidOperationException",
     patching.ReadOnlyBaseline: "AccessDeniedException",
-    patching.TokenReused: "IdempotentParameterMismatch",
+    patching.TooManyBaselines: "ResourceLimitExceededException",
     patching.TooManyGroups: "ResourceLimitExceededException",
     patching.UnknownBaseline: "DoesNotExistException",
     patching.UnknownOperation: "DoesNotExistException",

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Members that several operations have in common: Tags and Filters."""
+"""Members that several operations have in common: Tags, Filters, ClientToken."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from patchwright.server.wire import validation
+from patchwright.server.infra import ClientToken
+from patchwright.server.wire import Caller, access_denied, validation
 
 
 def tags_of(request: Mapping[str, Any]) -> dict[str, str]:
@@ -23,3 +26,19 @@ def filters_of(
 ) -> list[tuple[str, list[str]]]:
     """Filters as (key, values), whatever the operation calls their members. Some models require neither: then they are empty."""
     return [(item.get(key, ""), list(item.get(values, []))) for item in filters]
+
+
+def token_of(caller: Caller, request: Mapping[str, Any], *, member: str = "ClientToken") -> ClientToken | None:
+    """What makes the request the same again, if it carries a token: every member but the token counts."""
+    token = request.get(member)
+    if not token:
+        return None
+    rest = {name: value for name, value in request.items() if name != member}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return ClientToken(caller.target, token, digest)
+
+
+def require_self(caller: Caller, instance_id: str) -> None:
+    """Refuse a node that speaks of another than itself. Users may speak of any; whether it exists is another question."""
+    if caller.kind == "node" and caller.instance_id != instance_id:
+        raise access_denied(f"{caller.principal} is not authorized to perform {caller.target} on {instance_id}.")

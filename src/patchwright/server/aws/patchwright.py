@@ -4,13 +4,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from patchwright.core.facts import NodeFacts
 from patchwright.core.verdict import describe_item, describe_node
 from patchwright.server import patching
+from patchwright.server.aws.services import Services
 from patchwright.server.patching import Verdict, Verdicts
-from patchwright.server.wire import Caller
+from patchwright.server.wire import Caller, Handler
+
+
+def operations(services: Services) -> Mapping[str, Handler]:
+    """The operations served here, by target."""
+    own = PatchwrightOperations(services.verdicts)
+    return {
+        "Patchwright.GetVerdict": own.get_verdict,
+    }
 
 
 class PatchwrightOperations:

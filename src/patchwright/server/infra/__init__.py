@@ -27,6 +27,7 @@ from patchwright.server.infra.errors import (
 )
 from patchwright.server.infra.identifiers import RequestIds, new_id, new_uuid
 from patchwright.server.infra.statement import Row, Statement, UnitOfWork, placeholders, sql, sql_each
+from patchwright.server.infra.tokens import ClientToken, TokenReused, earlier_result, keep_result
 
 __all__ = [
     "BlobDamaged",
@@ -34,6 +35,7 @@ __all__ = [
     "BlobTooLarge",
     "Blobs",
     "CheckViolation",
+    "ClientToken",
     "Clock",
     "ConstraintViolation",
     "Counters",
@@ -47,11 +49,14 @@ __all__ = [
     "Statement",
     "StatementRefused",
     "SystemClock",
+    "TokenReused",
     "Unavailable",
     "UniqueViolation",
     "UnitOfWork",
     "UnknownDatabase",
     "backoff",
+    "earlier_result",
+    "keep_result",
     "new_id",
     "new_uuid",
     "open_database",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQL of baselines, patch groups, snapshots and client tokens."""
+"""SQL of baselines, patch groups and snapshots."""
 
 from __future__ import annotations
 
@@ -54,6 +54,12 @@ def own(scope: Scope) -> UnitOfWork[list[Listed]]:
     return [Listed(*row) for row in rows]
 
 
+def count(scope: Scope) -> UnitOfWork[int]:
+    """How many baselines of its own the account has."""
+    rows = yield sql("SELECT COUNT(*) FROM baseline WHERE account = $1 AND region = $2", *scope)
+    return int(rows[0][0])
+
+
 def groups(scope: Scope, baseline_id: str) -> UnitOfWork[tuple[str, ...]]:
     """The patch groups that a baseline is registered for, in order of name."""
     rows = yield sql(
@@ -91,34 +97,6 @@ def put_group(
         now,
     )
     return bool(rows)
-
-
-def token(scope: Scope, operation: str, client_token: str) -> UnitOfWork[tuple[str, str] | None]:
-    """Request hash and result of an idempotent request made before, or None."""
-    rows = yield sql(
-        "SELECT request_hash, result FROM client_token"
-        " WHERE account = $1 AND region = $2 AND operation = $3 AND token = $4",
-        *scope,
-        operation,
-        client_token,
-    )
-    return (rows[0][0], rows[0][1]) if rows else None
-
-
-def put_token(
-    scope: Scope, operation: str, client_token: str, *, request_hash: str, result: str, now: float
-) -> UnitOfWork[None]:
-    """Remember the result of an idempotent request."""
-    yield sql(
-        "INSERT INTO client_token (account, region, operation, token, request_hash, result, created_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        *scope,
-        operation,
-        client_token,
-        request_hash,
-        result,
-        now,
-    )
 
 
 def put_snapshot(

@@ -10,7 +10,17 @@ from dataclasses import replace
 from patchwright.core.system import OperatingSystem
 from patchwright.server import tags
 from patchwright.server.accounts import Scope
-from patchwright.server.infra import Clock, Database, UnitOfWork, new_id, today
+from patchwright.server.config import Quotas
+from patchwright.server.infra import (
+    ClientToken,
+    Clock,
+    Database,
+    UnitOfWork,
+    earlier_result,
+    keep_result,
+    new_id,
+    today,
+)
 from patchwright.server.patching import baseline_store as store
 from patchwright.server.patching import predefined
 from patchwright.server.patching.model import (
@@ -21,23 +31,22 @@ from patchwright.server.patching.model import (
     PatchBaseline,
     ReadOnlyBaseline,
     Snapshot,
-    TokenReused,
+    TooManyBaselines,
     TooManyGroups,
     UnknownBaseline,
 )
 
-GROUPS_LIMIT = 25  # of one baseline (spec §1.20)
 _BARE = re.compile(r"pb-[0-9a-f]{17}\Z")
 _ARN = re.compile(r"arn:aws[a-z-]*:ssm:([a-z0-9-]+):([0-9]{12}):patchbaseline/(pb-[0-9a-f]{17})\Z")
-_CREATE = "CreatePatchBaseline"
 
 
 class Baselines:
     """Patch baselines of every account."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas) -> None:
         self._database = database
         self._clock = clock
+        self._quotas = quotas
 
     async def create(
         self,
@@ -45,22 +54,20 @@ class Baselines:
         definition: Definition,
         *,
         own_tags: Mapping[str, str],
-        client_token: str = "",
-        request_hash: str = "",
+        token: ClientToken | None = None,
     ) -> str:
         """
-        Make a baseline; returns its id.
+        Make a baseline; returns its id. The same request with the same *token* returns the id made before.
 
-        The same *client_token* with the same *request_hash* returns the id made before. Errors: TokenReused, InvalidTag,
-        TooManyTags.
+        Errors: TokenReused, InvalidTag, TooManyTags, TooManyBaselines.
         """
         return await self._database.write(
             _create,
             scope,
             definition,
             own_tags=own_tags,
-            client_token=client_token,
-            request_hash=request_hash,
+            token=token,
+            limit=self._quotas.patch_baselines,
             baseline_id=new_id("pb"),
             now=self._clock.now(),
         )
@@ -89,7 +96,10 @@ class Baselines:
 
         Errors: UnknownBaseline, MalformedBaselineId, GroupTaken, TooManyGroups.
         """
-        return await self._database.write(_register_group, scope, baseline_id, group, now=self._clock.now())
+        limit = self._quotas.patch_groups_per_baseline
+        return await self._database.write(
+            _register_group, scope, baseline_id, group, limit=limit, now=self._clock.now()
+        )
 
     async def for_group(self, scope: Scope, group: str, operating_system: OperatingSystem) -> PatchBaseline:
         """The baseline that a node of *group* gets: the group's, else the default of its operating system."""
@@ -133,23 +143,21 @@ def _create(
     definition: Definition,
     *,
     own_tags: Mapping[str, str],
-    client_token: str,
-    request_hash: str,
+    token: ClientToken | None,
+    limit: int,
     baseline_id: str,
     now: float,
 ) -> UnitOfWork[str]:
-    if client_token:
-        before = yield from store.token(scope, _CREATE, client_token)
-        if before is not None:
-            if before[0] != request_hash:
-                msg = "The client token was used before with other parameters."
-                raise TokenReused(msg)
-            return before[1]
+    before = yield from earlier_result(*scope, token)
+    if before is not None:
+        return before
+    if (yield from store.count(scope)) >= limit:
+        msg = f"There are {limit} patch baselines in this account and region, which is all there may be: delete one."
+        raise TooManyBaselines(msg)
     yield from store.put(scope, PatchBaseline(baseline_id, 1, definition, now, now))
     if own_tags:
         yield from tags.add(scope, tags.PATCH_BASELINE, baseline_id, own_tags)
-    if client_token:
-        yield from store.put_token(scope, _CREATE, client_token, request_hash=request_hash, result=baseline_id, now=now)
+    yield from keep_result(*scope, token, baseline_id, now=now)
     return baseline_id
 
 
@@ -176,12 +184,12 @@ def _update(
     return new
 
 
-def _register_group(scope: Scope, baseline_id: str, group: str, *, now: float) -> UnitOfWork[str]:
+def _register_group(scope: Scope, baseline_id: str, group: str, *, limit: int, now: float) -> UnitOfWork[str]:
     baseline = yield from require(scope, baseline_id)
     operating_system = baseline.definition.baseline.operating_system
     groups = yield from store.groups(scope, baseline.id)
-    if len(groups) >= GROUPS_LIMIT and group not in groups:
-        msg = f"A patch baseline can be registered for at most {GROUPS_LIMIT} patch groups."
+    if len(groups) >= limit and group not in groups:
+        msg = f"A patch baseline can be registered for at most {limit} patch groups."
         raise TooManyGroups(msg)
     if not (yield from store.put_group(scope, group, operating_system, baseline.id, now=now)):
         msg = f"Patch Group baseline already has a baseline registered for OperatingSystem {operating_system.value}."

@@ -49,12 +49,12 @@ class GroupTaken(PatchingError):
     """The patch group has a baseline for this operating system already."""
 
 
+class TooManyBaselines(PatchingError):
+    """The account has as many patch baselines as it may have."""
+
+
 class TooManyGroups(PatchingError):
     """The baseline has as many patch groups as one may have."""
-
-
-class TokenReused(PatchingError):
-    """A client token was used before, with another request."""
 
 
 class UnknownOperation(PatchingError):

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,12 +17,27 @@ from patchwright.core.baseline import (
 )
 from patchwright.core.families import properties
 from patchwright.core.system import OperatingSystem
-from patchwright.server.aws.members import filters_of, tags_of
+from patchwright.server.aws.members import filters_of, tags_of, token_of
+from patchwright.server.aws.services import Services
 from patchwright.server.patching import Baselines, Definition, Listed, PatchBaseline, Source
-from patchwright.server.wire import Caller, Pager, validation
+from patchwright.server.wire import Caller, Handler, Pager, validation
 
 PAGE = 100
 PROPERTIES_PAGE = 50
+
+
+def operations(services: Services) -> Mapping[str, Handler]:
+    """The operations served here, by target."""
+    baselines = BaselineOperations(services.baselines, services.pager)
+    return {
+        "AmazonSSM.CreatePatchBaseline": baselines.create_patch_baseline,
+        "AmazonSSM.DescribePatchBaselines": baselines.describe_patch_baselines,
+        "AmazonSSM.DescribePatchProperties": baselines.describe_patch_properties,
+        "AmazonSSM.GetPatchBaseline": baselines.get_patch_baseline,
+        "AmazonSSM.GetPatchBaselineForPatchGroup": baselines.get_patch_baseline_for_patch_group,
+        "AmazonSSM.RegisterPatchBaselineForPatchGroup": baselines.register_patch_baseline_for_patch_group,
+        "AmazonSSM.UpdatePatchBaseline": baselines.update_patch_baseline,
+    }
 
 
 class BaselineOperations:
@@ -37,13 +50,11 @@ class BaselineOperations:
     async def create_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """CreatePatchBaseline."""
         definition = apply(_blank(request["Name"], request.get("OperatingSystem", "WINDOWS")), request)
-        token = request.get("ClientToken", "")
         baseline_id = await self._baselines.create(
             caller.scope,
             definition,
             own_tags=tags_of(request),
-            client_token=token,
-            request_hash=_hash(request) if token else "",
+            token=token_of(caller, request),
         )
         return {"BaselineId": baseline_id}
 
@@ -227,8 +238,3 @@ def _read_rules(group: Mapping[str, Any]) -> tuple[ApprovalRule, ...]:
 
 def _read_sources(sources: list[dict[str, Any]]) -> tuple[Source, ...]:
     return tuple(Source(item["Name"], tuple(item["Products"]), item["Configuration"]) for item in sources)
-
-
-def _hash(request: Mapping[str, Any]) -> str:
-    rest = {name: value for name, value in request.items() if name != "ClientToken"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

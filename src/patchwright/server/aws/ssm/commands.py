@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import truncate
 from patchwright.server import commands
+from patchwright.server.aws.services import Services
 from patchwright.server.commands import Command, Invocation, Request, StepResult, Target, Waking
-from patchwright.server.wire import ApiError, Caller, Pager
+from patchwright.server.wire import ApiError, Caller, Handler, Pager
 
 _OUTPUT_LIMIT = 2_500  # characters of Output in ListCommandInvocations (spec §5.5)
 _DEFAULT_PAGE = 50
@@ -27,6 +28,16 @@ _UNSERVED = (
     "OutputS3KeyPrefix",
     "ServiceRoleArn",
 )
+
+
+def operations(services: Services) -> Mapping[str, Handler]:
+    """The operations served here, by target."""
+    invoked = CommandOperations(services.commands, services.pager, services.waking)
+    return {
+        "AmazonSSM.GetCommandInvocation": invoked.get_command_invocation,
+        "AmazonSSM.ListCommandInvocations": invoked.list_command_invocations,
+        "AmazonSSM.SendCommand": invoked.send_command,
+    }
 
 
 class CommandOperations:

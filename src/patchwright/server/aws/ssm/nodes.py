@@ -10,9 +10,10 @@ from patchwright import __version__
 from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.aws.members import filters_of, tags_of
+from patchwright.server.aws.services import Services
 from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.nodes import ActivationRefused, Node
-from patchwright.server.wire import ApiError, Caller, Pager, validation
+from patchwright.server.wire import ApiError, Caller, Handler, Pager, validation
 
 _DEFAULT_PAGE = 10
 _BATCH = 200  # nodes looked at in one read while filtering
@@ -28,6 +29,21 @@ _ATTRIBUTES: Mapping[str, Callable[[Node], str]] = {
     "SourceIds": lambda node: "",
     "SourceTypes": lambda node: "",
 }
+
+
+def operations(services: Services) -> Mapping[str, Handler]:
+    """The operations served here, by target."""
+    managed = NodeOperations(
+        services.database,
+        services.directory,
+        services.clock,
+        pager=services.pager,
+        online_seconds=services.online_seconds,
+    )
+    return {
+        "AmazonSSM.CreateActivation": managed.create_activation,
+        "AmazonSSM.DescribeInstanceInformation": managed.describe_instance_information,
+    }
 
 
 class NodeOperations:

@@ -10,11 +10,21 @@ from patchwright.core.compliance import Operation as Kind
 from patchwright.core.compliance import PatchState
 from patchwright.server import patching
 from patchwright.server.aws.members import filters_of
+from patchwright.server.aws.services import Services
 from patchwright.server.patching import LastOperation, PatchRow, Verdicts
-from patchwright.server.wire import ApiError, Caller, Pager
+from patchwright.server.wire import ApiError, Caller, Handler, Pager
 
 _PAGE = 100
 _WITHOUT_CLASS = {PatchState.INSTALLED_OTHER, PatchState.NOT_APPLICABLE}
+
+
+def operations(services: Services) -> Mapping[str, Handler]:
+    """The operations served here, by target."""
+    states = StateOperations(services.verdicts, services.pager)
+    return {
+        "AmazonSSM.DescribeInstancePatchStates": states.describe_instance_patch_states,
+        "AmazonSSM.DescribeInstancePatches": states.describe_instance_patches,
+    }
 
 
 class StateOperations:

@@ -9,8 +9,19 @@ from typing import Any
 from patchwright.server import nodes, patching, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.aws.members import tags_of
+from patchwright.server.aws.services import Services
 from patchwright.server.infra import Database, UnitOfWork
-from patchwright.server.wire import ApiError, Caller
+from patchwright.server.wire import ApiError, Caller, Handler
+
+
+def operations(services: Services) -> Mapping[str, Handler]:
+    """The operations served here, by target."""
+    tagged = TagOperations(services.database)
+    return {
+        "AmazonSSM.AddTagsToResource": tagged.add_tags_to_resource,
+        "AmazonSSM.ListTagsForResource": tagged.list_tags_for_resource,
+        "AmazonSSM.RemoveTagsFromResource": tagged.remove_tags_from_resource,
+    }
 
 
 class TagOperations:

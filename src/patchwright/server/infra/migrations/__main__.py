@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Draft a revision: what `tables.py` has and the revisions before do not.
+Draft a revision: what `tables` has and the revisions before do not.
 
     python -m patchwright.server.infra.migrations 0001_initial "The first schema."
 

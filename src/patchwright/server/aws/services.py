@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operations are served with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from patchwright.server import commands, nodes, patching
+from patchwright.server.commands import Waking
+from patchwright.server.config import Quotas
+from patchwright.server.infra import Clock, Database
+from patchwright.server.wire import Pager
+
+
+@dataclass(frozen=True)
+class Services:
+    """The rooms' services, and what the edge itself needs. Each module of operations takes what it translates to."""
+
+    database: Database
+    clock: Clock
+    pager: Pager
+    quotas: Quotas
+    waking: Waking
+    directory: nodes.Service
+    commands: commands.Service
+    baselines: patching.Baselines
+    verdicts: patching.Verdicts
+    online_seconds: float
