@@ -6,44 +6,65 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
+from architecture import operations_page
 from patchwright.agent.config import TABLE, Settings
 from patchwright.core.compliance import Doubt
+from patchwright.server import gateway
 from patchwright.server.config import SETTINGS, Quotas
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("aws/patchwright.py", "aws/ssm/*.py", "gateway/__init__.py")
-PAGE = ROOT / "docs" / "reference" / "operations.md"
-
-
-def served() -> set[str]:
-    """The targets in the tables of both edges."""
-    texts = [path.read_text() for name in TABLES for path in (ROOT / "src/patchwright/server").glob(name)]
-    return {target for text in texts for target in re.findall(r'"(\w+\.\w+)": ', text)}
 
 
 def documented(text: str) -> set[str]:
-    """The operations that the page has a row for, as targets."""
+    """The operations that the page has a row for as served, as targets."""
     sections = dict(re.findall(r"^## (.*?)$(.*?)(?=^## |\Z)", text, re.M | re.S))
     found = set(re.findall(r"`(\w+\.\w+)`", sections["For agents"]))
     for title, body in sections.items():
         prefix = re.search(r"\(`(\w+)`", title)
         if prefix:
-            found |= {f"{prefix[1]}.{name}" for name in re.findall(r"^\| ([A-Z]\w+) \|", body, re.M)}
+            found |= {f"{prefix[1]}.{name}" for name in re.findall(r"^\| ([A-Z]\w+) \|(?! refused| \d)", body, re.M)}
     return found
+
+
+def test_the_page_of_operations_is_what_the_code_serves():
+    """Written anew, docs/reference/operations.md would be the same."""
+    assert operations_page.PAGE.read_text() == operations_page.page(), operations_page.__doc__
+
+
+def test_every_operation_of_the_model_is_in_one_group():
+    """A newer model's operations are not forgotten: they are served or refused for a reason. The agents' have a table of their own."""
+    agents = {target.partition(".")[2] for target in gateway.operations(MagicMock(), MagicMock())}
+    agents |= {
+        "RegisterManagedInstance",
+        "RequestManagedInstanceRoleToken",
+        "UpdateManagedInstancePublicKey",
+    }  # of Amazon's agent
+    grouped = [name for group in operations_page.words()["groups"] for name in group["operations"]]
+
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == operations_page.modelled() - agents
+
+
+def test_every_served_operation_says_how_it_differs():
+    """With an entry in operations.toml, be it empty; and no other operation has one."""
+    told, answered = operations_page.words(), operations_page.for_clients()
+    assert set(told["notes"]) == answered
+    assert not set(told["refused"]) & answered
 
 
 def test_every_operation_is_documented_and_no_other():
     """docs/reference/operations.md has a row for each target that the edges serve."""
-    assert documented(PAGE.read_text()) == served()
+    assert documented(operations_page.PAGE.read_text()) == operations_page.served()
 
 
 def test_a_missing_operation_would_be_found():
     """The page without one of its rows does not pass."""
-    text = PAGE.read_text().replace("| GetVerdict |", "| |")
-    assert served() - documented(text) == {"Patchwright.GetVerdict"}
+    text = operations_page.PAGE.read_text().replace("| GetVerdict |", "| |")
+    assert operations_page.served() - documented(text) == {"Patchwright.GetVerdict"}
 
 
 @pytest.mark.parametrize("doubt", Doubt, ids=lambda doubt: doubt.value)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+docs/reference/operations.md, made from the service models, from what the edges serve, and from operations.toml beside this.
+
+`PYTHONPATH=tests .venv/bin/python -m architecture.operations_page` writes it anew.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+from patchwright.server import gateway
+from patchwright.server.aws import operations
+from patchwright.server.wire import load_models
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "operations.md"
+PREFIX = "AmazonSSM"
+HEAD = """\
+# Operations
+
+This page is made from the service models, the code and `tests/architecture/operations.toml`, and held to them by a test:
+change that file, not this one.
+
+What this version answers. Every other operation of the Systems Manager model is refused with
+`UnsupportedOperationException` and says so; unknown targets get `UnknownOperationException`.
+
+Requests are `POST /` with `X-Amz-Target: PREFIX.Operation`, JSON 1.1, signed with Signature Version 4.
+
+## For clients of the AWS API (`AmazonSSM`, signing name `ssm`)
+"""
+TAIL = """
+## Our own (`Patchwright`, signing name `patchwright`)
+
+| operation | what |
+|---|---|
+| GetVerdict | `InstanceId` → `Document`, JSON text: `LiveVerdict` (today's baseline over the newest facts, with their age and the doubts about them), `Node`, and `LastOperation`, kept apart |
+
+## For agents
+
+Signed with the node's own key, which is its `mi-` id and the secret that enrolment gave it; only Enroll is anonymous.
+
+| target | what |
+|---|---|
+| `AmazonSSM.UpdateInstanceInformation` | the node is there |
+| `EC2WindowsMessageDeliveryService.GetMessages` | long poll, 15 seconds |
+| `EC2WindowsMessageDeliveryService.AcknowledgeMessage` | the command is journalled on the node |
+| `EC2WindowsMessageDeliveryService.SendReply` | what a command came to |
+| `EC2WindowsMessageDeliveryService.FailMessage` | the node can make nothing of a message |
+| `Patchwright.Enroll` | an activation becomes a node |
+| `Patchwright.BeginOperation`, `Patchwright.PutFacts`, `Patchwright.PutBodies`, `Patchwright.PutResolution` | the patch exchange, drawn in `core/protocol.py`, with its history; since version 2 BeginOperation answers the baseline's Sources and facts say which they were taken with |
+
+## Beside the API
+
+`GET /healthz` (200 when ready), `GET /metrics` (Prometheus), `GET /agent/patchwright-agent.pyz`, `GET /agent/install.sh`.
+"""
+
+
+def words() -> dict[str, Any]:
+    """What operations.toml says."""
+    return tomllib.loads((Path(__file__).parent / "operations.toml").read_text())
+
+
+def served() -> set[str]:
+    """The targets of both edges."""
+    return {*operations(MagicMock()), *gateway.operations(MagicMock(), MagicMock())}
+
+
+def for_clients() -> set[str]:
+    """The operations of the Systems Manager model that clients of the AWS API are served."""
+    return {target.partition(".")[2] for target in operations(MagicMock()) if target.startswith(f"{PREFIX}.")}
+
+
+def modelled() -> set[str]:
+    """The operations of the Systems Manager model."""
+    service = load_models().service(PREFIX)
+    return set(service.operation_names)
+
+
+def page() -> str:
+    """The page as it ought to be."""
+    told, answered = words(), for_clients()
+    groups = [line for group in told["groups"] for line in group_lines(group, told, answered)]
+    return "\n".join([HEAD, *overview(told["groups"], answered), *groups]) + TAIL
+
+
+def overview(groups: list[dict[str, Any]], answered: set[str]) -> Iterator[str]:
+    """A row for each group: how much of it is served."""
+    yield "| group | served | refused | why refused |"
+    yield "|---|---|---|---|"
+    for group in groups:
+        count = sum(name in answered for name in group["operations"])
+        rest = len(group["operations"]) - count
+        yield f"| {group['title']} | {count} | {rest} | {group.get('refused', 'not built yet') if rest else ''} |"
+    yield ""
+
+
+def group_lines(group: dict[str, Any], told: dict[str, Any], answered: set[str]) -> Iterator[str]:
+    """The section of a group."""
+    yield f"### {group['title']}"
+    yield ""
+    yield "| operation | state | what is weaker than AWS's, or different |"
+    yield "|---|---|---|"
+    for name in group["operations"]:
+        if name in answered:
+            yield f"| {name} | served | {told['notes'].get(name, '')} |".replace("|  |", "| |")
+        else:
+            yield f"| {name} | refused | {told['refused'].get(name) or group.get('refused', 'not built yet')} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(f"written: {PAGE}")
