@@ -44,6 +44,11 @@ NODE = owned(
     Column("last_ping_at", MOMENT, nullable=False),
     Column("facts_id", TEXT),  # the newest facts
     Column("first_facts_at", MOMENT),  # when the first were recorded
+    Column("source_id", TEXT, nullable=False, server_default=""),  # what the cloud calls the machine, as i-…
+    Column("source_type", TEXT, nullable=False, server_default=""),
+    Column("source_location", TEXT, nullable=False, server_default=""),
+    Column("availability_zone", TEXT, nullable=False, server_default=""),
+    Column("availability_zone_id", TEXT, nullable=False, server_default=""),
     PrimaryKeyConstraint("account", "region", "id"),
     UniqueConstraint("id"),
     UniqueConstraint("activation_id", "enrolment_hash", name="uq_node_enrolment"),
