@@ -31,6 +31,14 @@ PATCH_GROUP = owned(  # a group has at most one baseline per operating system
 )
 Index("ix_patch_group_baseline", PATCH_GROUP.c.account, PATCH_GROUP.c.region, PATCH_GROUP.c.baseline_id)
 
+DEFAULT_BASELINE = owned(  # what an operating system gets where nothing else is said; absent: the predefined one
+    "default_baseline",
+    Column("operating_system", TEXT, nullable=False),
+    Column("baseline_id", TEXT, nullable=False),  # the bare id; the ARN of a predefined one
+    Column("registered_at", MOMENT, nullable=False),
+    PrimaryKeyConstraint("account", "region", "operating_system"),
+)
+
 SNAPSHOT = owned(  # the baseline as frozen for one run: written by the first asker, never regenerated
     "snapshot",
     Column("patch_group", TEXT, nullable=False),
@@ -92,4 +100,54 @@ PATCH_STATES = owned(  # the rows of a judgement, once for all nodes that have t
     Column("content", OCTETS, nullable=False),  # JSON, zlib
     Column("created_at", MOMENT, nullable=False),
     PrimaryKeyConstraint("account", "region", "digest"),
+)
+
+OVERRIDE_SNAPSHOT = (
+    owned(  # a baseline that was given for one run and never stored, as frozen for those who download it
+        "override_snapshot",
+        Column("digest", TEXT, nullable=False),  # of the snapshot's id and the content
+        Column("content", TEXT, nullable=False),
+        Column("day", TEXT, nullable=False),  # UTC, YYYY-MM-DD
+        Column("created_at", MOMENT, nullable=False),
+        PrimaryKeyConstraint("account", "region", "digest"),
+    )
+)
+Index("ix_override_snapshot_created", OVERRIDE_SNAPSHOT.c.created_at)
+
+LAST_OPERATION = owned(  # each node's last finished operation, with its counters as numbers: groups are summed over it
+    "last_operation",
+    Column("instance_id", TEXT, nullable=False),
+    Column("operation_id", TEXT, nullable=False),
+    Column("ended_at", MOMENT, nullable=False),
+    Column("no_reboot_install_at", MOMENT),  # when its last Install with NoReboot ended
+    Column("installed", WHOLE, nullable=False),
+    Column("installed_other", WHOLE, nullable=False),
+    Column("installed_pending_reboot", WHOLE, nullable=False),
+    Column("installed_rejected", WHOLE, nullable=False),
+    Column("missing", WHOLE, nullable=False),
+    Column("failed", WHOLE, nullable=False),
+    Column("not_applicable", WHOLE, nullable=False),
+    Column("available_security_update", WHOLE, nullable=False),
+    Column("critical", WHOLE, nullable=False),
+    Column("security", WHOLE, nullable=False),
+    Column("other", WHOLE, nullable=False),
+    PrimaryKeyConstraint("account", "region", "instance_id"),
+)
+
+OFFERED = owned(  # what each node's repositories offered last: nodes that see the same have the same digest
+    "offered",
+    Column("instance_id", TEXT, nullable=False),
+    Column("operating_system", TEXT, nullable=False),
+    Column("product", TEXT, nullable=False),
+    Column("digest", TEXT, nullable=False),  # of the slices and notices
+    Column("facts_id", TEXT, nullable=False),  # facts that name them
+    PrimaryKeyConstraint("account", "region", "instance_id"),
+)
+Index(
+    "ix_offered_digest",
+    OFFERED.c.account,
+    OFFERED.c.region,
+    OFFERED.c.operating_system,
+    OFFERED.c.product,
+    OFFERED.c.digest,
 )

@@ -15,4 +15,4 @@ TAG = owned(
     Column("value", TEXT, nullable=False),
     PrimaryKeyConstraint("account", "region", "resource_type", "resource_id", "key"),
 )
-Index("ix_tag_value", TAG.c.account, TAG.c.region, TAG.c.resource_type, TAG.c.key, TAG.c.value)
+Index("ix_tag_value", TAG.c.account, TAG.c.region, TAG.c.resource_type, TAG.c.key, TAG.c.value, TAG.c.resource_id)
