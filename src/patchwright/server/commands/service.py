@@ -166,6 +166,11 @@ def parameters_of_step(scope: Scope, command_id: str, instance_id: str, step: st
     raise UnknownStep(msg)
 
 
+def document_of(scope: Scope, command_id: str) -> UnitOfWork[tuple[str, str]]:
+    """Name and version of the document that a command carries out; both empty where the command is not known."""
+    return (yield from store.document_of(scope, command_id))
+
+
 def record(
     scope: Scope, instance_id: str, reply: Reply, *, now: float, fresh_ids: Iterator[str]
 ) -> UnitOfWork[tuple[bool, list[str]]]:

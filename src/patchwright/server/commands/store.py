@@ -86,6 +86,16 @@ def find_command(scope: Scope, command_id: str) -> UnitOfWork[Command | None]:
     return _command(rows[0]) if rows else None
 
 
+def document_of(scope: Scope, command_id: str) -> UnitOfWork[tuple[str, str]]:
+    """Name and version of a command's document; both empty without the command."""
+    rows = yield sql(
+        "SELECT document_name, document_version FROM command WHERE account = $1 AND region = $2 AND id = $3",
+        *scope,
+        command_id,
+    )
+    return (rows[0][0], rows[0][1]) if rows else ("", "")
+
+
 def find_with_counts(scope: Scope, command_id: str) -> UnitOfWork[Command | None]:
     """The command, its invocations counted as they stand, or None. Reads every invocation of it."""
     found = yield from find_command(scope, command_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from patchwright.server.patching.baselines import Baselines, require
 from patchwright.server.patching.model import (
     Definition,
+    Finished,
     GroupTaken,
     Listed,
     MalformedBaselineId,
@@ -25,9 +26,10 @@ from patchwright.server.patching.model import (
     UnknownBaseline,
     UnknownOperation,
 )
+from patchwright.server.patching.operation_store import last_finished
 from patchwright.server.patching.operations import Operations, close
 from patchwright.server.patching.states import CRITICAL, OTHER, SECURITY, count, counters
-from patchwright.server.patching.verdicts import LastOperation, PatchRow, Verdict, Verdicts
+from patchwright.server.patching.verdicts import LastOperation, PatchRow, Verdict, Verdicts, installed_times, items
 
 __all__ = [
     "CRITICAL",
@@ -35,6 +37,7 @@ __all__ = [
     "SECURITY",
     "Baselines",
     "Definition",
+    "Finished",
     "GroupTaken",
     "LastOperation",
     "Listed",
@@ -57,5 +60,8 @@ __all__ = [
     "close",
     "count",
     "counters",
+    "installed_times",
+    "items",
+    "last_finished",
     "require",
 ]

@@ -214,6 +214,17 @@ class Operation:
     ended_at: float | None = None
 
 
+class Finished(NamedTuple):
+    """What others build on a node's last finished operation: whose rules they were, and which rows came of it."""
+
+    id: str
+    command_id: str
+    patch_group: str
+    baseline_id: str
+    states_digest: str
+    ended_at: float
+
+
 def _filters(filters: tuple[Filter, ...]) -> list[list[Any]]:
     return [[item.key, list(item.values)] for item in filters]
 

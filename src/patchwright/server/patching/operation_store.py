@@ -15,7 +15,7 @@ from patchwright.core.protocol import RebootOption, Report
 from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
-from patchwright.server.patching.model import Operation, OperationState
+from patchwright.server.patching.model import Finished, Operation, OperationState
 
 _ORIGIN = (
     "account, region, id, instance_id, command_id, step, kind, reboot_option, patch_group, operating_system,"
@@ -72,6 +72,18 @@ def last(scope: Scope, instance_id: str) -> UnitOfWork[Operation | None]:
             scope, "instance_id = $3 AND state = 'finished' ORDER BY ended_at DESC, id LIMIT 1", instance_id
         )
     )
+
+
+def last_finished(scope: Scope, instance_id: str) -> UnitOfWork[Finished | None]:
+    """What `last` finds, without all that it was about."""
+    rows = yield sql(
+        "SELECT id, command_id, patch_group, baseline_id, states_digest, ended_at FROM operation"
+        " WHERE account = $1 AND region = $2 AND instance_id = $3 AND state = 'finished'"
+        " ORDER BY ended_at DESC, id LIMIT 1",
+        *scope,
+        instance_id,
+    )
+    return Finished(*rows[0]) if rows else None
 
 
 def failed_since(scope: Scope, instance_id: str, moment: float) -> UnitOfWork[bool]:

@@ -9,8 +9,9 @@ time and of new ids comes in as arguments, since a unit of work may be run again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from patchwright.core import source
 from patchwright.core.compliance import Operation as Kind
@@ -47,15 +48,22 @@ from patchwright.server.patching.model import (
 )
 
 BODIES_LIMIT = 2_000  # of one message
+WhenFinished: TypeAlias = Callable[[Scope, str], UnitOfWork[None]]
 _SYSTEMS = {system.value: system for system in OperatingSystem}
 
 
 class Operations:
-    """Scans and Installs of every node."""
+    """
+    Scans and Installs of every node.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    *finished* is a unit of work that is carried out with a node's scope and id in every transaction in which an operation of
+    the node may have finished: once too often rather than once too seldom.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, finished: WhenFinished | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._finished = finished or _unnoticed
         self._memory = Memory()
 
     async def begin(
@@ -100,7 +108,7 @@ class Operations:
             refusal = _uncovered(operating_system)
             await self._database.write(_refuse, fresh, reason=str(refusal))
             raise refusal
-        operation, sources = await self._database.write(_begin, fresh, product=product)
+        operation, sources = await self._database.write(_begin, fresh, product=product, finished=self._finished)
         return Begun(operation.id, operation.kind.value, operation.snapshot_id, operation.reboot_option, sources)
 
     async def put_bodies(self, scope: Scope, instance_id: str, operation_id: str, bodies: Mapping[str, bytes]) -> None:
@@ -114,7 +122,13 @@ class Operations:
     async def put_facts(self, scope: Scope, instance_id: str, message: FactsMessage) -> Directive:
         """Take the facts an operation starts from or ends with, and say what comes next. Errors: UnknownOperation."""
         directive, recall = await self._database.write(
-            _put_facts, scope, instance_id, message, memory=self._memory, now=self._clock.now()
+            _put_facts,
+            scope,
+            instance_id,
+            message,
+            memory=self._memory,
+            finished=self._finished,
+            now=self._clock.now(),
         )
         self._memory.keep(recall)
         return directive
@@ -136,15 +150,23 @@ class Operations:
         )
 
 
-def close(scope: Scope, instance_id: str, command_id: str, *, now: float, reason: str) -> UnitOfWork[None]:
+def close(scope: Scope, instance_id: str, command_id: str, *, now: float, reason: str) -> UnitOfWork[bool]:
     """
     End what a command began on a node and did not finish, since the command itself has ended; a unit of work.
 
-    An Install that had reported and only waited for its reboot keeps the states it reported.
+    An Install that had reported and only waited for its reboot keeps the states it reported: it has finished, which the
+    answer says.
     """
+    finished = False
     for operation in (yield from store.unfinished(scope, instance_id)):
         if operation.command_id == command_id:
-            yield from _end(operation, now=now, reason=reason)
+            finished |= yield from _end(operation, now=now, reason=reason)
+    return finished
+
+
+def _unnoticed(_scope: Scope, _instance_id: str) -> UnitOfWork[None]:
+    """Nobody wants to know."""
+    yield from ()
 
 
 def _uncovered(operating_system: str) -> OperationRefused:
@@ -164,7 +186,7 @@ def _refuse(fresh: Operation, *, reason: str) -> UnitOfWork[None]:
         yield from store.add(replace(fresh, state=OperationState.FAILED, ended_at=fresh.started_at, report=report))
 
 
-def _begin(fresh: Operation, *, product: str) -> UnitOfWork[tuple[Operation, Sources]]:
+def _begin(fresh: Operation, *, product: str, finished: WhenFinished) -> UnitOfWork[tuple[Operation, Sources]]:
     scope, instance_id = fresh.scope, fresh.instance_id
     yield from nodes.require(scope, instance_id)
     known = yield from store.of_step(scope, instance_id, fresh.command_id, fresh.step)
@@ -172,7 +194,8 @@ def _begin(fresh: Operation, *, product: str) -> UnitOfWork[tuple[Operation, Sou
         kept = yield from snapshots.find_snapshot(scope, known.operating_system, known.patch_group, known.snapshot_id)
         return known, kept.definition.sources_for(product) if kept else ()
     for other in (yield from store.unfinished(scope, instance_id)):
-        yield from _end(other, now=fresh.started_at, reason="The node began another operation.")
+        if (yield from _end(other, now=fresh.started_at, reason="The node began another operation.")):
+            yield from finished(scope, instance_id)
     group = tags.patch_group((yield from tags.of(scope, tags.MANAGED_INSTANCE, instance_id)))
     snapshot = yield from baselines.freeze(
         scope, group, fresh.operating_system, fresh.snapshot_id, now=fresh.started_at
@@ -182,7 +205,8 @@ def _begin(fresh: Operation, *, product: str) -> UnitOfWork[tuple[Operation, Sou
     return operation, snapshot.definition.sources_for(product)
 
 
-def _end(operation: Operation, *, now: float, reason: str) -> UnitOfWork[None]:
+def _end(operation: Operation, *, now: float, reason: str) -> UnitOfWork[bool]:
+    """End an operation before its time; whether it has finished all the same, since it had reported."""
     reported = operation.state is OperationState.REBOOTING and operation.states_digest != ""
     state = OperationState.FINISHED if reported else OperationState.FAILED
     if operation.state is OperationState.PLANNED and not operation.acted_boot_id:
@@ -190,6 +214,7 @@ def _end(operation: Operation, *, now: float, reason: str) -> UnitOfWork[None]:
         before = yield from nodes.load(operation.scope, operation.before_facts or "")
         operation = replace(operation, acted_boot_id=before.view.facts.boot_id)
     yield from store.put(replace(operation, state=state, ended_at=now, report=Report(False, "", reason)))
+    return reported
 
 
 def _put_bodies(
@@ -200,10 +225,12 @@ def _put_bodies(
 
 
 def _put_facts(
-    scope: Scope, instance_id: str, message: FactsMessage, *, memory: Memory, now: float
+    scope: Scope, instance_id: str, message: FactsMessage, *, memory: Memory, finished: WhenFinished, now: float
 ) -> UnitOfWork[tuple[Directive, Recall]]:
     recall = memory.recall()  # anew each time the unit is run: what one learned that came to nothing is not there
     directive = yield from _directive(scope, instance_id, message, recall=recall, now=now)
+    if directive.next is Next.DONE:
+        yield from finished(scope, instance_id)
     return directive, recall
 
 

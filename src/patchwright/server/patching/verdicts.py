@@ -79,6 +79,19 @@ class Verdicts:
         )
 
 
+def items(scope: Scope, digest: str) -> UnitOfWork[Sequence[Item]]:
+    """The rows of a judgement by their digest, which is known to exist, in order of key; a unit of work."""
+    return states.thaw((yield from store.find_states(scope, digest)))
+
+
+def installed_times(
+    scope: Scope, instance_id: str, rows: Sequence[Item], *, until: float
+) -> UnitOfWork[dict[str, float]]:
+    """By key, when what each of *rows* speaks of had appeared on the node, as known at *until*; 0 for what is not there."""
+    first, changed = yield from nodes.since(scope, instance_id, until=until)
+    return {item.key: _installed_at(item, first, changed) for item in rows}
+
+
 def _last(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[list[LastOperation]]:
     found = []
     for instance_id in instance_ids:
