@@ -12,6 +12,8 @@ from patchwright.server.accounts import Scope
 
 DEFAULT_LIFE_SECONDS = 24 * 3600.0  # of an activation (spec §11.2)
 MAX_LIFE_SECONDS = 30 * 24 * 3600.0
+MANAGED_INSTANCE = "ManagedInstance"  # what every node is: there are no others here
+OWN_SOURCE = "AWS::SSM::ManagedInstance"  # the source of a machine that names no cloud
 
 
 class NodesError(PatchwrightError):
@@ -20,6 +22,21 @@ class NodesError(PatchwrightError):
 
 class ActivationRefused(NodesError):
     """An activation that cannot be made, or that enrols nobody (any more)."""
+
+
+class UnknownActivation(NodesError):
+    """No activation with this id in this account and region."""
+
+    def __init__(self, activation_id: str) -> None:
+        super().__init__(f"There is no activation {activation_id}: it may have been deleted.")
+        self.activation_id = activation_id
+
+
+class MissingRole(NodesError):
+    """Nodes are to have a role, and it has no name."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"Not existing role: {role!r}")
 
 
 class UnknownNode(NodesError):
@@ -46,11 +63,15 @@ class Activation:
     expires_at: float
     created_at: float
 
+    def expired(self, now: float) -> bool:
+        """Whether its time is over at *now* (epoch seconds)."""
+        return now >= self.expires_at
+
     def refusal(self, code_hash: str, now: float) -> str:
         """Why this activation enrols nobody with that code at *now* (epoch seconds); empty if it does."""
         if code_hash != self.code_hash:
             return "The activation id or the activation code is wrong."
-        if now >= self.expires_at:
+        if self.expired(now):
             return "The activation has expired: create a new one."
         if self.registrations >= self.registration_limit:
             return "The activation has been used as often as it allows: create a new one."
@@ -69,6 +90,11 @@ class Machine:
     agent_name: str = "patchwright-agent"
     agent_version: str = ""
     ip_address: str = ""
+    source_id: str = ""  # what the cloud it runs in calls it
+    source_type: str = ""
+    source_location: str = ""
+    availability_zone: str = ""
+    availability_zone_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +120,15 @@ class Node:
     last_ping_at: float
     facts_id: str | None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Id and type of what it is where it runs: what it says of that, else its own id."""
+        return self.machine.source_id or self.id, self.machine.source_type or OWN_SOURCE
+
+    def online(self, since: float) -> bool:
+        """Whether it was heard of at or after *since* (epoch seconds)."""
+        return self.last_ping_at >= since
 
 
 def tagged(node: Node, tags: Mapping[str, str]) -> Node:

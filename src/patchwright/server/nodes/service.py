@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_id, new_uuid
 from patchwright.server.nodes import store
+from patchwright.server.nodes.listing import EVERY_NODE, Listing
 from patchwright.server.nodes.model import (
     DEFAULT_LIFE_SECONDS,
     MAX_LIFE_SECONDS,
@@ -18,7 +19,9 @@ from patchwright.server.nodes.model import (
     ActivationRefused,
     Identity,
     Machine,
+    MissingRole,
     Node,
+    UnknownActivation,
     UnknownNode,
     hash_code,
 )
@@ -60,7 +63,9 @@ class Service:
 
         Raises:
             ActivationRefused: The expiry is in the past or too far ahead.
+            MissingRole: The role has no name.
         """
+        _check_role(role)
         now = self._clock.now()
         end = now + DEFAULT_LIFE_SECONDS if expires_at is None else expires_at
         if not now < end <= now + MAX_LIFE_SECONDS:
@@ -82,6 +87,33 @@ class Service:
         )
         await self._database.write(store.put_activation, activation)
         return activation, code
+
+    async def activations(
+        self, scope: Scope, narrowed: Mapping[str, Sequence[str]], *, after: str, limit: int
+    ) -> list[Activation]:
+        """
+        Up to *limit* activations whose id comes after *after*, in order of id, used up and expired ones too.
+
+        *narrowed*: alternatives by `id`, `default_name` or `role`, at least one each.
+        """
+        return await self._database.read(store.activations, scope, narrowed, after=after, limit=limit)
+
+    async def delete_activation(self, scope: Scope, activation_id: str) -> None:
+        """Delete an activation: it enrols nobody any more. Its nodes stay. Errors: UnknownActivation."""
+        await self._database.write(_delete_activation, scope, activation_id)
+
+    async def listed(self, scope: Scope, listing: Listing, *, after: str, limit: int) -> list[Node]:
+        """Up to *limit* nodes of *listing* whose id comes after *after*, in order of id, without their tags."""
+        return await self._database.read(store.page, scope, listing, after=after, limit=limit)
+
+    async def counted(self, scope: Scope, listing: Listing, fields: Sequence[str]) -> list[tuple[tuple[str, ...], int]]:
+        """How many nodes of *listing* there are for each combination of values of *fields*, in order of the values."""
+        return await self._database.read(store.count_by, scope, listing, fields)
+
+    async def set_role(self, scope: Scope, instance_id: str, role: str) -> None:
+        """Give a node another role. Errors: UnknownNode, MissingRole."""
+        _check_role(role)
+        await self._database.write(_set_role, scope, instance_id, role)
 
     async def identity(self, instance_id: str) -> Identity | None:
         """Whose the node with this id is, or None."""
@@ -142,9 +174,19 @@ def require(scope: Scope, instance_id: str) -> UnitOfWork[Node]:
     return found[0]
 
 
+def deregister(scope: Scope, instance_id: str) -> UnitOfWork[None]:
+    """
+    Forget a node, so that its key signs nothing any more; a unit of work. Errors: UnknownNode.
+
+    Facts and operations stay: they are history. Other rooms forget on their own: tags, inventory, compliance, what is open.
+    """
+    if not (yield from store.remove(scope, instance_id)):
+        raise UnknownNode(instance_id)
+
+
 def page(scope: Scope, *, after: str, limit: int) -> UnitOfWork[list[Node]]:
     """Up to *limit* nodes whose id comes after *after*, in order of id; a unit of work."""
-    return (yield from store.page(scope, after=after, limit=limit))
+    return (yield from store.page(scope, EVERY_NODE, after=after, limit=limit))
 
 
 def all_ids(scope: Scope) -> UnitOfWork[list[str]]:
@@ -155,3 +197,18 @@ def all_ids(scope: Scope) -> UnitOfWork[list[str]]:
 def fresh_node_id() -> str:
     """An id for a node that is about to enrol."""
     return new_id("mi")
+
+
+def _delete_activation(scope: Scope, activation_id: str) -> UnitOfWork[None]:
+    if not (yield from store.remove_activation(scope, activation_id)):
+        raise UnknownActivation(activation_id)
+
+
+def _set_role(scope: Scope, instance_id: str, role: str) -> UnitOfWork[None]:
+    if not (yield from store.set_role(scope, instance_id, role)):
+        raise UnknownNode(instance_id)
+
+
+def _check_role(role: str) -> None:
+    if not role.strip():
+        raise MissingRole(role)

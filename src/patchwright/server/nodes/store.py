@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
+from patchwright.server.nodes.listing import Listing, Words, resolved
 from patchwright.server.nodes.model import Activation, Identity, Machine, Node
 
 _ACTIVATION = (
@@ -15,7 +17,8 @@ _ACTIVATION = (
     " registration_limit, registrations, expires_at, created_at"
 )
 _MACHINE = (
-    "machine_id, computer_name, platform_type, platform_name, platform_version, agent_name, agent_version, ip_address"
+    "machine_id, computer_name, platform_type, platform_name, platform_version, agent_name, agent_version, ip_address,"
+    " source_id, source_type, source_location, availability_zone, availability_zone_id"
 )
 _NODE = f"account, region, id, activation_id, role, name, {_MACHINE}, registered_at, last_ping_at, facts_id"
 
@@ -41,12 +44,36 @@ def put_activation(activation: Activation) -> UnitOfWork[None]:
 def find_activation(activation_id: str) -> UnitOfWork[Activation | None]:
     """The activation, in whatever account and region it was made."""
     rows = yield sql(f"SELECT {_ACTIVATION} FROM activation WHERE id = $1", activation_id)
-    if not rows:
-        return None
-    values = dict(zip(_ACTIVATION.split(", "), rows[0], strict=True))
-    scope = Scope(values.pop("account"), values.pop("region"))
-    values["tags"] = json.loads(values["tags"])
-    return Activation(scope=scope, **values)
+    return _activation(rows[0]) if rows else None
+
+
+def activations(
+    scope: Scope, narrowed: Mapping[str, Sequence[str]], *, after: str, limit: int
+) -> UnitOfWork[list[Activation]]:
+    """
+    Up to *limit* activations whose id comes after *after*, in order of id.
+
+    *narrowed* has the values that are wanted, by column: `id`, `default_name`, `role`.
+    """
+    params: list[Any] = [*scope, after, limit]
+    wanted = ""
+    for column in ("id", "default_name", "role"):
+        if column in narrowed:
+            wanted += f" AND {column} IN ({placeholders(len(params) + 1, len(narrowed[column]))})"
+            params += narrowed[column]
+    rows = yield sql(
+        f"SELECT {_ACTIVATION} FROM activation WHERE account = $1 AND region = $2 AND id > $3{wanted} ORDER BY id LIMIT $4",
+        *params,
+    )
+    return [_activation(row) for row in rows]
+
+
+def remove_activation(scope: Scope, activation_id: str) -> UnitOfWork[bool]:
+    """Delete an activation; false if there is none."""
+    rows = yield sql(
+        "DELETE FROM activation WHERE account = $1 AND region = $2 AND id = $3 RETURNING id", *scope, activation_id
+    )
+    return bool(rows)
 
 
 def use_activation(activation_id: str) -> UnitOfWork[bool]:
@@ -62,7 +89,7 @@ def use_activation(activation_id: str) -> UnitOfWork[bool]:
 def put_node(node: Node, *, enrolment_hash: str) -> UnitOfWork[None]:
     """Store a new node of generation 1."""
     yield sql(
-        f"INSERT INTO node ({_NODE}, enrolment_hash, generation) VALUES ({placeholders(1, 17)}, $18, 1)",
+        f"INSERT INTO node ({_NODE}, enrolment_hash, generation) VALUES ({placeholders(1, 22)}, $23, 1)",
         *node.scope,
         node.id,
         node.activation_id,
@@ -105,21 +132,52 @@ def find(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[Node]]:
     return [_node(row) for row in rows]
 
 
-def page(scope: Scope, *, after: str, limit: int) -> UnitOfWork[list[Node]]:
-    """Up to *limit* nodes whose id comes after *after*, in order of id."""
-    rows = yield sql(
-        f"SELECT {_NODE} FROM node WHERE account = $1 AND region = $2 AND id > $3 ORDER BY id LIMIT $4",
-        *scope,
-        after,
-        limit,
-    )
+def page(scope: Scope, listing: Listing, *, after: str, limit: int) -> UnitOfWork[list[Node]]:
+    """Up to *limit* nodes of *listing* whose id comes after *after*, in order of id."""
+    words = Words(scope, (yield from resolved(scope, listing)))
+    where = words.where()
+    bounds = f"id > {words.bind(after)} ORDER BY id LIMIT {words.bind(limit)}"
+    rows = yield sql(f"SELECT {_NODE} FROM node WHERE {where} AND {bounds}", *words.params)
     return [_node(row) for row in rows]
+
+
+def count_by(scope: Scope, listing: Listing, fields: Sequence[str]) -> UnitOfWork[list[tuple[tuple[str, ...], int]]]:
+    """How many nodes of *listing* there are for each combination of values of *fields*, in order of the values."""
+    words = Words(scope, (yield from resolved(scope, listing)))
+    where = words.where()
+    columns = ", ".join(words.field(name) for name in fields)
+    rows = yield sql(f"SELECT {columns}, COUNT(*) FROM node WHERE {where} GROUP BY {columns}", *words.params)
+    return sorted((tuple(row[:-1]), int(row[-1])) for row in rows)
 
 
 def ids(scope: Scope) -> UnitOfWork[list[str]]:
     """Every node's id, in order."""
     rows = yield sql("SELECT id FROM node WHERE account = $1 AND region = $2 ORDER BY id", *scope)
     return [row[0] for row in rows]
+
+
+def set_role(scope: Scope, instance_id: str, role: str) -> UnitOfWork[bool]:
+    """Give a node another role; false if there is no such node."""
+    rows = yield sql(
+        "UPDATE node SET role = $4 WHERE account = $1 AND region = $2 AND id = $3 RETURNING id",
+        *scope,
+        instance_id,
+        role,
+    )
+    return bool(rows)
+
+
+def remove(scope: Scope, instance_id: str) -> UnitOfWork[bool]:
+    """
+    Delete a node and what says which facts are its newest; false if there is none.
+
+    Its facts, and what they said had changed, stay: they are history.
+    """
+    rows = yield sql(
+        "DELETE FROM node WHERE account = $1 AND region = $2 AND id = $3 RETURNING id", *scope, instance_id
+    )
+    yield sql("DELETE FROM former_facts WHERE account = $1 AND region = $2 AND instance_id = $3", *scope, instance_id)
+    return bool(rows)
 
 
 def ping(scope: Scope, instance_id: str, machine: Machine, *, now: float) -> UnitOfWork[None]:
@@ -135,6 +193,13 @@ def ping(scope: Scope, instance_id: str, machine: Machine, *, now: float) -> Uni
     )
 
 
+def _activation(row: Row) -> Activation:
+    values = dict(zip(_ACTIVATION.split(", "), row, strict=True))
+    scope = Scope(values.pop("account"), values.pop("region"))
+    values["tags"] = json.loads(values["tags"])
+    return Activation(scope=scope, **values)
+
+
 def _columns(machine: Machine) -> tuple[str, ...]:
     """The values of the columns in `_MACHINE`, in that order."""
     return tuple(getattr(machine, name) for name in _MACHINE.split(", "))
@@ -145,4 +210,4 @@ def _identity(rows: list[Row]) -> Identity | None:
 
 
 def _node(row: Row) -> Node:
-    return Node(Scope(*row[:2]), row[2], row[3], row[4], row[5], Machine(*row[6:14]), row[14], row[15], row[16])
+    return Node(Scope(*row[:2]), row[2], row[3], row[4], row[5], Machine(*row[6:19]), *row[19:])

@@ -3,7 +3,7 @@
 Tags of every resource type (spec §1.19).
 
 The door. The functions are units of work: other rooms and the edges compose them with `yield from`, in the transaction in
-which they have made sure that the resource exists.
+which they have made sure that the resource exists. `carriers` is SQL for statements of theirs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from patchwright.server.tags.model import (
     check,
     patch_group,
 )
-from patchwright.server.tags.service import add, forget, of, of_each, remove, tagged
+from patchwright.server.tags.service import add, carriers, forget, of, of_each, remove, tagged
 
 __all__ = [
     "MANAGED_INSTANCE",
@@ -26,6 +26,7 @@ __all__ = [
     "Tags",
     "TooManyTags",
     "add",
+    "carriers",
     "check",
     "forget",
     "of",

@@ -9,6 +9,7 @@ from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.tags import store
 from patchwright.server.tags.model import Tags, check
+from patchwright.server.tags.store import carriers
 
 
 def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[Tags]:
@@ -41,3 +42,6 @@ def forget(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[Non
 def tagged(scope: Scope, resource_type: str, key: str, values: Sequence[str]) -> UnitOfWork[list[str]]:
     """The resources that carry *key* with one of *values* (none given: with any value), in order of id."""
     return (yield from store.tagged(scope, resource_type, key, values))
+
+
+__all__ = ["add", "carriers", "forget", "of", "of_each", "remove", "tagged"]
