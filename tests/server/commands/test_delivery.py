@@ -302,3 +302,25 @@ async def test_what_has_not_begun_in_time_does_not_begin(alone):
     assert await bench.take(instance_id) == []
     bench.clock.time = begin_until - 0.001
     assert [one.command_id for one in await bench.take(instance_id)] == [command.id]
+
+
+async def test_what_is_open_on_a_node_that_goes_away_ends(bench):
+    """Undeliverable, or cancelled where that was asked for; those whose turn comes by it are told; nothing ends twice."""
+    gone, other = await bench.nodes(2)
+    command, _ = await bench.send(gone, other, max_concurrency="1")
+    await bench.take(gone)
+
+    async def abandon():
+        return await bench.database.write(
+            commands.abandon, bench.scope, gone, now=bench.clock.now(), fresh_ids=commands.fresh_ids()
+        )
+
+    ended, released = await abandon()
+
+    assert (ended, released) == ([command.id], [other])
+    _, invocation = await bench.service.invocation(bench.scope, command.id, gone)
+    assert (invocation.detail, invocation.ended_at) == (Detail.UNDELIVERABLE, bench.clock.now())
+    assert ("Undeliverable", "the node was deregistered") in await events(bench, command)
+    assert await abandon() == ([], [])
+    assert await bench.details(command) == [one.value for one in (Detail.UNDELIVERABLE, Detail.PENDING)]
+    assert await bench.detail(command) == "InProgress"

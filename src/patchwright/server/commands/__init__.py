@@ -27,6 +27,7 @@ from patchwright.server.commands.model import (
 )
 from patchwright.server.commands.service import (
     Service,
+    abandon,
     acknowledge,
     any_overdue,
     deliveries,
@@ -59,6 +60,7 @@ __all__ = [
     "UnknownInvocation",
     "UnknownStep",
     "Waking",
+    "abandon",
     "acknowledge",
     "any_overdue",
     "deliveries",

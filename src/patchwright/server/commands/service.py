@@ -232,6 +232,30 @@ def expire(*, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[Invocatio
     return ended
 
 
+def abandon(
+    scope: Scope, instance_id: str, *, now: float, fresh_ids: Iterator[str]
+) -> UnitOfWork[tuple[list[str], list[str]]]:
+    """
+    End every open invocation of a node that is going away; a unit of work.
+
+    What was being cancelled is cancelled, the rest cannot be delivered (spec §5.2).
+
+    Returns:
+        The commands that ended on this node, and the nodes whose turn comes by it.
+    """
+    ended = []
+    for invocation in (yield from store.open_of(scope, instance_id)):
+        detail = Detail.CANCELLED if invocation.detail is Detail.CANCELLING else Detail.UNDELIVERABLE
+        changed = replace(invocation, detail=detail, ended_at=now)
+        reason = "the node was deregistered"
+        if (yield from store.put(changed, before=invocation.detail, event_id=next(fresh_ids), reason=reason, now=now)):
+            ended.append(invocation.command_id)
+    released: list[str] = []
+    for command_id in ended:
+        released += yield from _settle(scope, command_id, now=now, fresh_ids=fresh_ids)
+    return ended, released
+
+
 def any_overdue(*, now: float) -> UnitOfWork[bool]:
     """Whether `expire` would end anything at *now*; a unit of work that only reads."""
     return (yield from store.any_overdue(now=now))

@@ -294,6 +294,17 @@ def take_reply(scope: Scope, instance_id: str, reply_id: str, *, now: float) -> 
     return bool(rows)
 
 
+def open_of(scope: Scope, instance_id: str) -> UnitOfWork[list[Invocation]]:
+    """Every invocation on a node that has not ended."""
+    rows = yield sql(
+        f"SELECT {_INVOCATION} FROM invocation"
+        " WHERE account = $1 AND region = $2 AND instance_id = $3 AND ended_at IS NULL ORDER BY requested_at, command_id",
+        *scope,
+        instance_id,
+    )
+    return [_invocation(row) for row in rows]
+
+
 def overdue(*, now: float, limit: int) -> UnitOfWork[list[Invocation]]:
     """Up to *limit* invocations of any account whose time has run out."""
     rows = yield sql(
