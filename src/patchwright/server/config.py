@@ -80,6 +80,7 @@ class Quotas:
 
     patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
     patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
+    policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")
 
 
 @dataclass(frozen=True)
