@@ -17,7 +17,7 @@ from patchwright.server.tags.model import (
     check,
     patch_group,
 )
-from patchwright.server.tags.service import add, carriers, forget, of, of_each, remove, tagged
+from patchwright.server.tags.service import add, carriers, forget, in_patch_group, of, of_each, remove, tagged
 
 __all__ = [
     "MANAGED_INSTANCE",
@@ -29,6 +29,7 @@ __all__ = [
     "carriers",
     "check",
     "forget",
+    "in_patch_group",
     "of",
     "of_each",
     "patch_group",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.tags import store
-from patchwright.server.tags.model import Tags, check
+from patchwright.server.tags.model import MANAGED_INSTANCE, PATCH_GROUP_KEYS, Tags, check
 from patchwright.server.tags.store import carriers
 
 
@@ -44,4 +44,13 @@ def tagged(scope: Scope, resource_type: str, key: str, values: Sequence[str]) ->
     return (yield from store.tagged(scope, resource_type, key, values))
 
 
-__all__ = ["add", "carriers", "forget", "of", "of_each", "remove", "tagged"]
+def in_patch_group(scope: Scope, group: str, *, after: str, limit: int) -> UnitOfWork[list[str]]:
+    """Up to *limit* ids of nodes of a patch group that come after *after*, in order (spec §3.4)."""
+    return (
+        yield from store.in_patch_group(
+            scope, group, resource_type=MANAGED_INSTANCE, keys=PATCH_GROUP_KEYS, after=after, limit=limit
+        )
+    )
+
+
+__all__ = ["add", "carriers", "forget", "in_patch_group", "of", "of_each", "remove", "tagged"]

@@ -84,6 +84,34 @@ def tagged(scope: Scope, resource_type: str, key: str, values: Sequence[str]) ->
     return [row[0] for row in rows]
 
 
+def in_patch_group(
+    scope: Scope, group: str, *, resource_type: str, keys: Sequence[str], after: str, limit: int
+) -> UnitOfWork[list[str]]:
+    """Up to *limit* ids after *after*, in order, of resources where the first of *keys* that has a value has *group*."""
+    found: set[str] = set()
+    for place, key in enumerate(keys):
+        narrowed = ""
+        if place:
+            narrowed = (
+                " AND NOT EXISTS (SELECT 1 FROM tag o WHERE o.account = t.account AND o.region = t.region"
+                " AND o.resource_type = t.resource_type AND o.resource_id = t.resource_id"
+                f" AND o.key IN ({placeholders(8, place)}) AND o.value <> '')"
+            )
+        rows = yield sql(
+            "SELECT t.resource_id FROM tag t WHERE t.account = $1 AND t.region = $2 AND t.resource_type = $3"
+            f" AND t.key = $4 AND t.value = $5 AND t.resource_id > $6{narrowed} ORDER BY t.resource_id LIMIT $7",
+            *scope,
+            resource_type,
+            key,
+            group,
+            after,
+            limit,
+            *keys[:place],
+        )
+        found.update(row[0] for row in rows)
+    return sorted(found)[:limit]
+
+
 def carriers(
     scope: Scope,
     resource_type: str,
