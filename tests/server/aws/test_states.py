@@ -80,7 +80,7 @@ def test_a_summary_has_every_counter(ssm, node):
         "OtherNonCompliantCount": 0,
     }
     assert state["OperationEndTime"] >= state["OperationStartTime"]
-    assert "RebootOption" not in state
+    assert state["RebootOption"] == "NoReboot"
     assert "LastNoRebootInstallOperationTime" not in state
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from patchwright.core.compliance import Operation as Kind
 from patchwright.core.compliance import PatchState
 from patchwright.server import patching
 from patchwright.server.aws.members import filters_of
@@ -78,7 +77,7 @@ def _describe(last: LastOperation) -> dict[str, Any]:
         "OperationEndTime": operation.ended_at,
         "Operation": operation.kind.value,
         "LastNoRebootInstallOperationTime": last.no_reboot_install_at,
-        "RebootOption": operation.reboot_option.value if operation.kind is Kind.INSTALL else None,
+        "RebootOption": operation.reboot_option.value,
         "CriticalNonCompliantCount": counts.get(patching.CRITICAL, 0),
         "SecurityNonCompliantCount": counts.get(patching.SECURITY, 0),
         "OtherNonCompliantCount": counts.get(patching.OTHER, 0),
