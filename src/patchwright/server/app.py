@@ -28,12 +28,22 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from patchwright import __version__
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import aws, commands, gateway, nodes, patching
+from patchwright.server import aws, commands, compliance, gateway, nodes, patching
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
 from patchwright.server.infra import Clock, Database, InfraError, SystemClock, open_database
-from patchwright.server.wire import Certificate, Credential, Endpoint, Handler, KnownKeys, Pager, Protocol, load_models
+from patchwright.server.wire import (
+    Certificate,
+    Credential,
+    Endpoint,
+    Handler,
+    KnownKeys,
+    Limits,
+    Pager,
+    Protocol,
+    load_models,
+)
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
@@ -42,6 +52,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = structlog.get_logger("patchwright.server")
 _BACKLOG = 2048
+_LIMITS = Limits(by_target={"AmazonSSM.PutComplianceItems": 4 * 1024 * 1024})  # ten thousand items at once
 _GRACE_SECONDS = 20  # longer than a long poll, so that a stop cuts nobody off
 
 
@@ -130,6 +141,7 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
         clock=clock,
         errors=aws.ERRORS,
         parked=gateway.PARKED,
+        limits=_LIMITS,
     )
     downloads = gateway.Downloads(
         config.public_url or local_url(config, port or config.port), by_host=not config.public_url
@@ -157,6 +169,7 @@ def _operations(
             waking=waking,
             directory=directory,
             commands=commands.Service(database, clock),
+            compliance=compliance.Service(database, clock, config.quotas),
             quotas=config.quotas,
             baselines=patching.Baselines(database, clock, config.quotas),
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
@@ -164,7 +177,7 @@ def _operations(
         )
         served.update(aws.operations(services))
     if "gateway" in config.roles:
-        exchange = gateway.Exchange(database, patching.Operations(database, clock))
+        exchange = gateway.Exchange(database, patching.Operations(database, clock, finished=compliance.refresh))
         served.update(gateway.operations(messages, exchange))
     return served
 

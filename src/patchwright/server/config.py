@@ -78,6 +78,9 @@ class Quotas:
     Each is set by its environment variable, `PATCHWRIGHT_QUOTA_` and its name in capitals.
     """
 
+    compliance_bytes: int = quota(2_097_152, "Bytes of the items of one PutComplianceItems, as JSON.")
+    compliance_custom_types: int = quota(10, "Custom compliance types of an account and region.")
+    compliance_item_bytes: int = quota(32_768, "Bytes of one compliance item, as JSON.")
     patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
     patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
     policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from patchwright.core import errors as core
-from patchwright.server import commands, nodes, patching, tags
+from patchwright.server import commands, compliance, nodes, patching, tags
 from patchwright.server.infra import TokenReused, Unavailable
 
 ERRORS: Mapping[type[Exception], str] = {
@@ -32,6 +32,12 @@ ERRORS: Mapping[type[Exception], str] = {
     commands.UnknownInstances: "InvalidInstanceId",
     commands.UnknownInvocation: "InvocationDoesNotExist",
     commands.UnknownStep: "InvalidPluginName",
+    compliance.BadFilter: "InvalidFilter",
+    compliance.InvalidItems: "InvalidItemContentException",
+    compliance.ItemTooLarge: "ItemSizeLimitExceededException",
+    compliance.TooLarge: "TotalSizeLimitExceededException",
+    compliance.TooManyTypes: "ComplianceTypeCountLimitExceededException",
+    compliance.UnknownResource: "InvalidResourceId",
     nodes.ActivationRefused: "InvalidActivation",
     nodes.UnknownNode: "InvalidInstanceId",
     patching.GroupTaken: "AlreadyExistsException",

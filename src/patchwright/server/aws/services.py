@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchwright.server import commands, nodes, patching
+from patchwright.server import commands, compliance, nodes, patching
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database
@@ -23,6 +23,7 @@ class Services:
     waking: Waking
     directory: nodes.Service
     commands: commands.Service
+    compliance: compliance.Service
     baselines: patching.Baselines
     verdicts: patching.Verdicts
     online_seconds: float

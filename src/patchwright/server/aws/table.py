@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from patchwright.server.aws import patchwright
 from patchwright.server.aws.services import Services
-from patchwright.server.aws.ssm import baselines, commands, nodes, states, tags
+from patchwright.server.aws.ssm import baselines, commands, compliance, nodes, states, tags
 from patchwright.server.wire import Handler
 
-MODULES = (baselines, commands, nodes, states, tags, patchwright)
+MODULES = (baselines, commands, compliance, nodes, states, tags, patchwright)
 
 
 def operations(services: Services) -> Mapping[str, Handler]:

@@ -22,7 +22,7 @@ from patchwright.core.protocol import (
     message_id,
     truncate,
 )
-from patchwright.server import commands, nodes, patching, tags
+from patchwright.server import commands, compliance, nodes, patching, tags
 from patchwright.server.accounts import MasterKey, Scope
 from patchwright.server.commands import Waking
 from patchwright.server.infra import Clock, Database, UnitOfWork
@@ -230,7 +230,8 @@ def _record(
     ended, released = yield from commands.record(scope, instance_id, reply, now=now, fresh_ids=fresh_ids)
     if ended:
         reason = f"The command ended as {reply.detail.value} before the operation did."
-        yield from patching.close(scope, instance_id, reply.command_id, now=now, reason=reason)
+        if (yield from patching.close(scope, instance_id, reply.command_id, now=now, reason=reason)):
+            yield from compliance.refresh(scope, instance_id)
     return released
 
 

@@ -7,7 +7,7 @@ import traceback
 
 import structlog
 
-from patchwright.server import commands, patching
+from patchwright.server import commands, compliance, patching
 from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork
 
 SWEEP_SECONDS = 5.0
@@ -43,7 +43,7 @@ def _expire(*, now: float) -> UnitOfWork[int]:
     ended = yield from commands.expire(now=now, fresh_ids=commands.fresh_ids())
     for invocation in ended:
         reason = "The command's time ran out before the operation ended."
-        yield from patching.close(
-            invocation.scope, invocation.instance_id, invocation.command_id, now=now, reason=reason
-        )
+        scope, instance_id = invocation.scope, invocation.instance_id
+        if (yield from patching.close(scope, instance_id, invocation.command_id, now=now, reason=reason)):
+            yield from compliance.refresh(scope, instance_id)
     return len(ended)

@@ -20,6 +20,7 @@ NODE, USER, ANY, ANONYMOUS = "node", "user", "any", "anonymous"
 # Who may call: a target's own entry, else its prefix's, else users. The composer may give the endpoint another table.
 AUDIENCE: Mapping[str, str] = {
     "AmazonSSM": USER,
+    "AmazonSSM.PutComplianceItems": ANY,
     "AmazonSSM.RegisterManagedInstance": ANONYMOUS,
     "AmazonSSM.RequestManagedInstanceRoleToken": NODE,
     "AmazonSSM.UpdateManagedInstancePublicKey": NODE,
