@@ -81,6 +81,8 @@ class Quotas:
     compliance_bytes: int = quota(2_097_152, "Bytes of the items of one PutComplianceItems, as JSON.")
     compliance_custom_types: int = quota(10, "Custom compliance types of an account and region.")
     compliance_item_bytes: int = quota(32_768, "Bytes of one compliance item, as JSON.")
+    parameters_advanced: int = quota(100_000, "Parameters of the advanced tier of an account and region.")
+    parameters_standard: int = quota(100_000, "Parameters of the standard tier of an account and region.")
     patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
     patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
     policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")

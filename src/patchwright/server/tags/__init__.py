@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from patchwright.server.tags.model import (
     MANAGED_INSTANCE,
+    PARAMETER,
     PATCH_BASELINE,
     InvalidTag,
     Tags,
@@ -21,6 +22,7 @@ from patchwright.server.tags.service import add, carriers, forget, in_patch_grou
 
 __all__ = [
     "MANAGED_INSTANCE",
+    "PARAMETER",
     "PATCH_BASELINE",
     "InvalidTag",
     "Tags",

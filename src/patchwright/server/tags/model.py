@@ -11,6 +11,7 @@ from patchwright.core.errors import PatchwrightError
 Tags: TypeAlias = dict[str, str]
 
 MANAGED_INSTANCE = "ManagedInstance"
+PARAMETER = "Parameter"
 PATCH_BASELINE = "PatchBaseline"
 LIMIT = 50  # tags of one resource (spec §1.19)
 
