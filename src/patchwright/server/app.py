@@ -28,7 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from patchwright import __version__
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import aws, commands, compliance, gateway, nodes, patching
+from patchwright.server import aws, commands, compliance, gateway, nodes, patching, settings
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
@@ -173,6 +173,7 @@ def _operations(
             quotas=config.quotas,
             baselines=patching.Baselines(database, clock, config.quotas),
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
+            settings=settings.Service(database, clock, config.quotas),
             online_seconds=config.online_seconds,
         )
         served.update(aws.operations(services))

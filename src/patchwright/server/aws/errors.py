@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from patchwright.core import errors as core
-from patchwright.server import commands, compliance, nodes, patching, tags
+from patchwright.server import commands, compliance, nodes, patching, settings, tags
 from patchwright.server.infra import TokenReused, Unavailable
 
 ERRORS: Mapping[type[Exception], str] = {
@@ -39,6 +39,8 @@ ERRORS: Mapping[type[Exception], str] = {
     compliance.TooManyTypes: "ComplianceTypeCountLimitExceededException",
     compliance.UnknownResource: "InvalidResourceId",
     nodes.ActivationRefused: "InvalidActivation",
+    nodes.MissingRole: "ValidationException",
+    nodes.UnknownActivation: "InvalidActivation",
     nodes.UnknownNode: "InvalidInstanceId",
     patching.GroupTaken: "AlreadyExistsException",
     patching.MalformedBaselineId: "InvalidResourceId",
@@ -48,6 +50,11 @@ ERRORS: Mapping[type[Exception], str] = {
     patching.TooManyGroups: "ResourceLimitExceededException",
     patching.UnknownBaseline: "DoesNotExistException",
     patching.UnknownOperation: "DoesNotExistException",
+    settings.MalformedPolicy: "MalformedResourcePolicyDocumentException",
+    settings.PolicyConflict: "ResourcePolicyConflictException",
+    settings.UnknownPolicy: "ResourcePolicyNotFoundException",
+    settings.UnknownSetting: "ServiceSettingNotFound",
+    settings.UnsuitableValue: "ValidationException",
     tags.InvalidTag: "ValidationException",
     tags.TooManyTags: "TooManyTagsError",
 }

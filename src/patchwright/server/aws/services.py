@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchwright.server import commands, compliance, nodes, patching
+from patchwright.server import commands, compliance, nodes, patching, settings
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database
@@ -26,4 +26,5 @@ class Services:
     compliance: compliance.Service
     baselines: patching.Baselines
     verdicts: patching.Verdicts
+    settings: settings.Service
     online_seconds: float

@@ -7,10 +7,21 @@ from collections.abc import Mapping
 
 from patchwright.server.aws import patchwright
 from patchwright.server.aws.services import Services
-from patchwright.server.aws.ssm import baselines, commands, compliance, nodes, states, tags
+from patchwright.server.aws.ssm import (
+    activations,
+    baselines,
+    commands,
+    compliance,
+    fleet,
+    nodes,
+    policies,
+    settings,
+    states,
+    tags,
+)
 from patchwright.server.wire import Handler
 
-MODULES = (baselines, commands, compliance, nodes, states, tags, patchwright)
+MODULES = (activations, baselines, commands, compliance, fleet, nodes, policies, settings, states, tags, patchwright)
 
 
 def operations(services: Services) -> Mapping[str, Handler]:

@@ -44,7 +44,8 @@ _FIELDS: Mapping[str, str] = {
     "resource_type": f"CAST('{MANAGED_INSTANCE}' AS TEXT)",
     "managed": "CAST('Managed' AS TEXT)",
     "nothing": "CAST('' AS TEXT)",  # what no node has
-    "online": "CASE WHEN last_ping_at >= {since} THEN 'yes' ELSE 'no' END",
+    "ping_status": "CASE WHEN last_ping_at >= {since} THEN 'Online' ELSE 'ConnectionLost' END",
+    "status": "CASE WHEN last_ping_at >= {since} THEN 'Active' ELSE 'ConnectionLost' END",
 }
 _VERSIONS = frozenset({"agent_version", "platform_version"})  # in which 3.10 comes after 3.9
 

@@ -1,150 +1,153 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activations and managed nodes (spec §1.7, §11.2)."""
+"""Managed nodes (spec §1.7, §11.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from patchwright import __version__
-from patchwright.server import nodes, tags
+from patchwright.server import commands, nodes, patching, tags
 from patchwright.server.accounts import Scope
-from patchwright.server.aws.members import filters_of, tags_of
 from patchwright.server.aws.services import Services
-from patchwright.server.infra import Clock, Database, UnitOfWork
-from patchwright.server.nodes import ActivationRefused, Node
-from patchwright.server.wire import ApiError, Caller, Handler, Pager, validation
+from patchwright.server.aws.ssm import node_filters
+from patchwright.server.infra import UnitOfWork
+from patchwright.server.nodes import Condition, Listing, Node
+from patchwright.server.wire import Caller, Handler, validation
 
-_DEFAULT_PAGE = 10
-_BATCH = 200  # nodes looked at in one read while filtering
-_ATTRIBUTES: Mapping[str, Callable[[Node], str]] = {
-    "InstanceIds": lambda node: node.id,
-    "AgentVersion": lambda node: node.machine.agent_version,
-    "PingStatus": lambda node: "",  # a matter of time: see _matches
-    "PlatformTypes": lambda node: node.machine.platform_type,
-    "ActivationIds": lambda node: node.activation_id,
-    "IamRole": lambda node: node.role,
-    "ResourceType": lambda node: "ManagedInstance",
-    "AssociationStatus": lambda node: "",
-    "SourceIds": lambda node: "",
-    "SourceTypes": lambda node: "",
-}
+INFORMATION_PAGE = 10
+PROPERTIES_PAGE = 1000
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
     """The operations served here, by target."""
-    managed = NodeOperations(
-        services.database,
-        services.directory,
-        services.clock,
-        pager=services.pager,
-        online_seconds=services.online_seconds,
-    )
+    managed = NodeOperations(services)
     return {
-        "AmazonSSM.CreateActivation": managed.create_activation,
+        "AmazonSSM.DeregisterManagedInstance": managed.deregister_managed_instance,
         "AmazonSSM.DescribeInstanceInformation": managed.describe_instance_information,
+        "AmazonSSM.DescribeInstanceProperties": managed.describe_instance_properties,
+        "AmazonSSM.GetConnectionStatus": managed.get_connection_status,
+        "AmazonSSM.UpdateManagedInstanceRole": managed.update_managed_instance_role,
     }
 
 
 class NodeOperations:
     """One method per operation."""
 
-    def __init__(
-        self, database: Database, directory: nodes.Service, clock: Clock, *, pager: Pager, online_seconds: float
-    ) -> None:
-        self._database = database
-        self._directory = directory
-        self._clock = clock
-        self._pager = pager
-        self._online_seconds = online_seconds
-
-    async def create_activation(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """CreateActivation: the code is in this answer and nowhere else."""
-        own_tags = tags_of(request)
-        tags.check(own_tags)  # now, or no node could ever enrol with it
-        try:
-            activation, code = await self._directory.create_activation(
-                caller.scope,
-                role=request["IamRole"],
-                description=request.get("Description", ""),
-                default_name=request.get("DefaultInstanceName", ""),
-                tags=own_tags,
-                registration_limit=request.get("RegistrationLimit", 1),
-                expires_at=request.get("ExpirationDate"),
-            )
-        except ActivationRefused as error:
-            raise ApiError("InvalidParameters", str(error)) from error
-        return {"ActivationId": activation.id, "ActivationCode": code}
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+        self._directory = services.directory
+        self._clock = services.clock
+        self._pager = services.pager
+        self._waking = services.waking
+        self._online_seconds = services.online_seconds
 
     async def describe_instance_information(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """DescribeInstanceInformation, in order of id; filters are ANDed, their values ORed."""
         if request.get("Filters") and request.get("InstanceInformationFilterList"):
             raise validation("Filters and InstanceInformationFilterList cannot be given together.")
-        filters = filters_of(request.get("Filters", []))
-        filters += filters_of(request.get("InstanceInformationFilterList", []), key="key", values="valueSet")
-        for key, _ in filters:
-            if key not in _ATTRIBUTES and key != "tag-key" and not key.startswith("tag:"):
-                known = ", ".join([*_ATTRIBUTES, "tag:KEY"])
-                raise ApiError("InvalidFilterKey", f"There is no filter {key}; use {known} or tag-key.")
-        limit = request.get("MaxResults", _DEFAULT_PAGE)
+        given = node_filters.read(request.get("Filters", []))
+        given += node_filters.read(request.get("InstanceInformationFilterList", []), key="key", values="valueSet")
+        wanted = node_filters.conditions(
+            given, node_filters.INFORMATION, wrong="InvalidInstanceInformationFilterValue", tagged=True
+        )
+        return await self._page(caller, request, wanted, page=INFORMATION_PAGE, member="InstanceInformationList")
+
+    async def describe_instance_properties(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """DescribeInstanceProperties, in order of id; filters are ANDed, their values ORed."""
+        if request.get("FiltersWithOperator") and request.get("InstancePropertyFilterList"):
+            raise validation("FiltersWithOperator and InstancePropertyFilterList cannot be given together.")
+        given = node_filters.read(request.get("FiltersWithOperator", []), relation="Operator")
+        given += node_filters.read(request.get("InstancePropertyFilterList", []), key="key", values="valueSet")
+        wanted = node_filters.conditions(
+            given, node_filters.PROPERTIES, wrong="InvalidInstancePropertyFilterValue", tagged=True
+        )
+        return await self._page(caller, request, wanted, page=PROPERTIES_PAGE, member="InstanceProperties")
+
+    async def deregister_managed_instance(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """DeregisterManagedInstance: the node's key is worth nothing any more; what is open on it ends, history stays."""
+        released = await self._database.write(
+            _deregister,
+            caller.scope,
+            request["InstanceId"],
+            now=self._clock.now(),
+            fresh_ids=commands.fresh_ids(),
+        )
+        self._waking.wake(released)
+        return {}
+
+    async def update_managed_instance_role(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """UpdateManagedInstanceRole."""
+        await self._directory.set_role(caller.scope, request["InstanceId"], request["IamRole"])
+        return {}
+
+    async def get_connection_status(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetConnectionStatus: connected is who was heard of lately; nobody else is, whether it exists or not."""
+        target = request["Target"]
+        listing = Listing((Condition("id", (target,)),))
+        found = await self._directory.listed(caller.scope, listing, after="", limit=1)
+        connected = any(node.online(self._online_since()) for node in found)
+        return {"Target": target, "Status": "connected" if connected else "notconnected"}
+
+    async def _page(
+        self, caller: Caller, request: dict[str, Any], wanted: tuple[Condition, ...], *, page: int, member: str
+    ) -> dict[str, Any]:
+        limit = request.get("MaxResults", page)
         after = self._pager.cursor(caller, request) or ""
-        found, more = await self._matching(caller.scope, filters, after=after, limit=limit)
-        answer: dict[str, Any] = {"InstanceInformationList": [self._describe(node) for node in found]}
-        if more:
-            answer["NextToken"] = self._pager.token(caller, request, found[-1].id)
+        since = self._online_since()
+        found = await self._directory.listed(caller.scope, Listing(wanted, since), after=after, limit=limit + 1)
+        describe = describe_information if member == "InstanceInformationList" else describe_property
+        answer: dict[str, Any] = {member: [describe(node, since) for node in found[:limit]]}
+        if len(found) > limit:
+            answer["NextToken"] = self._pager.token(caller, request, found[limit - 1].id)
         return answer
 
-    async def _matching(
-        self, scope: Scope, filters: list[tuple[str, list[str]]], *, after: str, limit: int
-    ) -> tuple[list[Node], bool]:
-        """Up to *limit* nodes that match, and whether there are more."""
-        found: list[Node] = []
-        while True:
-            batch = await self._database.read(_with_tags, scope, after=after)
-            for node in batch:
-                if all(self._matches(node, key, values) for key, values in filters):
-                    if len(found) == limit:
-                        return found, True
-                    found.append(node)
-            if len(batch) < _BATCH:
-                return found, False
-            after = batch[-1].id
-
-    def _matches(self, node: Node, key: str, values: list[str]) -> bool:
-        if key.startswith("tag:"):
-            return node.tags.get(key.removeprefix("tag:")) in values
-        if key == "tag-key":
-            return any(value in node.tags for value in values)
-        if key == "PingStatus":
-            return self._ping_status(node) in values
-        return _ATTRIBUTES[key](node) in values
-
-    def _ping_status(self, node: Node) -> str:
-        silent = self._clock.now() - node.last_ping_at
-        return "Online" if silent <= self._online_seconds else "ConnectionLost"
-
-    def _describe(self, node: Node) -> dict[str, Any]:
-        machine = node.machine
-        return {
-            "InstanceId": node.id,
-            "PingStatus": self._ping_status(node),
-            "LastPingDateTime": node.last_ping_at,
-            "AgentVersion": machine.agent_version or None,
-            "IsLatestVersion": machine.agent_version == __version__,
-            "PlatformType": machine.platform_type,
-            "PlatformName": machine.platform_name,
-            "PlatformVersion": machine.platform_version,
-            "ActivationId": node.activation_id,
-            "IamRole": node.role,
-            "RegistrationDate": node.registered_at,
-            "ResourceType": "ManagedInstance",
-            "Name": node.name or None,
-            "IPAddress": machine.ip_address or None,
-            "ComputerName": machine.computer_name or None,
-        }
+    def _online_since(self) -> float:
+        return self._clock.now() - self._online_seconds
 
 
-def _with_tags(scope: Scope, *, after: str) -> UnitOfWork[list[Node]]:
-    page = yield from nodes.page(scope, after=after, limit=_BATCH)
-    carried = yield from tags.of_each(scope, tags.MANAGED_INSTANCE, [node.id for node in page])
-    return [nodes.tagged(node, carried[node.id]) for node in page]
+def describe_information(node: Node, since: float) -> dict[str, Any]:
+    """A node in the shape of InstanceInformation; it is online if it was heard of at or after *since*."""
+    return {
+        **_common(node, since),
+        "IsLatestVersion": node.machine.agent_version == __version__,
+    }
+
+
+def describe_property(node: Node, since: float) -> dict[str, Any]:
+    """A node in the shape of InstanceProperty. What only EC2 knows of a machine is not there."""
+    return {**_common(node, since), "AvailabilityZone": node.machine.availability_zone or None}
+
+
+def _common(node: Node, since: float) -> dict[str, Any]:
+    machine = node.machine
+    source_id, source_type = node.source
+    return {
+        "InstanceId": node.id,
+        "PingStatus": "Online" if node.online(since) else "ConnectionLost",
+        "LastPingDateTime": node.last_ping_at,
+        "AgentVersion": machine.agent_version or None,
+        "PlatformType": machine.platform_type,
+        "PlatformName": machine.platform_name,
+        "PlatformVersion": machine.platform_version,
+        "ActivationId": node.activation_id,
+        "IamRole": node.role,
+        "RegistrationDate": node.registered_at,
+        "ResourceType": nodes.MANAGED_INSTANCE,
+        "Name": node.name or None,
+        "IPAddress": machine.ip_address or None,
+        "ComputerName": machine.computer_name or None,
+        "SourceId": source_id,
+        "SourceType": source_type,
+        "SourceLocation": machine.source_location or None,
+    }
+
+
+def _deregister(scope: Scope, instance_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[str]]:
+    """Each room forgets what it has of the node; returns the nodes whose turn comes by it."""
+    yield from nodes.deregister(scope, instance_id)
+    yield from tags.forget(scope, tags.MANAGED_INSTANCE, instance_id)
+    ended, released = yield from commands.abandon(scope, instance_id, now=now, fresh_ids=fresh_ids)
+    for command_id in ended:
+        yield from patching.close(scope, instance_id, command_id, now=now, reason="The node was deregistered.")
+    return released
