@@ -8,8 +8,9 @@ import asyncio
 import pytest
 
 from patchwright.server import nodes
+from patchwright.server.accounts import Scope
 from patchwright.server.infra import sql
-from patchwright.server.nodes import ActivationRefused, Machine
+from patchwright.server.nodes import ActivationRefused, Machine, MissingRole, UnknownActivation
 from server.clocks import FakeClock
 
 NOW = 1_795_147_200.0
@@ -172,3 +173,47 @@ async def test_nodes_have_ids_of_their_own(directory, enrol, scope):
 
     assert len(ids) == 5
     assert all(len(one) == 20 and one.startswith("mi-") and int(one[3:], 16) >= 0 for one in ids)
+
+
+async def test_activations_are_listed_by_what_they_are(directory, scope):
+    """In order of id, page by page, used up and expired ones too; another account or region sees none."""
+    made = [(await directory.create_activation(scope, role=f"role-{n % 2}", default_name=f"n{n}"))[0] for n in range(5)]
+    made.sort(key=lambda one: one.id)
+
+    async def listed(narrowed=None, *, after="", limit=50, where=scope):
+        return await directory.activations(where, narrowed or {}, after=after, limit=limit)
+
+    assert await listed() == made
+    assert await listed(limit=2) == made[:2]
+    assert await listed(after=made[1].id) == made[2:]
+    assert await listed({"role": ["role-1"]}) == [one for one in made if one.role == "role-1"]
+    assert await listed({"id": [made[3].id, made[0].id, "x"]}) == [made[0], made[3]]
+    assert await listed({"role": ["role-0", "role-1"], "default_name": ["n1", "n2"]}) == [
+        one for one in made if one.default_name in {"n1", "n2"}
+    ]
+    assert await listed({"default_name": ["n1"], "id": ["x"]}) == []
+    for where in (Scope(scope.account, "eu-west-1"), Scope("9" + scope.account[1:], scope.region)):
+        assert await listed(where=where) == []
+
+
+async def test_an_activation_that_is_deleted_enrols_nobody(directory, enrol, shared_database, scope):
+    """Its nodes stay; it cannot be deleted twice, nor by anybody else."""
+    activation, code = await directory.create_activation(scope, role="fleet", registration_limit=9)
+    identity, _ = await enrol(activation.id, code)
+    with pytest.raises(UnknownActivation):
+        await directory.delete_activation(Scope(scope.account, "eu-west-1"), activation.id)
+
+    await directory.delete_activation(scope, activation.id)
+
+    with pytest.raises(ActivationRefused, match="wrong"):
+        await enrol(activation.id, code, "b" * 32)
+    with pytest.raises(UnknownActivation):
+        await directory.delete_activation(scope, activation.id)
+    assert await shared_database.read(nodes.known, scope, [identity.instance_id])
+
+
+@pytest.mark.parametrize("role", ["", " "])
+async def test_a_role_has_a_name(directory, scope, role):
+    """Terraform waits for roles that are not there yet by these words."""
+    with pytest.raises(MissingRole, match="Not existing role"):
+        await directory.create_activation(scope, role=role)

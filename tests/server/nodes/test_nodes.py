@@ -7,7 +7,8 @@ import pytest
 
 from patchwright.server import nodes
 from patchwright.server.accounts import Scope
-from patchwright.server.nodes import Machine, UnknownNode
+from patchwright.server.infra import sql
+from patchwright.server.nodes import Machine, MissingRole, UnknownNode
 from server.clocks import FakeClock
 from server.nodes.made import enrol, enrol_many
 
@@ -89,3 +90,41 @@ async def test_known_nodes_come_in_order_and_unknown_ones_are_passed_over(shared
 
     assert [node.id for node in found] == [first, second]
     assert await shared_database.read(nodes.known, scope, []) == []
+
+
+async def test_a_node_gets_another_role(directory, shared_database, clock, scope):
+    """One that has a name; of a node that is there."""
+    node = await enrol(shared_database, clock, scope)
+    await directory.set_role(scope, node, "other")
+
+    assert (await shared_database.read(nodes.require, scope, node)).role == "other"
+    with pytest.raises(MissingRole):
+        await directory.set_role(scope, node, "")
+    for where, name in ((scope, "mi-00000000000000000"), (Scope(scope.account, "eu-west-1"), node)):
+        with pytest.raises(UnknownNode):
+            await directory.set_role(where, name, "stolen")
+    assert (await shared_database.read(nodes.require, scope, node)).role == "other"
+
+
+async def test_a_node_that_is_deregistered_is_unknown(directory, shared_database, clock, scope):
+    """Its key is nobody's, its pings are nothing, its neighbours stay; what it looked like is history, and stays."""
+    gone, other = await enrol_many(shared_database, clock, scope, 2)
+    facts = "INSERT INTO former_facts (account, region, instance_id, sources, facts_id) VALUES ($1, $2, $3, '', 'f')"
+
+    def keep():
+        yield sql(facts, *scope, gone)
+
+    def bindings():
+        return (yield sql("SELECT instance_id FROM former_facts WHERE account = $1", scope.account))
+
+    await shared_database.write(keep)
+    with pytest.raises(UnknownNode):
+        await shared_database.write(nodes.deregister, Scope(scope.account, "eu-west-1"), gone)
+    await shared_database.write(nodes.deregister, scope, gone)
+    await directory.ping(scope, gone, Machine(computer_name="ghost"))
+
+    assert await directory.identity(gone) is None
+    assert await shared_database.read(nodes.all_ids, scope) == [other]
+    assert await shared_database.read(bindings) == []
+    with pytest.raises(UnknownNode):
+        await shared_database.write(nodes.deregister, scope, gone)
