@@ -214,6 +214,7 @@ def _put(scope: Scope, instance_id: str, upload: Upload, *, limit: int, now: flo
         return
     if before is None and upload.type.startswith(CUSTOM):
         yield from _check_types(scope, upload.type, limit)
+    last = (yield from patching.last_finished(scope, instance_id)) if upload.type == PATCH else None
     tally = model.tally(upload.entries)
     digest, body = model.freeze(upload.entries)
     yield from store.put_content(scope, digest, tally, body, now=now)
@@ -225,7 +226,7 @@ def _put(scope: Scope, instance_id: str, upload: Upload, *, limit: int, now: flo
         severity=tally.severity,
         execution=upload.execution,
         content_hash=upload.content_hash,
-        operation_id=before.operation_id if before else "",
+        operation_id=last.id if last else "",
         recorded_at=now,
     )
     yield from _replace(scope, before, record)
