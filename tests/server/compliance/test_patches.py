@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from patchwright.core.baseline import ApprovalRule, Baseline, ComplianceLevel
@@ -131,6 +133,24 @@ async def test_the_level_of_the_rule_is_the_severity(desk):
     (summary,) = await desk.service.summaries(desk.scope, [], after=("", ""), limit=9)
     assert (summary.tally.compliant, summary.tally.non_compliant) == ((1, 0, 0, 0, 2, 0), (0,) * 6)
     assert summary.record.baseline_id == baseline
+
+
+async def test_a_node_that_goes_while_it_is_read_has_nothing_on_it(desk):
+    """A page is read in several steps: nobody may fail over a node that leaves between two of them."""
+    foo = (await desk.database.read(patching.items, desk.scope, await _digest(desk)))[0]
+
+    found = await desk.database.read(
+        patching.installed_times, desk.scope, "mi-00000000000000000", [replace(foo, installed=foo.version)], until=NOW
+    )
+
+    assert found == {"bar.amd64": 0.0}
+
+
+async def _digest(desk):
+    """Of the judgement on an outdated node."""
+    node = await desk.bench.enrol()
+    await desk.bench.scan(node, OUTDATED)
+    return (await desk.record(node)).digest
 
 
 async def test_a_node_that_is_gone_leaves_every_listing(desk):

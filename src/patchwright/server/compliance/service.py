@@ -91,9 +91,10 @@ class Service:
             )
             for record in batch:
                 seen += 1
-                if record.digest not in contents.known:
-                    if seen > _ROWS or len(contents.known) == _CONTENTS:
-                        return await self._dated(scope, found), after
+                unknown = record.digest not in contents.known
+                if seen > _ROWS or (unknown and len(contents.known) == _CONTENTS):
+                    return await self._dated(scope, found), after
+                if unknown:
                     contents.known[record.digest] = await self._database.read(_content, scope, record)
                 key = (record.instance_id, record.type)
                 for part in contents.after(record, after[2] if after[:2] == key else None):

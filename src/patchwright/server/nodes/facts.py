@@ -215,14 +215,15 @@ def since(scope: Scope, instance_id: str, *, until: float) -> UnitOfWork[tuple[f
     """
     When what was installed at *until* had appeared: the moment of the node's first facts, and by `name.arch` the last change.
 
-    A package that is not in the second has not changed since the first. Epoch seconds; 0 for a node without facts.
+    A package that is not in the second has not changed since the first. Epoch seconds; 0 for a node without facts, or
+    one that is gone.
     """
     rows = yield sql(
         "SELECT first_facts_at FROM node WHERE account = $1 AND region = $2 AND id = $3",
         *scope,
         instance_id,
     )
-    first = rows[0][0] or 0.0
+    first = (rows[0][0] or 0.0) if rows else 0.0
     rows = yield sql(
         "SELECT package, MAX(recorded_at) FROM package_change"
         " WHERE account = $1 AND region = $2 AND instance_id = $3 AND recorded_at <= $4 GROUP BY package",
