@@ -12,6 +12,8 @@ import pytest
 from agent.simulator import Refusal
 from agent.stage import Stage
 from patchwright.agent import loop
+from patchwright.agent.clock import Clock
+from patchwright.agent.config import Settings, load_identity
 from patchwright.agent.disk import Disk
 from patchwright.agent.journal import Journal
 from patchwright.agent.outbox import FINAL, reply_id
@@ -275,6 +277,40 @@ def test_an_agent_that_cannot_reach_the_server_goes_on_trying(real_stage):
 
     assert stage.wait_for_final(command)["documentStatus"] == "Success"
     assert agent.poll() is None
+
+
+def test_a_node_that_was_deregistered_asks_less_and_less(stage):
+    """The server does not know it any more: pauses up to the longest, each told in the log; it never ends, nor asks hot."""
+    for operation in ("UpdateInstanceInformation", "GetMessages"):
+        stage.simulator.refusing[operation] = Refusal("UnrecognizedClientException", "The security token is invalid.")
+
+    class Enough(Exception):
+        """The test has seen what it wanted."""
+
+    class Patient(Clock):
+        pauses: list[float] = []
+
+        def sleep(self, seconds):
+            self.pauses.append(seconds)
+            if len(self.pauses) == 12:
+                raise Enough
+
+        def jitter(self, seconds):
+            return seconds
+
+    agent = loop.Loop(
+        load_identity(stage.state_dir),
+        Settings(),
+        disk=Disk(stage.state_dir),
+        clock=Patient(),
+        program=("/nowhere",),
+        environment={},
+    )
+    with pytest.raises(Enough):
+        agent.run()
+
+    assert Patient.pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, *[60.0] * 6]
+    assert stage.simulator.count("UpdateInstanceInformation") + stage.simulator.count("GetMessages") == 12
 
 
 def test_two_agents_do_not_share_a_state_directory(real_stage):
