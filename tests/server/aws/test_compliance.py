@@ -331,6 +331,23 @@ def test_neighbours_see_nothing(aws, node, ssm):
         put(elsewhere, node, item("a"))
 
 
+def test_a_deregistered_node_leaves_the_listings(aws, ssm, node):
+    """With everything that was put of it; to ask for it by name is refused."""
+    put(ssm, node, item("a"))
+
+    ssm.deregister_managed_instance(InstanceId=node.instance_id)
+
+    assert ssm.list_compliance_items()["ComplianceItems"] == []
+    assert ssm.list_compliance_summaries()["ComplianceSummaryItems"] == []
+    assert ssm.list_resource_compliance_summaries()["ResourceComplianceSummaryItems"] == []
+    for refused in (
+        lambda: ssm.list_compliance_items(ResourceIds=[node.instance_id]),
+        lambda: put(ssm, node, item("a")),
+    ):
+        with pytest.raises(ssm.exceptions.InvalidResourceId):
+            refused()
+
+
 def test_hostile_text_is_kept_as_it_is(ssm, node):
     """Quotes, wildcards, other scripts, what looks like SQL."""
     names = ["'; DROP TABLE compliance; --", "%", "_", "!", "\u202e\U0001f98a", "a\nb", '"', "\\"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from patchwright import __version__
-from patchwright.server import commands, nodes, patching, tags
+from patchwright.server import commands, compliance, nodes, patching, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm import node_filters
@@ -150,4 +150,6 @@ def _deregister(scope: Scope, instance_id: str, *, now: float, fresh_ids: Iterat
     ended, released = yield from commands.abandon(scope, instance_id, now=now, fresh_ids=fresh_ids)
     for command_id in ended:
         yield from patching.close(scope, instance_id, command_id, now=now, reason="The node was deregistered.")
+    yield from patching.forget(scope, instance_id)
+    yield from compliance.forget(scope, instance_id)
     return released
