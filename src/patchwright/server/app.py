@@ -28,7 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from patchwright import __version__
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import aws, commands, compliance, gateway, nodes, patching, settings
+from patchwright.server import aws, commands, compliance, gateway, inventory, nodes, patching, settings
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
@@ -52,7 +52,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = structlog.get_logger("patchwright.server")
 _BACKLOG = 2048
-_LIMITS = Limits(by_target={"AmazonSSM.PutComplianceItems": 4 * 1024 * 1024})  # ten thousand items at once
+_LIMITS = Limits(  # ten thousand items at once; an inventory and what it is wrapped in
+    by_target={"AmazonSSM.PutComplianceItems": 4 * 1024 * 1024, "AmazonSSM.PutInventory": 2 * 1024 * 1024}
+)
 _GRACE_SECONDS = 20  # longer than a long poll, so that a stop cuts nobody off
 
 
@@ -170,6 +172,7 @@ def _operations(
             directory=directory,
             commands=commands.Service(database, clock),
             compliance=compliance.Service(database, clock, config.quotas),
+            inventory=inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds),
             quotas=config.quotas,
             baselines=patching.Baselines(database, clock, config.quotas),
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from patchwright.core import errors as core
-from patchwright.server import commands, compliance, nodes, patching, settings, tags
+from patchwright.server import commands, compliance, inventory, nodes, patching, settings, tags
 from patchwright.server.infra import TokenReused, Unavailable
 
 ERRORS: Mapping[type[Exception], str] = {
@@ -38,6 +38,18 @@ ERRORS: Mapping[type[Exception], str] = {
     compliance.TooLarge: "TotalSizeLimitExceededException",
     compliance.TooManyTypes: "ComplianceTypeCountLimitExceededException",
     compliance.UnknownResource: "InvalidResourceId",
+    inventory.InvalidOption: "InvalidOptionException",
+    inventory.MalformedAggregator: "InvalidAggregatorException",
+    inventory.MalformedContext: "InvalidInventoryItemContextException",
+    inventory.MalformedFilter: "InvalidFilter",
+    inventory.MalformedGroup: "InvalidInventoryGroupException",
+    inventory.TooManySubTypes: "SubTypeCountLimitExceededException",
+    inventory.TooManyTypes: "CustomSchemaCountLimitExceededException",
+    inventory.TotalTooLarge: "TotalSizeLimitExceededException",
+    inventory.UnknownDeletion: "InvalidDeletionIdException",
+    inventory.UnknownResult: "InvalidResultAttributeException",
+    inventory.UnknownType: "InvalidTypeNameException",
+    inventory.UnsupportedVersion: "UnsupportedInventorySchemaVersionException",
     nodes.ActivationRefused: "InvalidActivation",
     nodes.MissingRole: "ValidationException",
     nodes.UnknownActivation: "InvalidActivation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchwright.server import commands, compliance, nodes, patching, settings
+from patchwright.server import commands, compliance, inventory, nodes, patching, settings
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database
@@ -24,6 +24,7 @@ class Services:
     directory: nodes.Service
     commands: commands.Service
     compliance: compliance.Service
+    inventory: inventory.Service
     baselines: patching.Baselines
     verdicts: patching.Verdicts
     settings: settings.Service

@@ -13,6 +13,7 @@ from patchwright.server.aws.ssm import (
     commands,
     compliance,
     fleet,
+    inventory,
     nodes,
     policies,
     settings,
@@ -21,7 +22,20 @@ from patchwright.server.aws.ssm import (
 )
 from patchwright.server.wire import Handler
 
-MODULES = (activations, baselines, commands, compliance, fleet, nodes, policies, settings, states, tags, patchwright)
+MODULES = (
+    activations,
+    baselines,
+    commands,
+    compliance,
+    fleet,
+    inventory,
+    nodes,
+    policies,
+    settings,
+    states,
+    tags,
+    patchwright,
+)
 
 
 def operations(services: Services) -> Mapping[str, Handler]:

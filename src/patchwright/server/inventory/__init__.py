@@ -31,6 +31,7 @@ from patchwright.server.inventory.model import (
     UnknownResult,
     UnknownType,
     UnsupportedVersion,
+    version_of,
 )
 from patchwright.server.inventory.query import Asked, Operator
 from patchwright.server.inventory.service import Entity, Entries, Service
@@ -67,4 +68,5 @@ __all__ = [
     "UnknownType",
     "UnsupportedVersion",
     "forget",
+    "version_of",
 ]

@@ -278,3 +278,9 @@ def grown(present: CustomType | None, item: Given) -> CustomType:
 def order_of(version: str) -> tuple[int, ...]:
     """What schema versions are ordered by."""
     return tuple(map(int, version.split(".")))
+
+
+def version_of(type_name: str) -> str:
+    """The schema version of one of AWS's types; 1.0 where a custom type has versions of its own."""
+    schema = SCHEMAS.get(type_name)
+    return schema.version if schema else "1.0"

@@ -21,6 +21,7 @@ NODE, USER, ANY, ANONYMOUS = "node", "user", "any", "anonymous"
 AUDIENCE: Mapping[str, str] = {
     "AmazonSSM": USER,
     "AmazonSSM.PutComplianceItems": ANY,
+    "AmazonSSM.PutInventory": ANY,
     "AmazonSSM.RegisterManagedInstance": ANONYMOUS,
     "AmazonSSM.RequestManagedInstanceRoleToken": NODE,
     "AmazonSSM.UpdateManagedInstancePublicKey": NODE,
