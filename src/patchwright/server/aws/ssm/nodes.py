@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from patchwright import __version__
-from patchwright.server import commands, compliance, nodes, patching, tags
+from patchwright.server import commands, compliance, inventory, nodes, patching, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm import node_filters
@@ -152,4 +152,5 @@ def _deregister(scope: Scope, instance_id: str, *, now: float, fresh_ids: Iterat
         yield from patching.close(scope, instance_id, command_id, now=now, reason="The node was deregistered.")
     yield from patching.forget(scope, instance_id)
     yield from compliance.forget(scope, instance_id)
+    yield from inventory.forget(scope, instance_id)
     return released
