@@ -347,19 +347,30 @@ async def test_a_bomb_is_refused(bench):
 
 async def test_a_refusal_is_told_in_every_form_clients_read(bench):
     """`__type`, both spellings of the message, the header, further members."""
-    refusal = ApiError("InvalidDocument", "No such document.", members={"Extra": [1]})
+    refusal = ApiError("ItemContentMismatchException", "No such thing.", members={"TypeName": "AWS:Network"})
 
     answer = await call(bench.endpoint({GET: refusal}), *signed(GET, GET_BODY))
 
     assert answer.status == 400
     assert answer.json == {
-        "__type": "InvalidDocument",
-        "message": "No such document.",
-        "Message": "No such document.",
-        "Extra": [1],
+        "__type": "ItemContentMismatchException",
+        "message": "No such thing.",
+        "Message": "No such thing.",
+        "TypeName": "AWS:Network",
     }
-    assert answer.headers["x-amzn-errortype"] == "InvalidDocument"
+    assert answer.headers["x-amzn-errortype"] == "ItemContentMismatchException"
     assert answer.headers["x-amzn-requestid"] == bench.log.lines[0]["request_id"]
+
+
+@pytest.mark.parametrize("members", [{"TypeNam": "AWS:Network"}, {"TypeName": 7}])
+async def test_a_refusal_that_does_not_fit_its_model_is_our_error(bench, members):
+    """Strict models, which tests use, hold refusals to the model as they hold answers."""
+    refusal = ApiError("ItemContentMismatchException", "No such thing.", members=members)
+
+    answer = await call(bench.endpoint({GET: refusal}), *signed(GET, GET_BODY))
+
+    assert (answer.status, answer.code) == (500, "InternalServerError")
+    assert "WireMismatch" in bench.log.lines[0]["traceback"]
 
 
 async def test_a_room_s_error_is_told_by_the_table(bench):
@@ -406,7 +417,7 @@ def test_every_modelled_error_reaches_boto_as_its_own_class(code):
     service = ServiceModel(MODELS.service("AmazonSSM").model, "ssm")
     refusal = ApiError(code, "because")
     operation = service.operation_model("GetPatchBaseline")
-    response = {"status_code": refusal.status, "headers": {}, "body": refusal.body()}
+    response = {"status_code": refusal.status, "headers": {}, "body": refusal.body(refusal.members)}
 
     parsed = create_parser("json").parse(response, operation.output_shape)
     kind = ClientExceptionsFactory().create_client_exceptions(service).from_code(parsed["Error"]["Code"])

@@ -98,7 +98,7 @@ def test_every_operation_compiles(target):
     """Every input shape becomes a decoder and every output shape a writer; an empty answer is `{}`."""
     operation = MODELS.operation(target)
 
-    assert operation._decoder is not None
+    assert operation.input._decoder is not None
     assert operation.serialize({}) == b"{}"
 
 
@@ -143,12 +143,12 @@ def test_the_quick_reading_and_the_slow_one_agree(target, data):
     body = json.dumps(value).encode()
 
     try:
-        operation._decoder.decode(body)
+        operation.input._decoder.decode(body)
         accepted = True
     except ValueError:
         accepted = False
     try:
-        operation._refuse(body)
+        operation.input._refuse(json.loads(body))
         faultless = True
     except ApiError:
         faultless = False
@@ -353,7 +353,7 @@ def test_in_production_an_answer_is_cut_to_its_model():
 @pytest.mark.parametrize("on_member", [True, False])
 def test_moments_are_written_in_the_form_the_model_asks_for(form, moment, written, on_member):
     """The trait may stand on the shape or on the member that refers to it."""
-    from patchwright.server.wire.protocol import Shapes
+    from patchwright.server.wire.shapes import Shapes
 
     trait = {"timestampFormat": form}
     shapes = {

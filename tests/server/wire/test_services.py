@@ -81,34 +81,45 @@ def test_a_model_under_the_wrong_prefix_is_refused():
     """The prefix is what targets are found by."""
     models = room.Models({"Elsewhere": Source(ours=("patchwright",))})
 
-    with pytest.raises(WireMismatch, match="names the prefix Patchwright"):
+    with pytest.raises(WireMismatch, match="is found by Patchwright"):
         models.service("Elsewhere")
 
 
-def test_another_protocol_is_refused():
-    """REST services need another edge."""
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protocol": "rest-xml", "protocols": ["rest-xml"]},
+        {"protocol": "json", "protocols": ["smithy-rpc-v2-cbor"]},
+        {"jsonVersion": "2.0"},
+    ],
+)
+def test_another_protocol_is_refused(change):
+    """By name, when the model is read."""
     model = copy.deepcopy(dict(MODELS.service("Patchwright").model))
-    model["metadata"] = {**model["metadata"], "protocol": "rest-json"}
+    model["metadata"] = {**model["metadata"], **change}
 
-    with pytest.raises(WireMismatch, match=r"JSON 1\.1"):
+    with pytest.raises(WireMismatch, match="is not spoken here"):
         Service(model)
 
 
 @pytest.mark.parametrize(
-    ("member", "shape"),
+    ("member", "shape", "place"),
     [
-        ({"shape": "S", "locationName": "s"}, {"type": "string"}),
-        ({"shape": "S", "timestampFormat": "iso8601"}, {"type": "timestamp"}),
-        ({"shape": "S"}, {"type": "timestamp", "timestampFormat": "iso8601"}),
-        ({"shape": "S"}, {"type": "double"}),
+        ({"shape": "S", "jsonvalue": True}, {"type": "string"}, "In.M: jsonvalue"),
+        ({"shape": "S", "xmlAttribute": True}, {"type": "string"}, "In.M: xmlAttribute"),
+        ({"shape": "S"}, {"type": "structure", "members": {}, "eventstream": True}, "S: eventstream"),
+        ({"shape": "S", "timestampFormat": "stardate"}, {"type": "timestamp"}, "In.M: timestampFormat stardate"),
+        ({"shape": "S"}, {"type": "bigdecimal"}, "S: a bigdecimal"),
     ],
 )
-def test_what_the_reader_does_not_speak_is_said_when_compiled(member, shape):
-    """A model that asks for more than is built is found by its first test, not by a wrong answer."""
-    from patchwright.server.wire.protocol import Shapes
+def test_what_is_not_spoken_is_said_when_the_operation_is_loaded(member, shape, place):
+    """A model that asks for more than is built is found at start, not by a wrong answer; the member is named."""
+    model = copy.deepcopy(dict(MODELS.service("Patchwright").model))
+    model["shapes"] |= {"In": {"type": "structure", "members": {"M": member}}, "S": shape}
+    model["operations"]["Odd"] = {"name": "Odd", "http": {}, "input": {"shape": "In"}, "output": {"shape": "In"}}
 
-    with pytest.raises(WireMismatch, match="not supported on input"):
-        Shapes({"In": {"type": "structure", "members": {"M": member}}, "S": shape}).type_of("In")
+    with pytest.raises(WireMismatch, match=place):
+        Service(model).operation("Odd").input.prepare()
 
 
 def test_a_model_in_somebody_s_home_changes_nothing(tmp_path, monkeypatch):

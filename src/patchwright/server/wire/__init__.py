@@ -25,11 +25,12 @@ from __future__ import annotations
 
 from .caller import Caller, Handler
 from .certificate import Certificate
-from .endpoint import Endpoint, Limits
+from .endpoint import Endpoint
 from .errors import ApiError, WireMismatch, access_denied, serialization, unrecognized_client, validation
 from .http import Protocol
 from .known_keys import KnownKeys
 from .paging import Pager
+from .routing import Limits
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
 from .sigv4 import Claim, Credential, Lookup, Verifier, fold_headers, signing_key
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one door clients knock at: `POST /` with an X-Amz-Target. A plain ASGI application."""
+"""The one door clients knock at, whichever protocol their service speaks. A plain ASGI application."""
 
 from __future__ import annotations
 
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -17,47 +17,20 @@ from patchwright.server.infra import Clock, RequestIds
 from .body import Disconnected, Receive, inflate, read_body
 from .caller import Caller, Handler
 from .errors import ApiError, WireMismatch, access_denied, serialization
-from .protocol import Operation
-from .services import ANONYMOUS, ANY, AUDIENCE, Models, Service
+from .protocol import Asked, Dialect, Operation, Reply
+from .routing import Limits, Route, Router, check_address, raw_path
+from .services import ANONYMOUS, ANY, AUDIENCE, Models
+from .shapes import Shapes
 from .sigv4 import Claim, Lookup, Verifier, fold_headers
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_CONTENT_TYPE = (b"content-type", b"application/x-amz-json-1.1")
+_NO_SERVICE = Dialect({"metadata": {}, "shapes": {}}, Shapes({}))  # answers where no service is found
+_BODILESS = frozenset({204, 304})
 _OFFLOAD_HASH = 1024 * 1024  # bytes from which hashing, and
 _OFFLOAD_INFLATE = 64 * 1024  # bytes from which inflating or reading would hold up the event loop
 _CLIENT_GONE = 499  # in the log only
 _LONGEST_TARGET = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """
-    How much a request may carry, in bytes as sent, and how long its body may take.
-
-    *bulk* is for services that accept gzip; *inflated* is what such a body may become, *documents* what it may become where
-    it holds free-form documents, which take long to look through. *by_target* wins over the rest.
-    """
-
-    body: int = 1024 * 1024
-    bulk: int = 16 * 1024 * 1024
-    inflated: int = 64 * 1024 * 1024
-    documents: int = 4 * 1024 * 1024
-    anonymous: int = 64 * 1024
-    seconds: float = 30.0
-    by_target: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """Where a target leads."""
-
-    service: Service
-    operation: Operation
-    handler: Handler | None
-    audience: str
-    limit: int
-    inflated: int
 
 
 @dataclass(slots=True)
@@ -72,6 +45,7 @@ class _Call:
     status: int = _CLIENT_GONE
     error: str | None = "Cancelled"
     unexpected: BaseException | None = None
+    dialect: Dialect = _NO_SERVICE
 
 
 class Endpoint:
@@ -97,19 +71,13 @@ class Endpoint:
         parked: Collection[str] = (),
         log: Any = None,
     ) -> None:
-        unmodelled = sorted(target for target in operations if models.operation(target) is None)
-        if unmodelled:
-            raise WireMismatch(f"no service model has the operations {', '.join(unmodelled)}")
-        self._operations = operations
-        self._models = models
+        self._limits = limits or Limits()
+        self._router = Router(operations, models, audience=audience, limits=self._limits)
         self._verifier = Verifier(lookup, clock.now)
         self._clock = clock
         self._errors = errors
-        self._audience = audience
-        self._limits = limits or Limits()
         self._parked = frozenset(parked)
         self._log = structlog.get_logger("patchwright.wire") if log is None else log
-        self._routes: dict[str, _Route] = {}
         self._request_ids = RequestIds()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -118,70 +86,75 @@ class Endpoint:
             raise NotImplementedError(f"the endpoint does not speak {scope['type']}")
         call = _Call(self._request_ids.next(), self._clock.monotonic())
         try:
-            body = await self._answer(scope, receive, call)
-            call.status, call.error = 200, None
-            await _respond(send, call, body)
+            reply = await self._answer(scope, receive, call)
+            call.status, call.error = reply[0], None
+            await _respond(send, call, reply)
         except Disconnected:
             call.status, call.error = _CLIENT_GONE, "Disconnected"
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the client gets an answer and the log a line
-            refusal = self._refusal(error, call)
-            call.status, call.error = refusal.status, refusal.code
-            await _respond(send, call, refusal.body())
+            await _respond(send, call, self._refuse(error, call))
         finally:
             self._write_line(call)
 
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, call: _Call) -> bytes:
-        _check_address(scope)
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, call: _Call) -> Reply:
         headers = fold_headers(scope["headers"])
-        route = self._route(headers, call)
+        route, labels = self._route(scope, headers, call)
         claim = None
         if route.audience != ANONYMOUS:
             _refuse_presigned(scope, headers)
             claim = await self._verifier.claim(headers, service=route.service.signing_name)
         body = await read_body(receive, headers, limit=route.limit, seconds=self._limits.seconds)
         if claim is not None:
-            await self._verify(claim, headers, body, scope)
+            await self._verify(claim, headers, body, scope, located=labels is not None)
+        if route.operation is None:
+            route = self._router.by_form(route.service, body)
+        operation = cast("Operation", route.operation)
+        call.target = operation.target
         caller = _caller(claim, call, scope)
         _check_audience(route, caller)
         if route.handler is None:
             raise ApiError("UnsupportedOperationException", f"Patchwright does not serve {call.target} yet.")
-        request = await _read(route.operation, await self._content(route, headers, body))
+        asked = None if labels is None else _asked(labels, headers, claim, scope)
+        request = await _read(operation, await self._content(route, headers, body), asked)
         answer = route.handler(caller, request)
         if call.target in self._parked:
             answer = _while_connected(answer, receive)
-        return route.operation.serialize(await answer)
+        return operation.answer(await answer, call.request_id)
 
-    def _route(self, headers: Mapping[bytes, bytes], call: _Call) -> _Route:
-        target = headers.get(b"x-amz-target", b"").decode("latin-1")
-        call.target = target[:_LONGEST_TARGET]
-        found = self._routes.get(target)
-        if found is not None:
-            return found
-        prefix = target.partition(".")[0]
-        service, operation = self._models.service(prefix), self._models.operation(target)
-        if service is None or operation is None:
-            raise ApiError("UnknownOperationException", f"There is no operation '{call.target}'.")
-        audience = self._audience.get(target) or self._audience.get(prefix, "user")
-        limits = self._limits
-        limit = limits.anonymous if audience == ANONYMOUS else limits.bulk if service.accepts_gzip else limits.body
-        inflated = limits.inflated
-        if operation.holds_documents:
-            limit, inflated = min(limit, limits.documents), min(inflated, limits.documents)
-        limit = limits.by_target.get(target, limit)
-        found = _Route(service, operation, self._operations.get(target), audience, limit, inflated)
-        self._routes[target] = found
-        return found
+    def _route(
+        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], call: _Call
+    ) -> tuple[Route, Mapping[str, str] | None]:
+        """Where the request leads, and the labels in its path (None: it is JSON's, and has none)."""
+        target = headers.get(b"x-amz-target")
+        service = self._router.service_of(headers) if target is None else None
+        if service is not None:
+            call.target, call.dialect = service.key, service.dialect
+            return self._router.by_path(service, scope)
+        call.target = "" if target is None else target[:_LONGEST_TARGET].decode("latin-1")
+        check_address(scope)
+        route = self._router.by_target(call.target)
+        call.dialect = route.service.dialect
+        return route, None
 
     async def _verify(
-        self, claim: Claim, headers: Mapping[bytes, bytes], body: bytes, scope: MutableMapping[str, Any]
+        self,
+        claim: Claim,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        scope: MutableMapping[str, Any],
+        *,
+        located: bool,
     ) -> None:
-        query = scope.get("query_string", b"").decode("latin-1")
+        # `POST /` is what the JSON protocol has checked already.
+        how = {"query": scope.get("query_string", b"").decode("latin-1")}
+        if located:
+            how |= {"method": scope["method"], "path": raw_path(scope)}
         if len(body) < _OFFLOAD_HASH:
-            self._verifier.verify(claim, headers, body, query=query)
+            self._verifier.verify(claim, headers, body, **how)
         else:
-            await asyncio.to_thread(self._verifier.verify, claim, headers, body, query=query)
+            await asyncio.to_thread(self._verifier.verify, claim, headers, body, **how)
 
-    async def _content(self, route: _Route, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
+    async def _content(self, route: Route, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
         encoding = headers.get(b"content-encoding", b"identity").lower()
         if encoding == b"identity":
             return body
@@ -190,6 +163,17 @@ class Endpoint:
         if len(body) < _OFFLOAD_INFLATE:
             return inflate(body, limit=route.inflated)
         return await asyncio.to_thread(inflate, body, limit=route.inflated)
+
+    def _refuse(self, error: Exception, call: _Call) -> Reply:
+        """What is sent back instead of an answer."""
+        refusal = self._refusal(error, call)
+        try:
+            reply = call.dialect.refusal(refusal, call.request_id)
+        except WireMismatch as mismatch:
+            refusal = self._refusal(mismatch, call)
+            reply = call.dialect.refusal(refusal, call.request_id)
+        call.status, call.error = reply[0], refusal.code
+        return reply
 
     def _refusal(self, error: Exception, call: _Call) -> ApiError:
         """What the client is told about *error*."""
@@ -219,18 +203,18 @@ class Endpoint:
             self._log.error("call", **line, traceback="".join(traceback.format_exception(call.unexpected)))
 
 
-async def _read(operation: Operation, content: bytes) -> dict[str, Any]:
+async def _read(operation: Operation, content: bytes, asked: Asked | None) -> dict[str, Any]:
     if len(content) < _OFFLOAD_INFLATE:
-        return operation.parse(content)
-    operation.prepare()
-    return await asyncio.to_thread(operation.parse, content)
+        return operation.read(content, asked)
+    operation.input.prepare()
+    return await asyncio.to_thread(operation.read, content, asked)
 
 
-def _check_address(scope: Mapping[str, Any]) -> None:
-    if scope["path"] not in {"", "/"}:
-        raise ApiError("NotFoundException", "There is nothing here. The API is at '/'.")
-    if scope["method"] != "POST":
-        raise ApiError("MethodNotAllowedException", "Operations are called with POST.")
+def _asked(
+    labels: Mapping[str, str], headers: Mapping[bytes, bytes], claim: Claim | None, scope: Mapping[str, Any]
+) -> Asked:
+    signed = () if claim is None else claim.signed_headers
+    return Asked(labels, scope.get("query_string", b"").decode("latin-1"), headers, signed)
 
 
 def _refuse_presigned(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> None:
@@ -261,7 +245,7 @@ def _caller(claim: Claim | None, call: _Call, scope: Mapping[str, Any]) -> Calle
     )
 
 
-def _check_audience(route: _Route, caller: Caller) -> None:
+def _check_audience(route: Route, caller: Caller) -> None:
     if route.audience not in {ANY, caller.kind}:
         raise access_denied(
             f"{caller.principal} is not authorized to perform {caller.target}: it is for {route.audience}s."
@@ -287,17 +271,18 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _respond(send: Send, call: _Call, body: bytes) -> None:
+async def _respond(send: Send, call: _Call, reply: Reply) -> None:
+    status, more, body = reply
     headers = [
-        _CONTENT_TYPE,
+        (b"content-type", call.dialect.content_type),
         (b"x-amzn-requestid", call.request_id.encode()),
-        (b"content-length", str(len(body)).encode()),
+        *more,
     ]
-    if call.error is not None:
-        headers.append((b"x-amzn-errortype", call.error.encode()))
-    if call.status == 405:
+    if status not in _BODILESS:
+        headers.append((b"content-length", str(len(body)).encode()))
+    if status == 405:
         headers.append((b"allow", b"POST"))
-    if call.status in {408, 413}:
+    if status in {408, 413}:
         headers.append((b"connection", b"close"))  # the rest of the body is not worth reading
-    await send({"type": "http.response.start", "status": call.status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -47,11 +47,15 @@ class ApiError(PatchwrightError):
         self.status = STATUS.get(code, 400) if status is None else status
         self.members = dict(members or {})
 
-    def body(self) -> bytes:
-        """The JSON body. SDKs read `__type`; the message stands under both spellings, since models use either."""
-        # A message may quote a file name of the operating system: surrogates in it must not turn a 400 into a 500.
-        text = self.message.encode("utf-8", "replace").decode("utf-8")
-        return msgspec.json.encode({"__type": self.code, "message": text, "Message": text, **self.members})
+    @property
+    def text(self) -> str:
+        """The message, fit to be sent: one that quotes a file name of the operating system may hold lone surrogates."""
+        return self.message.encode("utf-8", "replace").decode("utf-8")
+
+    def body(self, members: Mapping[str, Any]) -> bytes:
+        """The JSON body, *members* and all. SDKs read `__type`; the message is spelled both ways, since models use either."""
+        text = self.text
+        return msgspec.json.encode({"__type": self.code, "message": text, "Message": text, **members})
 
 
 class WireMismatch(PatchwrightError):

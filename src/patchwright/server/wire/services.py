@@ -13,13 +13,22 @@ import msgspec
 from botocore.loaders import Loader
 
 from .errors import WireMismatch
-from .protocol import Operation, Shapes
+from .protocol import Dialect, Operation
+from .query import QueryDialect
+from .rest import Paths, RestDialect
+from .shapes import Shapes
+
+DIALECTS: Mapping[str, type[Dialect]] = {"json": Dialect, "rest-json": RestDialect, "query": QueryDialect}
+_JSON_VERSIONS = frozenset({"1.0", "1.1"})
 
 NODE, USER, ANY, ANONYMOUS = "node", "user", "any", "anonymous"
 
 # Who may call: a target's own entry, else its prefix's, else users. The composer may give the endpoint another table.
 AUDIENCE: Mapping[str, str] = {
     "AmazonSSM": USER,
+    "AmazonSSM.GetParameter": ANY,
+    "AmazonSSM.GetParameters": ANY,
+    "AmazonSSM.GetDeployablePatchSnapshotForInstance": ANY,
     "AmazonSSM.PutComplianceItems": ANY,
     "AmazonSSM.PutInventory": ANY,
     "AmazonSSM.RegisterManagedInstance": ANONYMOUS,
@@ -42,7 +51,7 @@ class Source:
     accepts_gzip: bool = False
 
 
-# By X-Amz-Target prefix.
+# By the prefix of X-Amz-Target where the service speaks JSON; REST and Query services by the name they are signed for.
 SOURCES: Mapping[str, Source] = {
     "AmazonSSM": Source(botocore=("ssm", "2014-11-06"), ours=("ssm-agent",)),
     "EC2WindowsMessageDeliveryService": Source(ours=("ec2messages",)),
@@ -51,15 +60,24 @@ SOURCES: Mapping[str, Source] = {
 
 
 class Service:
-    """One service: its *model* (botocore's format, merged) and its operations, compiled when first asked for."""
+    """
+    One service: its *model* (botocore's format, merged) and its operations, compiled when first asked for.
+
+    Its *key* is what it is found by: the prefix of its targets where it speaks JSON, else the name requests are signed for.
+    Raises WireMismatch where it speaks no protocol that is spoken here.
+    """
 
     def __init__(self, model: Mapping[str, Any], *, accepts_gzip: bool = False, strict: bool = False) -> None:
         metadata = model["metadata"]
-        if metadata["protocol"] != "json" or metadata["jsonVersion"] != "1.1":
-            raise WireMismatch(f"{metadata['serviceFullName']}: only the JSON 1.1 protocol is spoken here")
+        spoken = [one for one in metadata.get("protocols", [metadata["protocol"]]) if one in DIALECTS]
+        version = metadata.get("jsonVersion", "1.1")
+        if not spoken or version not in _JSON_VERSIONS:
+            raise WireMismatch(f"{metadata['serviceFullName']}: {metadata['protocol']} {version} is not spoken here")
         self.model = model
-        self.prefix: str = metadata["targetPrefix"]
+        self.protocol: str = spoken[0]
         self.signing_name: str = metadata.get("signingName", metadata["endpointPrefix"])
+        self.key: str = metadata["targetPrefix"] if self.protocol == "json" else self.signing_name
+        self.version: str = metadata.get("apiVersion", "")
         self.accepts_gzip = accepts_gzip
         self.operation_names: tuple[str, ...] = tuple(model["operations"])
         self._strict = strict
@@ -69,12 +87,24 @@ class Service:
     def _shapes(self) -> Shapes:
         return Shapes(self.model["shapes"])
 
+    @cached_property
+    def dialect(self) -> Dialect:
+        """How it answers and refuses."""
+        return DIALECTS[self.protocol](self.model, self._shapes, strict=self._strict)
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Where its operations are, if it speaks REST."""
+        return Paths(self.model["operations"])
+
     def operation(self, name: str) -> Operation | None:
-        """The operation called *name*, or None when the model has none."""
+        """The operation called *name*, or None when the model has none. Raises WireMismatch where it is not spoken here."""
         found = self._operations.get(name)
         if found is None and name in self.model["operations"]:
-            description = self.model["operations"][name]
-            found = Operation(f"{self.prefix}.{name}", description, self._shapes, strict=self._strict)
+            description, metadata = self.model["operations"][name], self.model["metadata"]
+            found = self.dialect.operation(
+                f"{self.key}.{name}", description, self._shapes, metadata=metadata, strict=self._strict
+            )
             self._operations[name] = found
         return found
 
@@ -87,29 +117,29 @@ class Models:
         self._strict = strict
         self._services: dict[str, Service] = {}
 
-    def service(self, prefix: str) -> Service | None:
-        """The service of a target prefix such as `AmazonSSM`."""
-        found = self._services.get(prefix)
-        if found is None and prefix in self._sources:
-            source = self._sources[prefix]
+    def service(self, key: str) -> Service | None:
+        """The service of a target's prefix such as `AmazonSSM`, or of a signing name such as `iam`."""
+        found = self._services.get(key)
+        if found is None and key in self._sources:
+            source = self._sources[key]
             found = Service(read_model(source), accepts_gzip=source.accepts_gzip, strict=self._strict)
-            if found.prefix != prefix:
-                raise WireMismatch(f"the model of {prefix} names the prefix {found.prefix}")
-            self._services[prefix] = found
+            if found.key != key:
+                raise WireMismatch(f"the model of {key} is found by {found.key}")
+            self._services[key] = found
         return found
 
     def operation(self, target: str) -> Operation | None:
-        """The operation of an X-Amz-Target such as `AmazonSSM.SendCommand`, or None."""
-        prefix, _, name = target.partition(".")
-        service = self.service(prefix)
+        """The operation of a target such as `AmazonSSM.SendCommand` or `iam.CreateUser`, or None."""
+        key, _, name = target.partition(".")
+        service = self.service(key)
         return None if service is None else service.operation(name)
 
     def targets(self) -> Iterator[str]:
         """Every target of every service."""
-        for prefix in self._sources:
-            service = self.service(prefix)
+        for key in self._sources:
+            service = self.service(key)
             if service is not None:
-                yield from (f"{prefix}.{name}" for name in service.operation_names)
+                yield from (f"{key}.{name}" for name in service.operation_names)
 
 
 def load_models(*, strict: bool = False) -> Models:

@@ -33,6 +33,7 @@ SINGLE = frozenset(
 )  # fmt: skip
 MUST_SIGN = (b"host", b"x-amz-target")
 _REGION = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
+_SERVICE = re.compile(rb"Credential=[^/,]*/[^/,]*/[^/,]*/([a-z0-9-]{1,64})/aws4_request")
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
@@ -88,6 +89,12 @@ def fold_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         else:
             headers[name] += b"," + value
     return headers
+
+
+def signed_service(headers: Mapping[bytes, bytes]) -> str | None:
+    """The service that a request says it is signed for. Nothing about it is proved, nor its form."""
+    found = _SERVICE.search(headers.get(b"authorization", b""))
+    return found[1].decode() if found else None
 
 
 class Verifier:

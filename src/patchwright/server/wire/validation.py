@@ -16,10 +16,11 @@ from itertools import islice
 from typing import Any, Protocol
 
 from .errors import WireMismatch, serialization
+from .moments import RANGE as MOMENTS
 from .patterns import python_pattern
 
 INTEGERS: Mapping[str, tuple[int, int]] = {"integer": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
-MOMENTS = (-62135596800.0, 253402300799.0)  # epoch seconds of the years 1 to 9999, all that datetime can hold
+FRACTIONS = frozenset({"float", "double"})
 
 DOCUMENT_DEPTH = 16  # levels of objects and lists in a shape marked `document`, itself included
 _CONTAINERS = frozenset({"structure", "list", "map"})
@@ -36,11 +37,11 @@ _JSON_NAMES = {
 }
 _JAVA_NAMES = {
     "structure": "a Structure", "list": "a List", "map": "a Map", "string": "a String", "integer": "an Integer", "long": "a Long",
-    "boolean": "a Boolean", "blob": "a Blob", "timestamp": "a Timestamp",
+    "boolean": "a Boolean", "blob": "a Blob", "timestamp": "a Timestamp", "float": "a Float", "double": "a Double",
 }  # fmt: skip
 _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
     "structure": (dict,), "list": (list,), "map": (dict,), "string": (str,), "integer": (int,), "long": (int,), "boolean": (bool,),
-    "blob": (str,), "timestamp": (int, float),
+    "blob": (str, bytes), "timestamp": (int, float), "float": (int, float), "double": (int, float),
 }  # fmt: skip
 
 
@@ -179,7 +180,7 @@ def _require_json_type(kind: str, value: Any, path: str) -> None:
         raise refused
     if kind == "timestamp" and not MOMENTS[0] <= value <= MOMENTS[1]:
         raise refused
-    if kind == "blob":
+    if kind == "blob" and type(value) is str:
         try:
             binascii.a2b_base64(value, strict_mode=True)
         except ValueError:
@@ -196,9 +197,9 @@ def _constraints(shape: Mapping[str, Any], value: Any) -> list[str]:
         if "\0" in value:
             broken.append("Member must not contain the character U+0000")
     if kind in {"string", "list", "map", "blob"}:
-        size = len(binascii.a2b_base64(value)) if kind == "blob" else len(value)
+        size = len(binascii.a2b_base64(value)) if kind == "blob" and type(value) is str else len(value)
         unit = "length"
-    elif kind in INTEGERS:
+    elif kind in INTEGERS or kind in FRACTIONS:
         size, unit = value, "value"
     else:
         return broken
@@ -216,7 +217,7 @@ def _modelled_constraints(shape: Mapping[str, Any]) -> list[str]:
     """Every constraint that values of *shape* are under."""
     if "enum" in shape:
         return [f"Member must satisfy enum value set: [{', '.join(shape['enum'])}]"]
-    unit = "value" if shape["type"] in INTEGERS else "length"
+    unit = "value" if shape["type"] in INTEGERS or shape["type"] in FRACTIONS else "length"
     named = []
     if "max" in shape:
         named.append(f"Member must have {unit} less than or equal to {shape['max']}")
