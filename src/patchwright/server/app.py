@@ -28,7 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from patchwright import __version__
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import aws, commands, compliance, gateway, inventory, nodes, patching, settings
+from patchwright.server import aws, commands, compliance, gateway, inventory, nodes, parameters, patching, settings
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
@@ -136,6 +136,7 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
             directory=directory,
             messages=messages,
             waking=waking,
+            master=master,
             pager=Pager(master.paging, models),
         ),
         models=models,
@@ -159,6 +160,7 @@ def _operations(
     directory: nodes.Service,
     messages: gateway.Messages,
     waking: commands.Waking,
+    master: MasterKey,
     pager: Pager,
 ) -> dict[str, Handler]:
     """What this process serves, by its roles."""
@@ -174,6 +176,7 @@ def _operations(
             compliance=compliance.Service(database, clock, config.quotas),
             inventory=inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds),
             quotas=config.quotas,
+            parameters=parameters.Service(database, clock, config.quotas, master),
             baselines=patching.Baselines(database, clock, config.quotas),
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
             settings=settings.Service(database, clock, config.quotas),

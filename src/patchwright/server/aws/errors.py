@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from patchwright.core import errors as core
-from patchwright.server import commands, compliance, inventory, nodes, patching, settings, tags
+from patchwright.server import commands, compliance, inventory, nodes, parameters, patching, settings, tags
 from patchwright.server.infra import TokenReused, Unavailable
 
 ERRORS: Mapping[type[Exception], str] = {
@@ -54,6 +54,26 @@ ERRORS: Mapping[type[Exception], str] = {
     nodes.MissingRole: "ValidationException",
     nodes.UnknownActivation: "InvalidActivation",
     nodes.UnknownNode: "InvalidInstanceId",
+    parameters.IncompatiblePolicies: "IncompatiblePolicyException",
+    parameters.InvalidKeyId: "InvalidKeyId",
+    parameters.InvalidName: "ValidationException",
+    parameters.InvalidParameter: "ValidationException",
+    parameters.InvalidPattern: "InvalidAllowedPatternException",
+    parameters.InvalidPolicies: "ValidationException",
+    parameters.InvalidPolicyAttribute: "InvalidPolicyAttributeException",
+    parameters.ParameterTaken: "ParameterAlreadyExists",
+    parameters.PatternMismatch: "ParameterPatternMismatchException",
+    parameters.ReservedName: "AccessDeniedException",
+    parameters.TooDeep: "HierarchyLevelLimitExceededException",
+    parameters.TooManyLabels: "ParameterVersionLabelLimitExceeded",
+    parameters.TooManyParameters: "ParameterLimitExceeded",
+    parameters.TooManyPolicies: "PoliciesLimitExceededException",
+    parameters.TypeChanged: "HierarchyTypeMismatchException",
+    parameters.UnknownParameter: "ParameterNotFound",
+    parameters.UnknownPolicyType: "InvalidPolicyTypeException",
+    parameters.UnknownVersion: "ParameterVersionNotFound",
+    parameters.UnsupportedType: "UnsupportedParameterType",
+    parameters.VersionsExhausted: "ParameterMaxVersionLimitExceeded",
     patching.GroupTaken: "AlreadyExistsException",
     patching.MalformedBaselineId: "InvalidResourceId",
     patching.OperationRefused: "InvalidOperationException",

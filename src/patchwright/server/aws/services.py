@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchwright.server import commands, compliance, inventory, nodes, patching, settings
+from patchwright.server import commands, compliance, inventory, nodes, parameters, patching, settings
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database
@@ -25,6 +25,7 @@ class Services:
     commands: commands.Service
     compliance: compliance.Service
     inventory: inventory.Service
+    parameters: parameters.Service
     baselines: patching.Baselines
     verdicts: patching.Verdicts
     settings: settings.Service

@@ -321,7 +321,8 @@ def _delete(scope: Scope, path: str, *, now: float) -> UnitOfWork[bool]:
 
 
 def _delete_each(scope: Scope, given: Sequence[str], *, now: float) -> UnitOfWork[tuple[list[str], list[str]]]:
-    deleted, missing = [], []
+    deleted: list[str] = []
+    missing: list[str] = []
     for text in given:
         try:
             gone = yield from _delete(scope, names.path_of(names.known_name(text)), now=now)

@@ -17,6 +17,7 @@ _COLUMNS = (
     "p.path, p.name, v.version, v.type, v.value, v.sealed, v.key_id, v.description, v.allowed_pattern, v.tier, v.policies,"
     " v.data_type, v.modified_at, v.modified_by, p.expires_at"
 )
+_FIELDS = tuple(column.partition(".")[2] for column in _COLUMNS.split(", "))
 _VERSIONS = (
     f"SELECT {_COLUMNS} FROM parameter p"
     " JOIN parameter_version v ON v.account = p.account AND v.region = p.region AND v.path = p.path"
@@ -64,13 +65,14 @@ def window(
 
     With *labels*: of those that have a version with one of them, that version (the newest of several).
     """
+    given = span.paths or (span.parent or span.prefix or "/",)
     if span.paths:
         where = f"p.path IN ({placeholders(6, len(span.paths))})"
-        given: tuple[str, ...] = span.paths
     elif span.parent:
-        where, given = "p.parent = $6", (span.parent,)
+        where = "p.parent = $6"
     else:
-        where, given = "p.path >= $6 AND p.path < $7", (span.prefix or "/", _end(span.prefix or "/"))
+        given = (*given, _end(given[0]))
+        where = "p.path >= $6 AND p.path < $7"
     chosen = "p.version"
     if labels:
         chosen = (
@@ -237,5 +239,6 @@ def _end(prefix: str) -> str:
 
 
 def _parameter(row: Row) -> Parameter:
-    policies = tuple(json.loads(row[10]))
-    return Parameter(*row[:10], policies, *row[11:15])
+    values = dict(zip(_FIELDS, row, strict=True))
+    values["policies"] = tuple(json.loads(values["policies"]))
+    return Parameter(**values)
