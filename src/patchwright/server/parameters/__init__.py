@@ -2,7 +2,7 @@
 """
 Parameter Store: values by name, with versions, labels, hierarchies and secrets (spec §1.16, §1.19).
 
-The door. `Service` holds the use cases; `require`, `any_expired` and `expire` are units of work for the edges.
+The door. `Service` holds the use cases, `delete_expired` is the job of the workers; `require` is a unit of work for the edges.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from patchwright.server.parameters.errors import (
     UnsupportedType,
     VersionsExhausted,
 )
+from patchwright.server.parameters.jobs import delete_expired
 from patchwright.server.parameters.model import ADVANCED, INTELLIGENT, SECURE_STRING, STANDARD, Change, Parameter
 from patchwright.server.parameters.names import arn, hierarchy
 from patchwright.server.parameters.policies import kind as policy_kind
 from patchwright.server.parameters.search import Filter, within
-from patchwright.server.parameters.service import Found, Service, any_expired, expire, require
+from patchwright.server.parameters.service import Found, Service, require
 
 __all__ = [
     "ADVANCED",
@@ -67,9 +68,8 @@ __all__ = [
     "UnknownVersion",
     "UnsupportedType",
     "VersionsExhausted",
-    "any_expired",
     "arn",
-    "expire",
+    "delete_expired",
     "hierarchy",
     "policy_kind",
     "require",
