@@ -182,13 +182,14 @@ class Decision:
 
     *reasons* explain the verdict, the deciding one first; for a patch that is not approved there is one for each rule.
     *changes_on* is the next day on which the same question has another answer, None if only a change of the baseline or of
-    the patch can alter it.
+    the patch can alter it. *since* is the first day on which a rule approved it, None where no rule does or none has a date.
     """
 
     verdict: Verdict
     reasons: Tuple[Reason, ...]
     level: ComplianceLevel = ComplianceLevel.UNSPECIFIED
     changes_on: Optional[datetime.date] = None
+    since: Optional[datetime.date] = None
 
     @property
     def approved(self) -> bool:
@@ -220,7 +221,8 @@ def decide(baseline: Baseline, patch: Patch, today: datetime.date) -> Decision:
     ]
     changes_on = min(later, default=None)
     if approvals:
-        return Decision(Verdict.APPROVED, tuple(reason for reason, _ in approvals), level, changes_on)
+        since = min((outcome.since for outcome in outcomes if outcome.since is not None), default=None)
+        return Decision(Verdict.APPROVED, tuple(reason for reason, _ in approvals), level, changes_on, since)
     reasons = tuple(([listed] if listed else []) + [outcome.reason for outcome in outcomes])
     verdict = Verdict.PENDING if changes_on else Verdict.NOT_APPROVED
     return Decision(verdict, reasons or (Reason(Because.NO_RULES),), ComplianceLevel.UNSPECIFIED, changes_on)
@@ -228,12 +230,13 @@ def decide(baseline: Baseline, patch: Patch, today: datetime.date) -> Decision:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What one rule says: approval, or why not, and the day on which it will approve."""
+    """What one rule says: approval and since when, where there is a date; or why not, and the day on which it will approve."""
 
     reason: Reason
     level: ComplianceLevel
     approves: bool = False
     approves_on: Optional[datetime.date] = None
+    since: Optional[datetime.date] = None
 
 
 def _rule_outcomes(baseline: Baseline, patch: Patch, today: datetime.date) -> List[_Outcome]:
@@ -264,11 +267,13 @@ def _dated(rule: ApprovalRule, index: int, days: Sequence[Optional[datetime.date
     if rule.approve_until is not None:
         # What has no date cannot be shown to be late; the delay rule treats it as due at once for the same reason (D3).
         if any(day is None or day <= rule.approve_until for day in days):
-            return _Outcome(Reason(Because.RULE, index), rule.level, approves=True)
+            since = min((day for day in days if day is not None), default=None)
+            return _Outcome(Reason(Because.RULE, index), rule.level, approves=True, since=since)
         return _Outcome(Reason(Because.AFTER_CUTOFF, index, rule.approve_until.isoformat()), rule.level)
     due = min(_after(day, rule.approve_after_days or 0) if day is not None else datetime.date.min for day in days)
     if due <= today:
-        return _Outcome(Reason(Because.RULE, index), rule.level, approves=True)
+        since = None if due == datetime.date.min else due
+        return _Outcome(Reason(Because.RULE, index), rule.level, approves=True, since=since)
     return _Outcome(Reason(Because.TOO_NEW, index, due.isoformat()), rule.level, approves_on=due)
 
 
@@ -303,12 +308,12 @@ _PATCH_VALUES: dict[str, Callable[[Patch], Iterable[str]]] = {
     "NAME": lambda patch: (patch.name,),
     "PRIORITY": lambda patch: (patch.priority,),
     "PRODUCT": lambda patch: (patch.product,),
-    "RELEASE": lambda patch: (_release(patch),),
+    "RELEASE": lambda patch: (patch.release,),
     "REPOSITORY": lambda patch: patch.repositories,
     "SECTION": lambda patch: (patch.section,),
     "SECURITY": lambda patch: ("true" if _is_security(patch) else "false",),
-    "VERSION": lambda patch: (patch.version, _upstream(patch)),
-    "EPOCH": lambda patch: (_epoch(patch),),
+    "VERSION": lambda patch: (patch.version, patch.upstream),
+    "EPOCH": lambda patch: (patch.epoch,),
 }
 
 _NOTICE_VALUES: dict[str, Callable[[Notice], Iterable[str]]] = {
@@ -350,38 +355,20 @@ def _matches(item: Filter, patch: Patch, notice: Optional[Notice]) -> bool:
         values = (patch.classification,)
     else:
         return False
-    wanted = {_fold(item.key, value) for value in item.values}
-    return any(_fold(item.key, value) in wanted for value in values)
+    wanted = {fold(item.key, value) for value in item.values}
+    return any(fold(item.key, value) in wanted for value in values)
 
 
 # os-release leaves out the zero that the API's list of products writes: AmazonLinux2.0, Suse15.0.
 _POINT_ZERO = re.compile(r"(amazonlinux2|suse[0-9]+)\.0\Z")
 
 
-def _fold(key: str, value: str) -> str:
+def fold(key: str, value: str) -> str:
+    """The value of a filter as it is compared: in lower case, and two ways to write one thing are one."""
     if key == "SEVERITY":
         return severity_word(value)
     word = value.strip().lower()
     return _POINT_ZERO.sub(r"\1", word) if key == "PRODUCT" else word
-
-
-def _epoch(patch: Patch) -> str:
-    epoch, colon, _ = patch.version.partition(":")
-    return epoch if colon else "0"
-
-
-def _without_epoch(version: str) -> str:
-    epoch, colon, rest = version.partition(":")
-    return rest if colon else epoch
-
-
-def _upstream(patch: Patch) -> str:
-    return _without_epoch(patch.version).rpartition("-")[0] or _without_epoch(patch.version)
-
-
-def _release(patch: Patch) -> str:
-    version = _without_epoch(patch.version)
-    return version.rpartition("-")[2] if "-" in version else ""
 
 
 # --- explicit lists (spec §2.6) ----------------------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ class Origin(NamedTuple):
     component: str = ""
 
     @property
+    def name(self) -> str:
+        """What REPOSITORY filters call it."""
+        return self.codename or self.suite or self.label
+
+    @property
     def is_security(self) -> bool:
         """
         Whether this is a distribution's security archive on apt (spec §2.5).

@@ -77,6 +77,32 @@ class Patch:
         return tuple(sorted({cve for notice in self.notices for cve in notice.cves}))
 
     @property
+    def epoch(self) -> str:
+        """The epoch of its version, 0 where there is none."""
+        epoch, colon, _ = self.version.partition(":")
+        return epoch if colon else "0"
+
+    @property
+    def upstream(self) -> str:
+        """Its version without epoch and release."""
+        return self._bare.rpartition("-")[0] or self._bare
+
+    @property
+    def release(self) -> str:
+        """What follows the last hyphen of its version, dpkg's revision; empty where there is none."""
+        return self._bare.rpartition("-")[2] if "-" in self._bare else ""
+
+    @property
+    def _bare(self) -> str:
+        epoch, colon, rest = self.version.partition(":")
+        return rest if colon else epoch
+
+    @property
+    def day(self) -> Optional[datetime.date]:
+        """The latest UTC day of its notices, else that on which it was built, where known (spec §2.4)."""
+        return max((notice.date for notice in self.notices if notice.date), default=None) or self.build_day
+
+    @property
     def build_day(self) -> Optional[datetime.date]:
         """The UTC day on which the package was built, where known."""
         if not self.build_time:
@@ -125,7 +151,7 @@ def patches(
     offers: Dict[Tuple[str, ...], List[_Offered]] = {}
     for part in slices:
         origin = part.origin
-        repository = _short(origin)
+        repository = origin.name
         ordinary = not (part.manager is Manager.APT and origin.is_security)
         for offer in part.offers:
             if not offer.module or offer.module in modules:
@@ -134,18 +160,13 @@ def patches(
     return tuple(_merge(family, product, found, notices, advised) for _, found in sorted(offers.items()))
 
 
-def _short(origin: Origin) -> str:
-    """A repository's name as REPOSITORY filters know it."""
-    return origin.codename or origin.suite or origin.label
-
-
 def _vendor_patches(
     product: str, slices: Iterable[OffersSlice], notices: Mapping[str, Notice], installed: Collection[str]
 ) -> Tuple[Patch, ...]:
     repositories: Dict[str, List[str]] = {}
     for part in slices:
         for name in {name for offer in part.offers for name in offer.notices}:
-            repositories.setdefault(name, []).append(_short(part.origin))
+            repositories.setdefault(name, []).append(part.origin.name)
     return tuple(
         Patch(
             Family.ZYPP,

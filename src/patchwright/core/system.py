@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Mapping, Optional
@@ -100,3 +101,33 @@ def identify(os_release: Mapping[str, str]) -> Optional[System]:
     number = ".".join(version.split(".")[:parts])
     stream = "-Stream" if name == "centos" and "stream" in platform.lower() else ""
     return System(system, prefix + number + stream, platform, version)
+
+
+# What agents call a platform starts so, in lower case -> os-release ID.
+_PLATFORMS = {
+    "debian": "debian",
+    "ubuntu": "ubuntu",
+    "raspbian": "raspbian",
+    "red hat": "rhel",
+    "rocky": "rocky",
+    "alma": "almalinux",
+    "oracle": "ol",
+    "centos": "centos",
+    "sles": "sles",
+    "suse": "sles",
+    "amazon": "amzn",
+}
+_WINDOWS_SERVER = re.compile(r"windows server ([0-9]{4})( r2)?")
+
+
+def of_platform(name: str, version: str) -> Optional[System]:
+    """The system of the platform name and version that an agent reports of its machine; None where no baseline can cover it."""
+    lower = name.lower()
+    if "windows" in lower:
+        found = _WINDOWS_SERVER.search(lower)
+        year = found.group(1) + (found.group(2) or "").strip().upper() if found else ""
+        return System(OperatingSystem.WINDOWS, f"WindowsServer{year}" if year else "Windows", name, version)
+    if lower.startswith(("macos", "mac os")):
+        return System(OperatingSystem.MACOS, f"MacOS{version}", name, version)
+    known = next((known for start, known in _PLATFORMS.items() if lower.startswith(start)), "")
+    return identify({"ID": known, "VERSION_ID": version, "NAME": name})

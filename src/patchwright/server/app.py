@@ -72,9 +72,15 @@ class House:
 class Application:
     """One ASGI application: the API at `/`, downloads, health and metrics beside it."""
 
-    def __init__(self, endpoint: Endpoint, downloads: gateway.Downloads, database: Database) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        downloads: gateway.Downloads,
+        snapshots: aws.SnapshotDownloads,
+        database: Database,
+    ) -> None:
         self._endpoint = endpoint
-        self._downloads = downloads
+        self._downloads = (downloads, snapshots)
         self._database = database
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -87,8 +93,8 @@ class Application:
             await _plain(send, status, text)
         elif reading and path == "/metrics":
             await _plain(send, 200, generate_latest(), kind=CONTENT_TYPE_LATEST)
-        elif reading and self._downloads.serves(path):
-            await self._downloads(scope, send)
+        elif reading and (download := next((one for one in self._downloads if one.serves(path)), None)):
+            await download(scope, send)
         else:
             await self._endpoint(scope, receive, send)
 
@@ -128,6 +134,8 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
     directory, waking = nodes.Service(database, clock), commands.Waking()
     messages = gateway.Messages(database, clock, master, directory=directory, waking=waking)
     models = load_models(strict=strict)
+    url = config.public_url or local_url(config, port or config.port)
+    links, snapshots = aws.SnapshotLinks(url, master.links, clock), patching.Snapshots(database, clock)
     endpoint = Endpoint(
         _operations(
             config,
@@ -138,6 +146,8 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
             waking=waking,
             master=master,
             pager=Pager(master.paging, models),
+            snapshots=snapshots,
+            links=links,
         ),
         models=models,
         lookup=KnownKeys(_lookup(accounts, messages), clock.monotonic).find,
@@ -146,10 +156,9 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
         parked=gateway.PARKED,
         limits=_LIMITS,
     )
-    downloads = gateway.Downloads(
-        config.public_url or local_url(config, port or config.port), by_host=not config.public_url
-    )
-    return House(Application(endpoint, downloads, database), database, clock, waking, root)
+    downloads = gateway.Downloads(url, by_host=not config.public_url)
+    application = Application(endpoint, downloads, aws.SnapshotDownloads(snapshots, links), database)
+    return House(application, database, clock, waking, root)
 
 
 def _operations(
@@ -162,6 +171,8 @@ def _operations(
     waking: commands.Waking,
     master: MasterKey,
     pager: Pager,
+    snapshots: patching.Snapshots,
+    links: aws.SnapshotLinks,
 ) -> dict[str, Handler]:
     """What this process serves, by its roles."""
     served: dict[str, Handler] = {}
@@ -178,6 +189,10 @@ def _operations(
             quotas=config.quotas,
             parameters=parameters.Service(database, clock, config.quotas, master),
             baselines=patching.Baselines(database, clock, config.quotas),
+            catalogue=patching.Catalogue(database, clock),
+            groups=patching.Groups(database),
+            snapshots=snapshots,
+            snapshot_links=links,
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
             settings=settings.Service(database, clock, config.quotas),
             online_seconds=config.online_seconds,

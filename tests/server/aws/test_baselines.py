@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from core.cases import FAMILIES, read
-from patchwright.server.aws.ssm.baselines import _blank, apply
+from patchwright.server.aws.ssm.baselines import apply, blank
 
 SYSTEMS = [
     "ALMA_LINUX",
@@ -366,7 +366,7 @@ def test_every_case_of_core_can_be_made_through_the_api(family):
     for case in CASES:
         if case.family == family:
             request = case.request
-            definition = apply(_blank(request["Name"], request["OperatingSystem"]), request)
+            definition = apply(blank(request["Name"], request["OperatingSystem"]), request)
             assert definition.baseline == case.baseline, case.name
 
 

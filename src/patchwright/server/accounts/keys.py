@@ -39,6 +39,7 @@ class MasterKey:
         self._sealing = AESGCM(_derive(key, b"patchwright/seal"))
         self._nodes = _derive(key, b"patchwright/node")
         self._paging = _derive(key, b"patchwright/paging")
+        self._links = _derive(key, b"patchwright/links")
 
     @classmethod
     def load(cls, path: Path) -> MasterKey:
@@ -75,6 +76,11 @@ class MasterKey:
     def paging(self) -> bytes:
         """The key that binds NextTokens to their request."""
         return self._paging
+
+    @property
+    def links(self) -> bytes:
+        """The key that signs links to downloads."""
+        return self._links
 
 
 def _make(path: Path) -> None:

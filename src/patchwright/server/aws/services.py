@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from patchwright.server import commands, compliance, inventory, nodes, parameters, patching, settings
+from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database
@@ -27,6 +28,10 @@ class Services:
     inventory: inventory.Service
     parameters: parameters.Service
     baselines: patching.Baselines
+    catalogue: patching.Catalogue
+    groups: patching.Groups
+    snapshots: patching.Snapshots
+    snapshot_links: SnapshotLinks
     verdicts: patching.Verdicts
     settings: settings.Service
     online_seconds: float

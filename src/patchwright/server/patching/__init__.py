@@ -2,16 +2,23 @@
 """
 Patching: baselines, patch groups, snapshots, operations, plans, live verdicts.
 
-The door. The classes are the room's services; `close` is a unit of work for the edge that ends commands.
+The door. The classes are the room's services; `close` and `forget` are
+units of work for the edges that end commands and let nodes go.
 """
 
 from __future__ import annotations
 
-from patchwright.server.patching.baselines import Baselines, require
+from patchwright.server.patching.baselines import Baselines, Cursor, require
+from patchwright.server.patching.catalogue import Available, Catalogue, Effective
+from patchwright.server.patching.groups import Groups
 from patchwright.server.patching.model import (
+    BaselineInUse,
+    Bound,
     Definition,
     Finished,
+    GroupMapping,
     GroupTaken,
+    LastOperation,
     Listed,
     MalformedBaselineId,
     Operation,
@@ -20,25 +27,38 @@ from patchwright.server.patching.model import (
     PatchBaseline,
     PatchingError,
     ReadOnlyBaseline,
+    Selection,
+    Snapshot,
     Source,
     TooManyBaselines,
     TooManyGroups,
     UnknownBaseline,
     UnknownOperation,
+    UnsupportedSystem,
 )
 from patchwright.server.patching.operation_store import last_finished
-from patchwright.server.patching.operations import Operations, close
+from patchwright.server.patching.operations import Operations, close, forget
+from patchwright.server.patching.snapshots import Deployable, Snapshots
 from patchwright.server.patching.states import CRITICAL, OTHER, SECURITY, count, counters
-from patchwright.server.patching.verdicts import LastOperation, PatchRow, Verdict, Verdicts, installed_times, items
+from patchwright.server.patching.verdicts import PatchRow, Verdict, Verdicts, installed_times, items
 
 __all__ = [
     "CRITICAL",
     "OTHER",
     "SECURITY",
+    "Available",
+    "BaselineInUse",
     "Baselines",
+    "Bound",
+    "Catalogue",
+    "Cursor",
     "Definition",
+    "Deployable",
+    "Effective",
     "Finished",
+    "GroupMapping",
     "GroupTaken",
+    "Groups",
     "LastOperation",
     "Listed",
     "MalformedBaselineId",
@@ -50,16 +70,21 @@ __all__ = [
     "PatchRow",
     "PatchingError",
     "ReadOnlyBaseline",
+    "Selection",
+    "Snapshot",
+    "Snapshots",
     "Source",
     "TooManyBaselines",
     "TooManyGroups",
     "UnknownBaseline",
     "UnknownOperation",
+    "UnsupportedSystem",
     "Verdict",
     "Verdicts",
     "close",
     "count",
     "counters",
+    "forget",
     "installed_times",
     "items",
     "last_finished",

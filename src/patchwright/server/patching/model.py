@@ -53,6 +53,14 @@ class TooManyBaselines(PatchingError):
     """The account has as many patch baselines as it may have."""
 
 
+class BaselineInUse(PatchingError):
+    """A baseline that a patch group or an operating system gets cannot be deleted."""
+
+
+class UnsupportedSystem(PatchingError):
+    """No baseline can be for the operating system of this node, or the one given is for another."""
+
+
 class TooManyGroups(PatchingError):
     """The baseline has as many patch groups as one may have."""
 
@@ -167,6 +175,26 @@ class Snapshot:
     day: datetime.date
 
 
+class Selection(NamedTuple):
+    """Which baselines or groups a listing shows: those whose name starts as one of each of *prefixes*, of one of each of *systems*."""
+
+    prefixes: tuple[tuple[str, ...], ...] = ()
+    systems: tuple[tuple[str, ...], ...] = ()
+
+    def shows(self, name: str, operating_system: str) -> bool:
+        """Whether it shows what is called so."""
+        return all(name.startswith(one) for one in self.prefixes) and all(
+            operating_system in one for one in self.systems
+        )
+
+
+class GroupMapping(NamedTuple):
+    """A patch group and the baseline it has for one operating system."""
+
+    group: str
+    baseline: Listed
+
+
 class OperationState(str, Enum):
     """Where an operation stands. *FAILED* ended without a verdict; what was known before it stays."""
 
@@ -223,6 +251,22 @@ class Finished(NamedTuple):
     baseline_id: str
     states_digest: str
     ended_at: float
+
+
+@dataclass(frozen=True)
+class LastOperation:
+    """A node's last finished operation; *no_reboot_install_at* is when its last Install with NoReboot ended."""
+
+    operation: Operation
+    no_reboot_install_at: float | None
+
+
+class Bound(NamedTuple):
+    """A bound on a counter of last operations: *sign* is =, <>, < or >."""
+
+    counter: str
+    sign: str
+    number: int
 
 
 def _filters(filters: tuple[Filter, ...]) -> list[list[Any]]:

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from patchwright.core.compliance import Operation as Kind
+from patchwright.core.compliance import PatchState
 from patchwright.core.plan import Plan
 from patchwright.core.protocol import RebootOption, Report
 from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
-from patchwright.server.patching.model import Finished, Operation, OperationState
+from patchwright.server.patching import states
+from patchwright.server.patching.model import Bound, Finished, LastOperation, Operation, OperationState
 
 _ORIGIN = (
     "account, region, id, instance_id, command_id, step, kind, reboot_option, patch_group, operating_system,"
@@ -33,6 +35,26 @@ _PUT = (
     " WHERE account = $1 AND region = $2 AND id = $3"
 )
 
+COUNTERS = {  # columns of last_operation, by counter
+    **{state.value: state.name.lower() for state in PatchState},
+    states.CRITICAL: "critical",
+    states.SECURITY: "security",
+    states.OTHER: "other",
+}
+_SIGNS = {"=": "=", "<>": "<>", "<": "<", ">": ">"}
+_OF_LAST = ", ".join(f"o.{name.strip()}" for name in _COLUMNS.split(","))
+_TALLY = ", ".join(
+    f"CAST(COALESCE(SUM(CASE WHEN {name} > 0 THEN 1 ELSE 0 END), 0) AS BIGINT)" for name in COUNTERS.values()
+)
+_LAST = ["operation_id", "ended_at", *COUNTERS.values()]
+_PUT_LAST = (
+    f"INSERT INTO last_operation (account, region, instance_id, no_reboot_install_at, {', '.join(_LAST)})"
+    f" VALUES ({placeholders(1, 4 + len(_LAST))}) ON CONFLICT (account, region, instance_id) DO UPDATE SET"
+    " no_reboot_install_at = COALESCE(excluded.no_reboot_install_at, last_operation.no_reboot_install_at),"
+    f" {', '.join(f'{name} = excluded.{name}' for name in _LAST)}"
+    " WHERE last_operation.ended_at <= excluded.ended_at"
+)
+
 
 def add(operation: Operation) -> UnitOfWork[None]:
     """Store a new operation."""
@@ -42,6 +64,22 @@ def add(operation: Operation) -> UnitOfWork[None]:
 def put(operation: Operation) -> UnitOfWork[None]:
     """Store how far an operation has come that was stored before."""
     yield sql(_PUT, *operation.scope, operation.id, *_course(operation))
+    if operation.state is OperationState.FINISHED:
+        yield from _put_last(operation)
+
+
+def _put_last(operation: Operation) -> UnitOfWork[None]:
+    """Make a finished operation its node's last, unless one that ended later is."""
+    no_reboot = operation.kind is Kind.INSTALL and operation.reboot_option is RebootOption.NO_REBOOT
+    yield sql(
+        _PUT_LAST,
+        *operation.scope,
+        operation.instance_id,
+        operation.ended_at if no_reboot else None,
+        operation.id,
+        operation.ended_at,
+        *(operation.counts.get(counter, 0) for counter in COUNTERS),
+    )
 
 
 def find(scope: Scope, operation_id: str) -> UnitOfWork[Operation | None]:
@@ -67,23 +105,62 @@ def unfinished(scope: Scope, instance_id: str) -> UnitOfWork[list[Operation]]:
 
 def last(scope: Scope, instance_id: str) -> UnitOfWork[Operation | None]:
     """The node's last operation that finished (one that failed has no verdict), or None."""
-    return (
-        yield from _one(
-            scope, "instance_id = $3 AND state = 'finished' ORDER BY ended_at DESC, id LIMIT 1", instance_id
-        )
+    found = yield from last_of_each(scope, [instance_id])
+    return found[0].operation if found else None
+
+
+def last_of_each(
+    scope: Scope, instance_ids: Sequence[str], bounds: Sequence[Bound] = (), *, limit: int = 1_000
+) -> UnitOfWork[list[LastOperation]]:
+    """Up to *limit* last operations of these nodes, in order of the nodes' ids, with counters within all of *bounds*."""
+    if not instance_ids:
+        return []
+    first = 4 + len(instance_ids)
+    narrowed = "".join(
+        f" AND l.{COUNTERS[bounds[i].counter]} {_SIGNS[bounds[i].sign]} ${first + i}" for i in range(len(bounds))
     )
+    rows = yield sql(
+        f"SELECT {_OF_LAST}, l.no_reboot_install_at FROM last_operation l JOIN operation o"
+        " ON o.account = l.account AND o.region = l.region AND o.id = l.operation_id"
+        " WHERE l.account = $1 AND l.region = $2"
+        f" AND l.instance_id IN ({placeholders(4, len(instance_ids))}){narrowed} ORDER BY l.instance_id LIMIT $3",
+        *scope,
+        limit,
+        *instance_ids,
+        *(one.number for one in bounds),
+    )
+    return [LastOperation(_operation(row), row[-1]) for row in rows]
 
 
 def last_finished(scope: Scope, instance_id: str) -> UnitOfWork[Finished | None]:
     """What `last` finds, without all that it was about."""
     rows = yield sql(
-        "SELECT id, command_id, patch_group, baseline_id, states_digest, ended_at FROM operation"
-        " WHERE account = $1 AND region = $2 AND instance_id = $3 AND state = 'finished'"
-        " ORDER BY ended_at DESC, id LIMIT 1",
+        "SELECT o.id, o.command_id, o.patch_group, o.baseline_id, o.states_digest, o.ended_at"
+        " FROM last_operation l JOIN operation o"
+        " ON o.account = l.account AND o.region = l.region AND o.id = l.operation_id"
+        " WHERE l.account = $1 AND l.region = $2 AND l.instance_id = $3",
         *scope,
         instance_id,
     )
     return Finished(*rows[0]) if rows else None
+
+
+def tally(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[dict[str, int]]:
+    """By counter, how many of these nodes had at least one at the end of their last operation."""
+    if not instance_ids:
+        return dict.fromkeys(COUNTERS, 0)
+    rows = yield sql(
+        f"SELECT {_TALLY} FROM last_operation"
+        f" WHERE account = $1 AND region = $2 AND instance_id IN ({placeholders(3, len(instance_ids))})",
+        *scope,
+        *instance_ids,
+    )
+    return dict(zip(COUNTERS, rows[0], strict=True))
+
+
+def forget_last(scope: Scope, instance_id: str) -> UnitOfWork[None]:
+    """Let a node that goes away have no last operation; what it did stays."""
+    yield sql("DELETE FROM last_operation WHERE account = $1 AND region = $2 AND instance_id = $3", *scope, instance_id)
 
 
 def failed_since(scope: Scope, instance_id: str, moment: float) -> UnitOfWork[bool]:
@@ -96,17 +173,6 @@ def failed_since(scope: Scope, instance_id: str, moment: float) -> UnitOfWork[bo
         moment,
     )
     return bool(rows)
-
-
-def last_no_reboot_install(scope: Scope, instance_id: str) -> UnitOfWork[float | None]:
-    """When the node's last Install with NoReboot ended, or None."""
-    rows = yield sql(
-        "SELECT MAX(ended_at) FROM operation WHERE account = $1 AND region = $2 AND instance_id = $3"
-        " AND state = 'finished' AND kind = 'Install' AND reboot_option = 'NoReboot'",
-        *scope,
-        instance_id,
-    )
-    return rows[0][0]  # type: ignore[no-any-return]
 
 
 def plans_of_boot(scope: Scope, instance_id: str, boot_id: str) -> UnitOfWork[list[tuple[Plan, dict[str, str]]]]:

@@ -36,7 +36,7 @@ from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_uuid
 from patchwright.server.patching import baseline_store as snapshots
-from patchwright.server.patching import baselines, course, report, states
+from patchwright.server.patching import baselines, course, offers, report, states
 from patchwright.server.patching import operation_store as store
 from patchwright.server.patching.memory import Memory, Recall
 from patchwright.server.patching.model import (
@@ -169,6 +169,16 @@ def _unnoticed(_scope: Scope, _instance_id: str) -> UnitOfWork[None]:
     yield from ()
 
 
+def forget(scope: Scope, instance_id: str) -> UnitOfWork[None]:
+    """
+    Let a node that goes away leave the listings: its last operation and what it was offered. A unit of work.
+
+    What it did, and what came of it, stays (design D5).
+    """
+    yield from store.forget_last(scope, instance_id)
+    yield from offers.forget(scope, instance_id)
+
+
 def _uncovered(operating_system: str) -> OperationRefused:
     return OperationRefused(f"No patch baseline can cover the operating system {operating_system[:64]!r}.")
 
@@ -253,6 +263,7 @@ def _directive(
         return Directive(Next.SEND_BODIES, missing=tuple(recorded.missing))
     if recorded.changed:
         _check((yield from nodes.load(scope, seen.id)).view)
+        yield from offers.note(scope, instance_id, seen.id, message.facts)
     if snapshot is None:  # too late for the operation; the live verdict still wants to know how it left the node
         if message.acted_boot_id and operation.plan_digest:
             # What it did, and in which boot, is true all the same: the packages wait for a restart of that one.
@@ -339,4 +350,4 @@ def _check(view: View) -> None:
         raise MalformedFacts(msg)
 
 
-__all__: Sequence[str] = ("Operations", "close")
+__all__: Sequence[str] = ("Operations", "close", "forget")

@@ -51,6 +51,13 @@ def listed(region: str) -> tuple[Listed, ...]:
     )
 
 
+def after(region: str, listed_id: str) -> tuple[Listed, ...]:
+    """Those that a listing shows after the one with this ARN; all of them where it is empty."""
+    every = listed(region)
+    start = next((i + 1 for i, one in enumerate(every) if one.id == listed_id), 0)
+    return every[start:]
+
+
 def _resource(region: str, item: predefined.Predefined) -> PatchBaseline:
     definition = Definition(item.name, item.baseline, item.description)
     return PatchBaseline(arn(region, item.id), 1, definition, _CREATED_AT, _CREATED_AT, predefined=True)

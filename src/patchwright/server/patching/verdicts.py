@@ -18,15 +18,7 @@ from patchwright.server.patching import baselines, states
 from patchwright.server.patching import operation_store as store
 from patchwright.server.patching.decisions import decider
 from patchwright.server.patching.history import history
-from patchwright.server.patching.model import Operation, PatchBaseline
-
-
-@dataclass(frozen=True)
-class LastOperation:
-    """A node's last finished operation; *no_reboot_install_at* is when its last Install with NoReboot ended."""
-
-    operation: Operation
-    no_reboot_install_at: float | None
+from patchwright.server.patching.model import LastOperation, Operation, PatchBaseline
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ class Verdicts:
 
     async def last(self, scope: Scope, instance_ids: Sequence[str]) -> list[LastOperation]:
         """The last operation of each of these nodes, in order of id; nodes without one are passed over."""
-        return await self._database.read(_last, scope, sorted(set(instance_ids)))
+        return await self._database.read(store.last_of_each, scope, sorted(set(instance_ids)))
 
     async def rows(self, scope: Scope, instance_id: str) -> list[PatchRow]:
         """The patch states of the node's last operation, in order of key; none without one. Errors: UnknownNode."""
@@ -90,22 +82,6 @@ def installed_times(
     """By key, when what each of *rows* speaks of had appeared on the node, as known at *until*; 0 for what is not there."""
     first, changed = yield from nodes.since(scope, instance_id, until=until)
     return {item.key: _installed_at(item, first, changed) for item in rows}
-
-
-def _last(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[list[LastOperation]]:
-    found = []
-    for instance_id in instance_ids:
-        one = yield from _last_of(scope, instance_id)
-        if one is not None:
-            found.append(one)
-    return found
-
-
-def _last_of(scope: Scope, instance_id: str) -> UnitOfWork[LastOperation | None]:
-    operation = yield from store.last(scope, instance_id)
-    if operation is None:
-        return None
-    return LastOperation(operation, (yield from store.last_no_reboot_install(scope, instance_id)))
 
 
 def _rows(scope: Scope, instance_id: str) -> UnitOfWork[list[PatchRow]]:
@@ -133,7 +109,7 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
     node = yield from nodes.require(scope, instance_id)
     group = tags.patch_group((yield from tags.of(scope, tags.MANAGED_INSTANCE, instance_id)))
     observed = yield from nodes.latest(scope, instance_id)
-    last = yield from _last_of(scope, instance_id)
+    last = next(iter((yield from store.last_of_each(scope, [instance_id]))), None)
     if observed is None:
         found = doubts(None, 0.0)
         return Verdict(node, standing(None, found), found, group, None, None, None, None, last)

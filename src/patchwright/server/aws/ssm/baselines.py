@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patch baselines and patch groups (spec §1.1, §1.2, §1.19)."""
+"""Patch baselines and defaults (spec §1.1, §1.2, §1.19)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from patchwright.core.baseline import (
     RejectedAction,
     read_day,
 )
-from patchwright.core.families import properties
 from patchwright.core.system import OperatingSystem
 from patchwright.server.aws.members import filters_of, tags_of, token_of
 from patchwright.server.aws.services import Services
-from patchwright.server.patching import Baselines, Definition, Listed, PatchBaseline, Source
+from patchwright.server.patching import Baselines, Definition, Listed, PatchBaseline, Selection, Source
 from patchwright.server.wire import Caller, Handler, Pager, validation
 
 PAGE = 100
-PROPERTIES_PAGE = 50
+_MOST_VALUES = 100  # of one filter; the model names no limit
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
@@ -31,11 +30,11 @@ def operations(services: Services) -> Mapping[str, Handler]:
     baselines = BaselineOperations(services.baselines, services.pager)
     return {
         "AmazonSSM.CreatePatchBaseline": baselines.create_patch_baseline,
+        "AmazonSSM.DeletePatchBaseline": baselines.delete_patch_baseline,
         "AmazonSSM.DescribePatchBaselines": baselines.describe_patch_baselines,
-        "AmazonSSM.DescribePatchProperties": baselines.describe_patch_properties,
+        "AmazonSSM.GetDefaultPatchBaseline": baselines.get_default_patch_baseline,
         "AmazonSSM.GetPatchBaseline": baselines.get_patch_baseline,
-        "AmazonSSM.GetPatchBaselineForPatchGroup": baselines.get_patch_baseline_for_patch_group,
-        "AmazonSSM.RegisterPatchBaselineForPatchGroup": baselines.register_patch_baseline_for_patch_group,
+        "AmazonSSM.RegisterDefaultPatchBaseline": baselines.register_default_patch_baseline,
         "AmazonSSM.UpdatePatchBaseline": baselines.update_patch_baseline,
     }
 
@@ -49,7 +48,7 @@ class BaselineOperations:
 
     async def create_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """CreatePatchBaseline."""
-        definition = apply(_blank(request["Name"], request.get("OperatingSystem", "WINDOWS")), request)
+        definition = apply(blank(request["Name"], request.get("OperatingSystem", "WINDOWS")), request)
         baseline_id = await self._baselines.create(
             caller.scope,
             definition,
@@ -70,7 +69,7 @@ class BaselineOperations:
 
         def change(stored: Definition) -> Definition:
             if request.get("Replace"):
-                stored = _blank(request["Name"], stored.baseline.operating_system.value)
+                stored = blank(request["Name"], stored.baseline.operating_system.value)
             return apply(stored, request)
 
         changed = await self._baselines.update(caller.scope, request["BaselineId"], change)
@@ -79,55 +78,50 @@ class BaselineOperations:
     async def describe_patch_baselines(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """DescribePatchBaselines: own ones first, then the predefined; filters are ANDed."""
         after = self._pager.cursor(caller, request)
-        wanted = _wanted(request)
-        owners = [values[0] for key, values in wanted if key == "OWNER"]
-        chosen = await self._baselines.listed(caller.scope, own="AWS" not in owners, standard="Self" not in owners)
-        for key, values in wanted:
-            if key != "OWNER":
-                chosen = [one for one in chosen if _matches(one, key, values)]
-        start = next((i + 1 for i, baseline in enumerate(chosen) if baseline.id == after), 0) if after else 0
-        page = chosen[start : start + request.get("MaxResults", PAGE)]
-        answer: dict[str, Any] = {"BaselineIdentities": [_identity(baseline) for baseline in page]}
-        if start + len(page) < len(chosen):
-            answer["NextToken"] = self._pager.token(caller, request, page[-1].id)
+        selection, owner = selection_of(request)
+        page, last = await self._baselines.listed(
+            caller.scope,
+            selection,
+            owner=owner,
+            after=tuple(after) if after else None,
+            limit=request.get("MaxResults", PAGE),
+        )
+        answer: dict[str, Any] = {"BaselineIdentities": [identity(one) for one in page]}
+        if last is not None:
+            answer["NextToken"] = self._pager.token(caller, request, last)
         return answer
 
-    async def describe_patch_properties(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """DescribePatchProperties: the values that AWS lists; of Windows applications there are none."""
-        system, wanted = OperatingSystem(request["OperatingSystem"]), request["Property"]
-        patch_set = request.get("PatchSet")
-        known = properties(system)
-        if wanted not in known:
-            raise validation(f"{system.value} has no property {wanted}; use {', '.join(known)}.")
-        if patch_set is not None and system is not OperatingSystem.WINDOWS:
-            raise validation("PatchSet is for Windows only.")
-        values = () if patch_set == "APPLICATION" and wanted.startswith("PRODUCT") else known[wanted]
-        start = self._pager.cursor(caller, request) or 0
-        end = start + request.get("MaxResults", PROPERTIES_PAGE)
-        answer: dict[str, Any] = {"Properties": [{"Name": value} for value in values[start:end]]}
-        if end < len(values):
-            answer["NextToken"] = self._pager.token(caller, request, end)
-        return answer
+    async def delete_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """DeletePatchBaseline: what does not exist is none already."""
+        await self._baselines.delete(caller.scope, request["BaselineId"])
+        return {"BaselineId": request["BaselineId"]}
 
-    async def register_patch_baseline_for_patch_group(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """RegisterPatchBaselineForPatchGroup."""
-        group = request["PatchGroup"]
-        baseline_id = await self._baselines.register_group(caller.scope, request["BaselineId"], group)
-        return {"BaselineId": baseline_id, "PatchGroup": group}
+    async def register_default_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """RegisterDefaultPatchBaseline: for the operating system that the baseline is for."""
+        await self._baselines.register_default(caller.scope, request["BaselineId"])
+        return {"BaselineId": request["BaselineId"]}
 
-    async def get_patch_baseline_for_patch_group(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """GetPatchBaselineForPatchGroup: the group's baseline, else the default of the operating system."""
+    async def get_default_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetDefaultPatchBaseline."""
         system = OperatingSystem(request.get("OperatingSystem", "WINDOWS"))
-        found = await self._baselines.for_group(caller.scope, request["PatchGroup"], system)
-        return {"BaselineId": found.id, "PatchGroup": request["PatchGroup"], "OperatingSystem": system.value}
+        found = await self._baselines.default(caller.scope, system)
+        return {"BaselineId": found.id, "OperatingSystem": system.value}
 
 
 def describe(baseline: PatchBaseline) -> dict[str, Any]:
     """A baseline in AWS's shape, defaults echoed (spec §1.19)."""
-    definition = baseline.definition
-    rules = definition.baseline
     return {
         "BaselineId": baseline.id,
+        **describe_definition(baseline.definition),
+        "CreatedDate": baseline.created_at,
+        "ModifiedDate": baseline.modified_at,
+    }
+
+
+def describe_definition(definition: Definition) -> dict[str, Any]:
+    """What a baseline says, in AWS's shape, defaults echoed."""
+    rules = definition.baseline
+    return {
         "Name": definition.name,
         "OperatingSystem": rules.operating_system.value,
         "GlobalFilters": {"PatchFilters": _filters(rules.global_filters)},
@@ -137,8 +131,6 @@ def describe(baseline: PatchBaseline) -> dict[str, Any]:
         "ApprovedPatchesEnableNonSecurity": rules.approved_non_security,
         "RejectedPatches": list(rules.rejected),
         "RejectedPatchesAction": rules.rejected_action.value,
-        "CreatedDate": baseline.created_at,
-        "ModifiedDate": baseline.modified_at,
         "Description": definition.description or None,
         "Sources": [
             {"Name": source.name, "Products": list(source.products), "Configuration": source.configuration}
@@ -174,11 +166,13 @@ def apply(definition: Definition, request: Mapping[str, Any]) -> Definition:
     )
 
 
-def _blank(name: str, operating_system: str) -> Definition:
+def blank(name: str, operating_system: str) -> Definition:
+    """A baseline that says nothing yet."""
     return Definition(name, Baseline(OperatingSystem(operating_system)))
 
 
-def _identity(baseline: Listed) -> dict[str, Any]:
+def identity(baseline: Listed) -> dict[str, Any]:
+    """A baseline as listings show it."""
     return {
         "BaselineId": baseline.id,
         "BaselineName": baseline.name,
@@ -188,21 +182,29 @@ def _identity(baseline: Listed) -> dict[str, Any]:
     }
 
 
-def _wanted(request: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """The filters of a request. Raises ApiError where there is none of a key, or it takes other values."""
-    filters = filters_of(request.get("Filters", []))
-    for key, values in filters:
-        if key not in {"NAME_PREFIX", "OPERATING_SYSTEM", "OWNER"}:
-            raise validation(f"There is no filter {key}; use NAME_PREFIX, OWNER or OPERATING_SYSTEM.")
-        if key == "OWNER" and values not in (["AWS"], ["Self"]):
-            raise validation("The filter OWNER takes exactly one value, AWS or Self.")
-    return filters
+def selection_of(request: Mapping[str, Any], *, owner: bool = True) -> tuple[Selection, str]:
+    """
+    What the Filters of a request select, and the owner they name, empty for any; "Nobody" where they name both.
 
-
-def _matches(baseline: Listed, key: str, values: list[str]) -> bool:
-    if key == "NAME_PREFIX":
-        return baseline.name.startswith(tuple(values))
-    return baseline.operating_system in values
+    Raises ApiError where there is no such filter, or it takes other values. Only with *owner* there is a filter OWNER.
+    """
+    prefixes, systems, owners = [], [], set[str]()
+    for key, values in filters_of(request.get("Filters", [])):
+        if len(values) > _MOST_VALUES:
+            raise validation(f"A filter takes at most {_MOST_VALUES} values.")
+        if key == "OWNER" and owner:
+            if values not in (["AWS"], ["Self"]):
+                raise validation("The filter OWNER takes exactly one value, AWS or Self.")
+            owners.add(values[0])
+        elif key == "NAME_PREFIX":
+            prefixes.append(tuple(values))
+        elif key == "OPERATING_SYSTEM":
+            systems.append(tuple(values))
+        else:
+            known = "NAME_PREFIX, OWNER or OPERATING_SYSTEM" if owner else "NAME_PREFIX or OPERATING_SYSTEM"
+            raise validation(f"There is no filter {key}; use {known}.")
+    chosen = "Nobody" if len(owners) > 1 else next(iter(owners), "")
+    return Selection(tuple(prefixes), tuple(systems)), chosen
 
 
 def _filters(filters: tuple[Filter, ...]) -> list[dict[str, Any]]:

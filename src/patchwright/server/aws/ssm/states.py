@@ -39,7 +39,7 @@ class StateOperations:
         ids = sorted(instance_id for instance_id in set(request["InstanceIds"]) if instance_id > after)
         limit = request.get("MaxResults", _PAGE)
         found = await self._verdicts.last(caller.scope, ids[:limit])
-        answer: dict[str, Any] = {"InstancePatchStates": [_describe(one) for one in found]}
+        answer: dict[str, Any] = {"InstancePatchStates": [describe_state(one) for one in found]}
         if len(ids) > limit:
             answer["NextToken"] = self._pager.token(caller, request, ids[limit - 1])
         return answer
@@ -57,7 +57,8 @@ class StateOperations:
         return answer
 
 
-def _describe(last: LastOperation) -> dict[str, Any]:
+def describe_state(last: LastOperation) -> dict[str, Any]:
+    """InstancePatchState of a node's last operation (spec §3.2)."""
     operation, counts = last.operation, last.operation.counts
     return {
         "InstanceId": operation.instance_id,

@@ -134,20 +134,13 @@ LAST_OPERATION = owned(  # each node's last finished operation, with its counter
     PrimaryKeyConstraint("account", "region", "instance_id"),
 )
 
-OFFERED = owned(  # what each node's repositories offered last: nodes that see the same have the same digest
+OFFERED = owned(  # what each node's repositories offered last: nodes that see the same have the same
     "offered",
     Column("instance_id", TEXT, nullable=False),
-    Column("operating_system", TEXT, nullable=False),
-    Column("product", TEXT, nullable=False),
-    Column("digest", TEXT, nullable=False),  # of the slices and notices
+    Column(
+        "offers", TEXT, nullable=False
+    ),  # operating system, product and digest of slices and notices, joined by slashes
     Column("facts_id", TEXT, nullable=False),  # facts that name them
     PrimaryKeyConstraint("account", "region", "instance_id"),
 )
-Index(
-    "ix_offered_digest",
-    OFFERED.c.account,
-    OFFERED.c.region,
-    OFFERED.c.operating_system,
-    OFFERED.c.product,
-    OFFERED.c.digest,
-)
+Index("ix_offered_offers", OFFERED.c.account, OFFERED.c.region, OFFERED.c.offers)

@@ -71,16 +71,12 @@ def _offered() -> None:
         sa.Column("account", TEXT, nullable=False),
         sa.Column("region", TEXT, nullable=False),
         sa.Column("instance_id", TEXT, nullable=False),
-        sa.Column("operating_system", TEXT, nullable=False),
-        sa.Column("product", TEXT, nullable=False),
-        sa.Column("digest", TEXT, nullable=False),
+        sa.Column("offers", TEXT, nullable=False),
         sa.Column("facts_id", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("account", "region", "instance_id", name=op.f("pk_offered")),
         sqlite_strict=True,
     )
-    op.create_index(
-        "ix_offered_digest", "offered", ["account", "region", "operating_system", "product", "digest"], unique=False
-    )
+    op.create_index("ix_offered_offers", "offered", ["account", "region", "offers"], unique=False)
 
 
 def _override_snapshot() -> None:
