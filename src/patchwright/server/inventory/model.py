@@ -231,8 +231,6 @@ def _check_context(item: Given) -> None:
 
 def _check_content(item: Given, item_bytes: int) -> int:
     """The bytes of an item's content."""
-    if not item.content_hash.isprintable():
-        raise MalformedContent(item.type_name, "A ContentHash is printable text.")
     if item.content is None:
         if not item.content_hash:
             raise MalformedContent(item.type_name, f"{item.type_name} has neither Content nor ContentHash.")
