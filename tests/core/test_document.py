@@ -12,6 +12,7 @@ from patchwright.core.document import (
     Step,
     bind,
     interpolate,
+    may_run_on,
     parse,
     runs_on,
 )
@@ -233,5 +234,58 @@ def test_references_are_replaced_once_at_any_depth(value, expected):
 
 def test_a_step_runs_where_its_precondition_holds():
     """Without one, everywhere."""
-    assert [runs_on(step, "Linux") for step in DOCUMENT.steps] == [True, False]
-    assert runs_on(Step("a", "b", {}), "MacOS")
+    assert [runs_on(step, "Linux", {}) for step in DOCUMENT.steps] == [True, False]
+    assert runs_on(Step("a", "b", {}), "MacOS", {})
+
+
+@pytest.mark.parametrize(
+    ("operands", "values", "platform", "holds"),
+    [
+        (["{{ mode }}", "full"], {"mode": "full"}, "Linux", True),
+        (["{{ mode }}", "full"], {"mode": "quick"}, "Linux", False),
+        (["full", "{{ mode }}"], {"mode": "full"}, "Linux", True),
+        (["x-{{ a }}", "{{ b }}"], {"a": "1", "b": "x-1"}, "Linux", True),
+        (["{{ on }}", "true"], {"on": True}, "Linux", True),
+        (["platformType", "{{ where }}"], {"where": "Linux"}, "Linux", True),
+        (["platformType", "{{ where }}"], {"where": "Linux"}, "Windows", False),
+    ],
+)
+def test_a_precondition_may_compare_parameters(operands, values, platform, holds):
+    """Once they are filled in; before that, the step may run anywhere (spec §5.9)."""
+    step = {**STEP, "precondition": {"StringEquals": operands}}
+    (read,) = parse({"schemaVersion": "2.2", "mainSteps": [step]}).steps
+
+    assert runs_on(read, platform, values) is holds
+    assert may_run_on(read, platform)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "complaint"),
+    [
+        ({"type": "StringList", "minItems": 2}, ["a"], "at least 2 items, not 1"),
+        ({"type": "StringList", "maxItems": "1"}, ["a", "b"], "at most 1 items, not 2"),
+        ({"type": "String", "minChars": 2}, ["a"], "at least 2 characters, not 1"),
+        ({"type": "String", "maxChars": 2}, ["abc"], "at most 2 characters, not 3"),
+        ({"type": "StringList", "maxChars": 2}, ["ab", "abc"], "at most 2 characters"),
+    ],
+)
+def test_lists_and_values_have_their_lengths(parameter, value, complaint):
+    """minItems, maxItems, minChars, maxChars."""
+    with pytest.raises(InvalidParameters, match=complaint):
+        bind(declared(**parameter), {"P": value})
+
+
+@pytest.mark.parametrize("bound", [-1, 1.5, True, "many", []])
+def test_a_length_that_is_no_number_is_refused(bound):
+    """A document says what it means."""
+    with pytest.raises(MalformedDocument, match="minItems"):
+        declared(type="StringList", minItems=bound)
+
+
+def test_other_schemas_of_the_same_form_are_read_where_they_are_asked_for():
+    """2.0 has the same members; nodes run 2.2."""
+    old = {"schemaVersion": "2.0", "mainSteps": [STEP]}
+
+    assert parse(old, versions=("2.0", "2.2")).schema_version == "2.0"
+    with pytest.raises(MalformedDocument, match=r"use 2\.2"):
+        parse(old)

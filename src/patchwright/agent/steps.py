@@ -37,7 +37,7 @@ def plan_steps(payload: Mapping[str, Any]) -> List[Step]:
             "name": step.name,
             "action": step.action,
             "inputs": interpolate(dict(step.inputs), values),
-            "skip": not runs_on(step, PLATFORM),
+            "skip": not runs_on(step, PLATFORM, values),
             "status": "NotStarted",
             "code": 0,
             "stdout": "",
@@ -60,7 +60,7 @@ def run_step(step: Step, command_id: str, *, desk: Desk, save: Save, directory: 
         directory: For the step's files.
     """
     if step["skip"]:
-        _settle(step, "Skipped", 0, "", "the step is not for Linux")
+        _settle(step, "Skipped", 0, "", "the precondition of the step does not hold here")
         return
     if step["action"] != PATCH_ACTION:
         _settle(step, "Failed", 1, "", "action {} is not served by this agent".format(step["action"]))

@@ -11,37 +11,54 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from patchwright.core.errors import InvalidParameters, MalformedDocument
+from patchwright.core.pattern import Effort, Pattern, TooMuchEffort, UnusablePattern
 
 SCHEMA_VERSION = "2.2"
 DOCUMENT_LIMIT_BYTES = 64 * 1024
 PATTERN_TEXT_LIMIT = 4096  # characters of a value that is matched against a document's allowedPattern
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
 _STEP_NAME = re.compile(r"[A-Za-z0-9_]{1,128}\Z")
+_PLATFORMS = ("Linux", "MacOS", "Windows")
 _TYPES = ("String", "StringList", "Boolean", "Integer", "MapList", "StringMap")
+
+Bounds = Tuple[Optional[int], Optional[int]]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One declared parameter. *default* is None where the caller must give a value."""
+    """
+    One declared parameter. *default* is None where the caller must give a value.
+
+    *items* are the fewest and the most items of a list, *chars* the fewest and the most characters of a value; None: any.
+    """
 
     name: str
     type: str
     default: Any = None
     allowed_values: Tuple[str, ...] = ()
     allowed_pattern: str = ""
+    items: Bounds = (None, None)
+    chars: Bounds = (None, None)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One entry of mainSteps. *platform* is its precondition on platformType, empty where there is none."""
+    """
+    One entry of mainSteps.
+
+    *platform* is its precondition on platformType, *alike* the two texts that are to be the same once parameters are
+    filled in; empty where there is none.
+    """
 
     name: str
     action: str
     inputs: Mapping[str, Any]
     platform: str = ""
+    alike: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,16 +71,17 @@ class Document:
     steps: Tuple[Step, ...]
 
 
-def parse(content: Mapping[str, Any]) -> Document:
+def parse(content: Mapping[str, Any], *, versions: Sequence[str] = (SCHEMA_VERSION,)) -> Document:
     """
-    Read a document's content (already decoded from JSON or YAML).
+    Read a document's content (already decoded from JSON or YAML), whose schema version is one of *versions*.
 
     Raises:
         MalformedDocument: It has another schema, no steps, a step twice, or a member of the wrong type.
     """
     content = _object(content, "the document")
-    if content.get("schemaVersion") != SCHEMA_VERSION:
-        raise MalformedDocument("schemaVersion {!r} is not served; use 2.2".format(content.get("schemaVersion")))
+    schema = content.get("schemaVersion")
+    if not isinstance(schema, str) or schema not in versions:
+        raise MalformedDocument("schemaVersion {!r} is not served; use {}".format(schema, " or ".join(versions)))
     declared = _object(content.get("parameters", {}), "parameters")
     parameters = {name: _parameter(name, _object(entry, name)) for name, entry in declared.items()}
     steps = content.get("mainSteps")
@@ -73,15 +91,16 @@ def parse(content: Mapping[str, Any]) -> Document:
     names = [step.name for step in read]
     if len(set(names)) != len(names):
         raise MalformedDocument("two steps have the same name")
-    return Document(SCHEMA_VERSION, str(content.get("description", "")), parameters, read)
+    return Document(schema, str(content.get("description", "")), parameters, read)
 
 
-def bind(document: Document, given: Mapping[str, Sequence[str]]) -> Dict[str, Any]:
+def bind(document: Document, given: Mapping[str, Sequence[str]], *, checked: bool = False) -> Dict[str, Any]:
     """
     The values of every parameter, defaults filled in.
 
     Args:
         given: As in SendCommand: every value is a list of strings.
+        checked: They were found to fit their patterns before: do not look again, which takes its time.
 
     Raises:
         InvalidParameters: An unknown name, a missing required one, or a value that is not allowed.
@@ -90,9 +109,10 @@ def bind(document: Document, given: Mapping[str, Sequence[str]]) -> Dict[str, An
     if unknown:
         raise InvalidParameters("the document has no parameter {}".format(", ".join(unknown)))
     values: Dict[str, Any] = {}
+    effort = None if checked else Effort()
     for name, parameter in document.parameters.items():
         if name in given:
-            values[name] = _value(parameter, list(given[name]))
+            values[name] = _value(parameter, list(given[name]), effort)
         elif parameter.default is not None:
             values[name] = parameter.default
         else:
@@ -120,17 +140,27 @@ def interpolate(value: Any, values: Mapping[str, Any]) -> Any:
     return value
 
 
-def runs_on(step: Step, platform: str) -> bool:
-    """Whether the step's precondition holds on *platform* (Linux, MacOS, Windows)."""
+def runs_on(step: Step, platform: str, values: Mapping[str, Any]) -> bool:
+    """Whether the step's precondition holds on *platform* (Linux, MacOS, Windows) with these *values* of the parameters."""
+    operands = [platform if operand == "platformType" else interpolate(operand, values) for operand in step.alike]
+    texts = [_as_text(operand, "") for operand in operands]
+    return may_run_on(step, platform) and len(set(texts)) <= 1
+
+
+def may_run_on(step: Step, platform: str) -> bool:
+    """Whether the step's precondition can hold on *platform*, whatever the parameters are."""
     return step.platform in ("", platform)
 
 
-def _value(parameter: Parameter, given: List[str]) -> Any:
+def _value(parameter: Parameter, given: List[str], effort: Optional[Effort]) -> Any:
     for item in given:
         if not isinstance(item, str):
             raise InvalidParameters(f"the parameter {parameter.name} takes strings")
         _check_allowed(parameter, item)
+        if effort is not None and parameter.allowed_pattern:
+            _check_pattern(parameter, item, effort)
     if parameter.type == "StringList":
+        _check_bounds(parameter.items, len(given), f"the parameter {parameter.name}", "items")
         return given
     if parameter.type in ("MapList", "StringMap"):
         raise InvalidParameters(f"parameters of type {parameter.type} are not served yet")
@@ -139,16 +169,21 @@ def _value(parameter: Parameter, given: List[str]) -> Any:
     return given[0]
 
 
+def _check_bounds(bounds: Bounds, number: int, what: str, of: str) -> None:
+    least, most = bounds
+    if least is not None and number < least:
+        raise InvalidParameters(f"{what} takes at least {least} {of}, not {number}")
+    if most is not None and number > most:
+        raise InvalidParameters(f"{what} takes at most {most} {of}, not {number}")
+
+
 def _check_allowed(parameter: Parameter, item: str) -> None:
+    _check_bounds(parameter.chars, len(item), f"a value of the parameter {parameter.name}", "characters")
     if parameter.allowed_values and item not in parameter.allowed_values:
         raise InvalidParameters(
             "the parameter {} allows {}, not {!r}".format(
                 parameter.name, ", ".join(parameter.allowed_values), item[:80]
             )
-        )
-    if parameter.allowed_pattern and not _fits(parameter.allowed_pattern, item):
-        raise InvalidParameters(
-            f"the parameter {parameter.name} must match {parameter.allowed_pattern}, which {item[:80]!r} does not"
         )
     if parameter.type == "Integer" and not re.fullmatch(r"-?[0-9]{1,18}", item):
         raise InvalidParameters(f"the parameter {parameter.name} takes a whole number, not {item[:80]!r}")
@@ -156,10 +191,23 @@ def _check_allowed(parameter: Parameter, item: str) -> None:
         raise InvalidParameters(f"the parameter {parameter.name} takes true or false, not {item[:80]!r}")
 
 
-def _fits(pattern: str, item: str) -> bool:
-    if pattern.endswith("$") and not pattern.endswith("\\$"):
-        pattern = pattern[:-1] + r"\Z"  # Python's `$` would let a line end pass
-    return len(item) <= PATTERN_TEXT_LIMIT and re.search(pattern, item) is not None
+def _check_pattern(parameter: Parameter, item: str, effort: Effort) -> None:
+    pattern = parameter.allowed_pattern
+    complaint = f"the parameter {parameter.name} must match {pattern}, which {item[:80]!r} does not"
+    if len(item) > PATTERN_TEXT_LIMIT:
+        raise InvalidParameters(complaint)
+    try:
+        found = _compiled(pattern).found_in(item, effort)
+    except TooMuchEffort:
+        raise InvalidParameters(f"to see whether {item[:80]!r} matches {pattern} takes too long") from None
+    if not found:
+        raise InvalidParameters(complaint)
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> Pattern:
+    """An allowedPattern, its last `$` being the end of the text alone: Python's would let a line end pass."""
+    return Pattern(pattern[:-1] + r"\Z" if pattern.endswith("$") and not pattern.endswith("\\$") else pattern)
 
 
 def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
@@ -168,13 +216,31 @@ def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
         raise MalformedDocument(f"the parameter {name} has the unknown type {kind!r}")
     pattern = str(entry.get("allowedPattern", ""))
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise MalformedDocument(f"the allowedPattern of {name} cannot be read: {error}") from None
+        _compiled(pattern)
+    except UnusablePattern as error:
+        raise MalformedDocument(f"the allowedPattern of {name} is not served: {error}") from None
     allowed = entry.get("allowedValues", [])
     if not isinstance(allowed, list):
         raise MalformedDocument(f"the allowedValues of {name} are no list")
-    return Parameter(name, kind, entry.get("default"), tuple(str(item) for item in allowed), pattern)
+    return Parameter(
+        name,
+        kind,
+        entry.get("default"),
+        tuple(str(item) for item in allowed),
+        pattern,
+        (_bound(name, entry, "minItems"), _bound(name, entry, "maxItems")),
+        (_bound(name, entry, "minChars"), _bound(name, entry, "maxChars")),
+    )
+
+
+def _bound(name: str, entry: Mapping[str, Any], member: str) -> Optional[int]:
+    """A number of items or characters; some write it in quotes."""
+    value = entry.get(member)
+    if isinstance(value, str) and re.match(r"[0-9]{1,9}\Z", value):
+        return int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise MalformedDocument(f"the {member} of {name} is no number")
 
 
 def _step(entry: Mapping[str, Any]) -> Step:
@@ -184,18 +250,23 @@ def _step(entry: Mapping[str, Any]) -> Step:
     if not isinstance(action, str) or not action:
         raise MalformedDocument(f"the step {name} has no action")
     precondition = _object(entry.get("precondition", {}), "precondition")
-    return Step(name, action, _object(entry.get("inputs", {}), "inputs"), _platform(name, precondition))
+    platform, alike = _condition(name, precondition)
+    return Step(name, action, _object(entry.get("inputs", {}), "inputs"), platform, alike)
 
 
-def _platform(name: str, precondition: Mapping[str, Any]) -> str:
+def _condition(name: str, precondition: Mapping[str, Any]) -> Tuple[str, Tuple[str, ...]]:
+    """The platform that a precondition asks for, or else the two texts that it compares (spec §5.9)."""
     if not precondition:
-        return ""
-    operands: Optional[Any] = precondition.get("StringEquals")
-    if list(precondition) == ["StringEquals"] and isinstance(operands, list) and len(operands) == 2:
+        return "", ()
+    operands: Any = precondition.get("StringEquals")
+    pair = isinstance(operands, list) and len(operands) == 2 and all(isinstance(one, str) for one in operands)
+    if list(precondition) == ["StringEquals"] and pair:
         other = [operand for operand in operands if operand != "platformType"]
-        if len(other) == 1 and other[0] in ("Linux", "MacOS", "Windows"):
-            return str(other[0])
-    raise MalformedDocument(f"the precondition of step {name} is no StringEquals on platformType")
+        if len(other) == 1 and other[0] in _PLATFORMS:
+            return str(other[0]), ()
+        if any(_REFERENCE.search(operand) for operand in operands):
+            return "", tuple(operands)
+    raise MalformedDocument(f"the precondition of step {name} is no StringEquals on platformType or a parameter")
 
 
 def _object(value: Any, what: str) -> Dict[str, Any]:

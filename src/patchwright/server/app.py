@@ -28,7 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from patchwright import __version__
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import aws, commands, compliance, gateway, inventory, nodes, parameters, patching, settings
+from patchwright.server import aws, commands, compliance, documents, gateway, inventory, nodes, parameters, patching, settings
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
@@ -183,6 +183,7 @@ def _operations(
             pager=pager,
             waking=waking,
             directory=directory,
+            documents=documents.Service(database, clock, config.quotas),
             commands=commands.Service(database, clock),
             compliance=compliance.Service(database, clock, config.quotas),
             inventory=inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds),

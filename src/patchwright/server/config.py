@@ -81,6 +81,9 @@ class Quotas:
     compliance_bytes: int = quota(2_097_152, "Bytes of the items of one PutComplianceItems, as JSON.")
     compliance_custom_types: int = quota(10, "Custom compliance types of an account and region.")
     compliance_item_bytes: int = quota(32_768, "Bytes of one compliance item, as JSON.")
+    document_shares: int = quota(1_000, "Accounts that one document is shared with.")
+    document_versions: int = quota(1_000, "Versions of one document.")
+    documents: int = quota(10_000, "Documents of an account and region.")
     inventory_custom_types: int = quota(20, "Custom inventory types of an account and region.")
     inventory_item_bytes: int = quota(1_048_576, "Bytes of one inventory item, as JSON.")
     inventory_node_bytes: int = quota(5_242_880, "Bytes of all inventory items of one node, as JSON.")
@@ -90,6 +93,7 @@ class Quotas:
     patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
     patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
     policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")
+    public_documents: int = quota(5, "Documents of an account and region that are shared with everybody.")
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from patchwright.server.commands import (
     InvalidTargets,
     Target,
     UnknownCommand,
-    UnknownDocument,
-    UnknownDocumentVersion,
     UnknownInstances,
     UnknownInvocation,
     UnknownStep,
 )
+from patchwright.server.documents import UnknownDocument, UnknownVersion
 from patchwright.server.infra import sql
 from server.commands.bench import NOW, SCAN
 
@@ -56,7 +55,7 @@ async def test_a_command_is_sent_to_the_nodes_it_names(bench):
     [
         ({"document_name": "AWS-RunShellScript"}, UnknownDocument),
         ({"document_name": "../AWS-RunPatchBaseline"}, UnknownDocument),
-        ({"document_version": "7"}, UnknownDocumentVersion),
+        ({"document_version": "7"}, UnknownVersion),
         ({"parameters": {}}, InvalidParameters),
         ({"parameters": {"Operation": ["Scan"], "operation": ["Scan"]}}, InvalidParameters),
         ({"parameters": {"Operation": ["scan"]}}, InvalidParameters),

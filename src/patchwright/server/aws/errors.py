@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from patchwright.core import errors as core
-from patchwright.server import commands, compliance, inventory, nodes, parameters, patching, settings, tags
+from patchwright.server import commands, compliance, documents, inventory, nodes, parameters, patching, settings, tags
 from patchwright.server.infra import TokenReused, Unavailable
 
 ERRORS: Mapping[type[Exception], str] = {
@@ -27,11 +27,10 @@ ERRORS: Mapping[type[Exception], str] = {
     commands.DuplicateInstance: "DuplicateInstanceId",
     commands.InvalidTargets: "ValidationException",
     commands.UnknownCommand: "InvalidCommandId",
-    commands.UnknownDocument: "InvalidDocument",
-    commands.UnknownDocumentVersion: "InvalidDocumentVersion",
     commands.UnknownInstances: "InvalidInstanceId",
     commands.UnknownInvocation: "InvocationDoesNotExist",
     commands.UnknownStep: "InvalidPluginName",
+    commands.UnservedDocument: "InvalidDocument",
     compliance.BadFilter: "InvalidFilter",
     compliance.InvalidItems: "InvalidItemContentException",
     compliance.ItemTooLarge: "ItemSizeLimitExceededException",
@@ -50,6 +49,19 @@ ERRORS: Mapping[type[Exception], str] = {
     inventory.UnknownResult: "InvalidResultAttributeException",
     inventory.UnknownType: "InvalidTypeNameException",
     inventory.UnsupportedVersion: "UnsupportedInventorySchemaVersionException",
+    documents.InvalidContent: "InvalidDocumentContent",
+    documents.InvalidSchemaVersion: "InvalidDocumentSchemaVersion",
+    documents.NameTaken: "DocumentAlreadyExists",
+    documents.RefusedOperation: "InvalidDocumentOperation",
+    documents.ReservedName: "ValidationException",
+    documents.SameContent: "DuplicateDocumentContent",
+    documents.TooLarge: "MaxDocumentSizeExceeded",
+    documents.TooManyDocuments: "DocumentLimitExceeded",
+    documents.TooManyShares: "DocumentPermissionLimit",
+    documents.TooManyVersions: "DocumentVersionLimitExceeded",
+    documents.UnknownDocument: "InvalidDocument",
+    documents.UnknownVersion: "InvalidDocumentVersion",
+    documents.VersionNameTaken: "DuplicateDocumentVersionName",
     nodes.ActivationRefused: "InvalidActivation",
     nodes.MissingRole: "ValidationException",
     nodes.UnknownActivation: "InvalidActivation",

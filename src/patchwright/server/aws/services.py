@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchwright.server import commands, compliance, inventory, nodes, parameters, patching, settings
+from patchwright.server import commands, compliance, documents, inventory, nodes, parameters, patching, settings
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
@@ -23,6 +23,7 @@ class Services:
     quotas: Quotas
     waking: Waking
     directory: nodes.Service
+    documents: documents.Service
     commands: commands.Service
     compliance: compliance.Service
     inventory: inventory.Service

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Commands: documents, commands, invocations, rate control.
+Commands: commands, invocations, rate control.
 
 The door. `Service` has the use cases that stand alone; the functions are units of work for the gateway.
 """
@@ -19,11 +19,10 @@ from patchwright.server.commands.model import (
     StepResult,
     Target,
     UnknownCommand,
-    UnknownDocument,
-    UnknownDocumentVersion,
     UnknownInstances,
     UnknownInvocation,
     UnknownStep,
+    UnservedDocument,
 )
 from patchwright.server.commands.service import (
     Service,
@@ -54,11 +53,10 @@ __all__ = [
     "StepResult",
     "Target",
     "UnknownCommand",
-    "UnknownDocument",
-    "UnknownDocumentVersion",
     "UnknownInstances",
     "UnknownInvocation",
     "UnknownStep",
+    "UnservedDocument",
     "Waking",
     "abandon",
     "acknowledge",

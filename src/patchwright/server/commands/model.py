@@ -19,12 +19,8 @@ class CommandsError(PatchwrightError):
     """The root of this room's errors."""
 
 
-class UnknownDocument(CommandsError):
-    """There is no document of this name that could be run."""
-
-
-class UnknownDocumentVersion(CommandsError):
-    """The document has no such version."""
+class UnservedDocument(CommandsError):
+    """A document that there is, and that cannot be sent to nodes."""
 
 
 class UnknownInstances(CommandsError):
@@ -71,6 +67,8 @@ class Request:
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
     max_concurrency: str = "50"
     max_errors: str = "0"
+    document_hash: str = ""  # what the sender takes the document for; it is not kept
+    document_hash_type: str = "Sha256"
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from patchwright.core import document
 from patchwright.core.invocation import Detail, advance, aggregate
-from patchwright.server import nodes, tags
+from patchwright.server import documents, nodes, tags
 from patchwright.server.accounts import Scope
-from patchwright.server.commands import documents, store
+from patchwright.server.commands import runnable, store
 from patchwright.server.commands.model import (
     EXECUTION_TIMEOUT_SECONDS,
     Command,
@@ -43,10 +44,11 @@ class Service:
         """
         Send a document to nodes; returns the command and the nodes that may start at once.
 
-        Errors: UnknownDocument, UnknownDocumentVersion, InvalidParameters, UnknownInstances, DuplicateInstance,
-        InvalidTargets.
+        Errors: those of `documents.select` and of `runnable.read`; InvalidParameters, UnknownInstances,
+        DuplicateInstance, InvalidTargets.
         """
-        content, read = documents.load(request.document_name, request.document_version)
+        found = await self._database.read(documents.select, scope, request.document_name, request.document_version)
+        content, read = await asyncio.to_thread(runnable.read, found, request)  # YAML takes its time
         document.bind(read, request.parameters)
         resolve(request.max_concurrency, 1, least=1)
         resolve(request.max_errors, 1, least=0)
@@ -160,7 +162,7 @@ def parameters_of_step(scope: Scope, command_id: str, instance_id: str, step: st
     read = document.parse(command.content)
     for candidate in read.steps:
         if candidate.name == step:
-            values = document.bind(read, command.request.parameters)
+            values = document.bind(read, command.request.parameters, checked=True)
             return dict(document.interpolate(dict(candidate.inputs), values))
     msg = f"The document has no step {step[:128]}."
     raise UnknownStep(msg)
@@ -367,7 +369,7 @@ def _invocations(
 def _payload(command: Command) -> dict[str, object]:
     """What the node receives (spec agent-protocol §8.1): the whole document, and every value as its type wants it."""
     read = document.parse(command.content)
-    given = document.bind(read, command.request.parameters)
+    given = document.bind(read, command.request.parameters, checked=True)
     return {
         "Parameters": given,
         "DocumentContent": dict(command.content),

@@ -9,6 +9,7 @@ which they have made sure that the resource exists. `carriers` is SQL for statem
 from __future__ import annotations
 
 from patchwright.server.tags.model import (
+    DOCUMENT,
     MANAGED_INSTANCE,
     PARAMETER,
     PATCH_BASELINE,
@@ -21,6 +22,7 @@ from patchwright.server.tags.model import (
 from patchwright.server.tags.service import add, carriers, forget, in_patch_group, of, of_each, remove, tagged
 
 __all__ = [
+    "DOCUMENT",
     "MANAGED_INSTANCE",
     "PARAMETER",
     "PATCH_BASELINE",

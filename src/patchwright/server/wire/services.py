@@ -29,6 +29,8 @@ AUDIENCE: Mapping[str, str] = {
     "AmazonSSM.GetParameter": ANY,
     "AmazonSSM.GetParameters": ANY,
     "AmazonSSM.GetDeployablePatchSnapshotForInstance": ANY,
+    "AmazonSSM.DescribeDocument": ANY,
+    "AmazonSSM.GetDocument": ANY,
     "AmazonSSM.PutComplianceItems": ANY,
     "AmazonSSM.PutInventory": ANY,
     "AmazonSSM.RegisterManagedInstance": ANONYMOUS,

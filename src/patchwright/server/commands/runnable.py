@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which documents can be sent to nodes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from patchwright.core import document
+from patchwright.core.errors import MalformedDocument
+from patchwright.core.protocol import PATCH_ACTION
+from patchwright.server import documents
+from patchwright.server.commands.model import Request, UnservedDocument
+from patchwright.server.documents import Found
+
+SERVED_ACTIONS = frozenset({PATCH_ACTION})  # of this version's node program
+_DIGESTS = {"Sha256": hashlib.sha256, "Sha1": hashlib.sha1}
+
+
+def read(found: Found, request: Request) -> tuple[Mapping[str, Any], document.Document]:
+    """
+    Content and reading of the document that *request* sends.
+
+    Errors: UnservedDocument where it is of another type or schema, its steps or attachments are not served, or its hash is
+    not the one that was named; TooLarge.
+    """
+    version = found.version
+    _check_hash(version.content, request)
+    if found.document.type != documents.COMMAND:
+        msg = (
+            f"{found.document.reference} is of type {found.document.type}; a command takes a document of type Command."
+        )
+        raise UnservedDocument(msg)
+    size = len(version.content.encode()) + len(json.dumps(request.parameters).encode())
+    if size > documents.LIMIT_BYTES:
+        msg = f"Document and parameters have {size} bytes together; they may have {documents.LIMIT_BYTES}."
+        raise documents.TooLarge(msg)
+    if version.attachments:
+        msg = f"{found.document.reference} has attachments, which this version cannot hand to nodes."
+        raise UnservedDocument(msg)
+    content, parsed = _parsed(version.content, version.format)
+    unserved = sorted({step.action for step in parsed.steps} - SERVED_ACTIONS)
+    if unserved:
+        msg = f"{found.document.reference} has steps that this version's nodes do not run: {', '.join(unserved)}."
+        raise UnservedDocument(msg[:1000])
+    return content, parsed
+
+
+def _check_hash(content: str, request: Request) -> None:
+    if not request.document_hash:
+        return
+    digest = _DIGESTS[request.document_hash_type](content.encode()).hexdigest()
+    if digest != request.document_hash.lower():
+        msg = f"The document's {request.document_hash_type} hash is another than {request.document_hash}."
+        raise UnservedDocument(msg)
+
+
+@lru_cache(maxsize=128)
+def _parsed(content: str, form: str) -> tuple[Mapping[str, Any], document.Document]:
+    values = documents.values(documents.COMMAND, content, form)
+    try:
+        return values, document.parse(values)
+    except MalformedDocument as error:
+        msg = f"The document cannot be run by this version's nodes: {error}."
+        raise UnservedDocument(msg) from None
