@@ -195,7 +195,7 @@ def _operations(
             snapshots=snapshots,
             snapshot_links=links,
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
-            settings=settings.Service(database, clock, config.quotas),
+            settings=settings.Service(database, clock),
             online_seconds=config.online_seconds,
         )
         served.update(aws.operations(services))

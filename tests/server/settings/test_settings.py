@@ -7,7 +7,6 @@ import pytest
 
 from patchwright.server import settings
 from patchwright.server.accounts import Scope
-from patchwright.server.config import Quotas
 from patchwright.server.settings import UnknownSetting, UnsuitableValue
 from patchwright.server.settings.model import DEFINITIONS
 from server.clocks import FakeClock
@@ -20,7 +19,7 @@ ROOT = "arn:aws:iam::000000000001:root"
 @pytest.fixture
 def service(shared_database):
     """The room's service."""
-    return settings.Service(shared_database, FakeClock(NOW), Quotas())
+    return settings.Service(shared_database, FakeClock(NOW))
 
 
 async def test_a_setting_has_its_default_until_it_is_set_and_after_it_is_reset(service, shared_database, scope):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from patchwright.core import errors as core
 from patchwright.server import commands, compliance, documents, inventory, nodes, parameters, patching, settings, tags
+from patchwright.server.aws.ssm import resources
 from patchwright.server.infra import TokenReused, Unavailable
 
 ERRORS: Mapping[type[Exception], str] = {
@@ -96,11 +97,12 @@ ERRORS: Mapping[type[Exception], str] = {
     patching.UnknownBaseline: "DoesNotExistException",
     patching.UnknownOperation: "DoesNotExistException",
     patching.UnsupportedSystem: "UnsupportedOperatingSystem",
-    settings.MalformedPolicy: "MalformedResourcePolicyDocumentException",
-    settings.PolicyConflict: "ResourcePolicyConflictException",
-    settings.UnknownPolicy: "ResourcePolicyNotFoundException",
+    resources.UnknownResource: "InvalidResourceId",
     settings.UnknownSetting: "ServiceSettingNotFound",
     settings.UnsuitableValue: "ValidationException",
     tags.InvalidTag: "ValidationException",
+    tags.MalformedPolicy: "MalformedResourcePolicyDocumentException",
+    tags.PolicyConflict: "ResourcePolicyConflictException",
     tags.TooManyTags: "TooManyTagsError",
+    tags.UnknownPolicy: "ResourcePolicyNotFoundException",
 }

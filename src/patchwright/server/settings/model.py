@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which service settings there are and what they may be, and what a resource policy is. Pure."""
+"""Which service settings there are, and what they may be. Pure."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any
 
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
 
-POLICY_BYTES = 1024  # of one policy, UTF-8 (the model, at ResourcePolicyLimitExceededException)
 _ARN = re.compile(r"arn:aws[a-z-]*:ssm:([a-z0-9-]+):([0-9]{12}):servicesetting(/.+)\Z", re.DOTALL)
 
 
@@ -30,38 +26,6 @@ class UnknownSetting(SettingsError):
 
 class UnsuitableValue(SettingsError):
     """A value that the setting cannot have."""
-
-
-class MalformedPolicy(SettingsError):
-    """A policy that is no policy document."""
-
-
-class InvalidPolicyParameter(SettingsError):
-    """Parameters that do not go together, or name what carries no policy. *names* are those of the request."""
-
-    def __init__(self, message: str, *names: str) -> None:
-        super().__init__(message)
-        self.names = names
-
-
-class PolicyLimit(SettingsError):
-    """A policy that is too large, or one too many. *limit* is how much there may be of *what*."""
-
-    def __init__(self, message: str, *, limit: int, what: str) -> None:
-        super().__init__(message)
-        self.limit = limit
-        self.what = what
-
-
-class UnknownPolicy(SettingsError):
-    """The resource has no policy with this id."""
-
-    def __init__(self, policy_id: str) -> None:
-        super().__init__(f"The resource has no policy {policy_id[:100]!r}.")
-
-
-class PolicyConflict(SettingsError):
-    """The policy is another version than the one that was named: somebody else changed it."""
 
 
 @dataclass(frozen=True)
@@ -127,62 +91,3 @@ def bare_id(scope: Scope, given: str) -> str:
     if found not in DEFINITIONS:
         raise UnknownSetting(given)
     return found
-
-
-class Resource(str, Enum):
-    """What can carry a policy, and as many of them as `limits` say."""
-
-    OPS_ITEM_GROUP = "OpsItemGroup"
-    PARAMETER = "Parameter"
-    DOCUMENT = "Document"
-
-
-@dataclass(frozen=True)
-class ResourcePolicy:
-    """One version of a policy of a resource. Times are epoch seconds."""
-
-    resource_arn: str
-    id: str
-    hash: str
-    policy: str
-    created_at: float
-    modified_at: float
-
-
-def check_policy(text: str) -> None:
-    """
-    Raise unless *text* can be a resource's policy: MalformedPolicy, PolicyLimit.
-
-    A policy document is a JSON object with statements, each with Effect, Principal and Action.
-    """
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > POLICY_BYTES:
-        msg = f"A resource policy has at most {POLICY_BYTES} bytes; this one has {size}."
-        raise PolicyLimit(msg, limit=POLICY_BYTES, what="PolicySize")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        msg = "The policy is no JSON."
-        raise MalformedPolicy(msg) from None
-    statements = document.get("Statement") if isinstance(document, dict) else None
-    if isinstance(statements, dict):
-        statements = [statements]
-    if not isinstance(statements, list) or not statements:
-        msg = "A policy is a JSON object with at least one Statement."
-        raise MalformedPolicy(msg)
-    for statement in statements:
-        _check_statement(statement)
-
-
-def _check_statement(statement: Any) -> None:
-    if not isinstance(statement, dict):
-        msg = "A statement of a policy is a JSON object."
-        raise MalformedPolicy(msg)
-    if statement.get("Effect") not in ("Allow", "Deny"):
-        msg = "A statement's Effect is Allow or Deny."
-        raise MalformedPolicy(msg)
-    choices: Sequence[tuple[str, str]] = (("Principal", "NotPrincipal"), ("Action", "NotAction"))
-    for one, other in choices:
-        if not statement.get(one) and not statement.get(other):
-            msg = f"A statement has a {one}."
-            raise MalformedPolicy(msg)

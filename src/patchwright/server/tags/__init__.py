@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Tags of every resource type (spec §1.19).
+What hangs on resources of every type and goes with them: tags (spec §1.19), policies (§1.15).
 
 The door. The functions are units of work: other rooms and the edges compose them with `yield from`, in the transaction in
 which they have made sure that the resource exists. `carriers` is SQL for statements of theirs.
@@ -19,6 +19,18 @@ from patchwright.server.tags.model import (
     check,
     patch_group,
 )
+from patchwright.server.tags.policies import (
+    InvalidPolicyParameter,
+    MalformedPolicy,
+    PolicyConflict,
+    PolicyLimit,
+    ResourcePolicy,
+    UnknownPolicy,
+    new_policy,
+    policies,
+    put_policy,
+    remove_policy,
+)
 from patchwright.server.tags.service import add, carriers, forget, in_patch_group, of, of_each, remove, tagged
 
 __all__ = [
@@ -26,17 +38,27 @@ __all__ = [
     "MANAGED_INSTANCE",
     "PARAMETER",
     "PATCH_BASELINE",
+    "InvalidPolicyParameter",
     "InvalidTag",
+    "MalformedPolicy",
+    "PolicyConflict",
+    "PolicyLimit",
+    "ResourcePolicy",
     "Tags",
     "TooManyTags",
+    "UnknownPolicy",
     "add",
     "carriers",
     "check",
     "forget",
     "in_patch_group",
+    "new_policy",
     "of",
     "of_each",
     "patch_group",
+    "policies",
+    "put_policy",
     "remove",
+    "remove_policy",
     "tagged",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
-from patchwright.server.tags import store
+from patchwright.server.tags import policy_store, store
 from patchwright.server.tags.model import MANAGED_INSTANCE, PATCH_GROUP_KEYS, Tags, check
 from patchwright.server.tags.store import carriers
 
@@ -35,8 +35,9 @@ def remove(scope: Scope, resource_type: str, resource_id: str, keys: Sequence[st
 
 
 def forget(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[None]:
-    """Remove every tag of a resource that is going away."""
+    """Remove every tag and every policy of a resource that is going away."""
     yield from store.forget(scope, resource_type, resource_id)
+    yield from policy_store.forget(scope, resource_type, resource_id)
 
 
 def tagged(scope: Scope, resource_type: str, key: str, values: Sequence[str]) -> UnitOfWork[list[str]]:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from patchwright.server import nodes, patching, tags
+from patchwright.server import tags
 from patchwright.server.accounts import Scope
 from patchwright.server.aws.members import tags_of
 from patchwright.server.aws.services import Services
+from patchwright.server.aws.ssm.resources import require
 from patchwright.server.infra import Database, UnitOfWork
-from patchwright.server.wire import ApiError, Caller, Handler
+from patchwright.server.wire import Caller, Handler
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
@@ -51,29 +52,15 @@ def _resource(request: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _add(scope: Scope, kind: str, name: str, given: Mapping[str, str]) -> UnitOfWork[None]:
-    known = yield from _require(scope, kind, name)
+    known = yield from require(scope, kind, name)
     yield from tags.add(scope, kind, known, given)
 
 
 def _remove(scope: Scope, kind: str, name: str, keys: Sequence[str]) -> UnitOfWork[None]:
-    known = yield from _require(scope, kind, name)
+    known = yield from require(scope, kind, name)
     yield from tags.remove(scope, kind, known, keys)
 
 
 def _list(scope: Scope, kind: str, name: str) -> UnitOfWork[tags.Tags]:
-    known = yield from _require(scope, kind, name)
+    known = yield from require(scope, kind, name)
     return (yield from tags.of(scope, kind, known))
-
-
-def _require(scope: Scope, kind: str, name: str) -> UnitOfWork[str]:
-    """The bare id of a resource that exists and that its account may tag; raises InvalidResourceId."""
-    try:
-        if kind == tags.MANAGED_INSTANCE:
-            return (yield from nodes.require(scope, name)).id
-        if kind == tags.PATCH_BASELINE:
-            baseline = yield from patching.require(scope, name)
-            if not baseline.predefined:
-                return baseline.id
-    except (nodes.UnknownNode, patching.UnknownBaseline, patching.MalformedBaselineId):
-        pass
-    raise ApiError("InvalidResourceId", f"There is no {kind} {name} that could be tagged.")

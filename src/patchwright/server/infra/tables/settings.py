@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of the settings room: service settings that were changed, resource policies."""
+"""Tables of the settings room: service settings that were changed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,4 @@ SERVICE_SETTING = owned(  # a setting that has its default has no row
     Column("modified_at", MOMENT, nullable=False),
     Column("modified_by", TEXT, nullable=False),  # the ARN of whoever changed it
     PrimaryKeyConstraint("account", "region", "id"),
-)
-
-RESOURCE_POLICY = owned(
-    "resource_policy",
-    Column("resource_arn", TEXT, nullable=False),
-    Column("id", TEXT, nullable=False),
-    Column("hash", TEXT, nullable=False),  # of this version of the policy
-    Column("policy", TEXT, nullable=False),
-    Column("created_at", MOMENT, nullable=False),
-    Column("modified_at", MOMENT, nullable=False),
-    PrimaryKeyConstraint("account", "region", "resource_arn", "id"),
 )

@@ -27,13 +27,16 @@ def _resource_policy() -> None:
         "resource_policy",
         sa.Column("account", TEXT, nullable=False),
         sa.Column("region", TEXT, nullable=False),
-        sa.Column("resource_arn", TEXT, nullable=False),
+        sa.Column("resource_type", TEXT, nullable=False),
+        sa.Column("resource_id", TEXT, nullable=False),
         sa.Column("id", TEXT, nullable=False),
         sa.Column("hash", TEXT, nullable=False),
         sa.Column("policy", TEXT, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("modified_at", MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("account", "region", "resource_arn", "id", name=op.f("pk_resource_policy")),
+        sa.PrimaryKeyConstraint(
+            "account", "region", "resource_type", "resource_id", "id", name=op.f("pk_resource_policy")
+        ),
         sqlite_strict=True,
     )
 

@@ -4,25 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 
 import pytest
 
-from patchwright.server import settings
+from patchwright.server import tags
 from patchwright.server.accounts import Scope
-from patchwright.server.config import Quotas
-from patchwright.server.settings import (
-    InvalidPolicyParameter,
-    MalformedPolicy,
-    PolicyConflict,
-    PolicyLimit,
-    Resource,
-    UnknownPolicy,
-)
-from server.clocks import FakeClock
+from patchwright.server.infra import new_uuid
+from patchwright.server.tags import InvalidPolicyParameter, MalformedPolicy, PolicyConflict, PolicyLimit, UnknownPolicy
 
 NOW = 1_795_147_200.0
-ARN = "arn:aws:ssm:us-east-1:000000000001:parameter/x"
+KIND, NAME = tags.PARAMETER, "/x"
 
 
 def policy(sid="one"):
@@ -32,56 +25,46 @@ def policy(sid="one"):
         "Effect": "Allow",
         "Principal": {"AWS": "000000000002"},
         "Action": "ssm:GetParameter",
-        "Resource": ARN,
+        "Resource": "arn:aws:ssm:us-east-1:000000000001:parameter/x",
     }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def parameter():
-    """A parameter that exists."""
-    return Resource.PARAMETER
-    yield
-
-
-def group():
-    """The group of the account's items."""
-    return Resource.OPS_ITEM_GROUP
-    yield
-
-
-def gone():
-    """A resource that does not exist."""
-    raise LookupError
-    yield
-
-
 @pytest.fixture
-def service(shared_database):
-    """The room's service."""
-    return settings.Service(shared_database, FakeClock(NOW), Quotas(policies_per_resource=3))
+def put(shared_database, scope):
+    """Put a policy of the resource."""
+    numbers = itertools.count()
 
-
-@pytest.fixture
-def put(service, scope):
-    """Put a policy."""
-
-    async def write(text=None, *, require=parameter, **names):
-        return await service.put_policy(scope, ARN, text or policy(), require=require, **names)
+    async def write(text=None, *, policy_id="", policy_hash="", limit=3):
+        fresh = tags.new_policy(text or policy(), fresh_id=new_uuid(), salt=str(next(numbers)), now=NOW)
+        return await shared_database.write(
+            tags.put_policy, scope, KIND, NAME, fresh, replaces=(policy_id, policy_hash), limit=limit
+        )
 
     return write
 
 
 @pytest.fixture
-def listed(service, scope):
+def listed(shared_database, scope):
     """The policies of the resource."""
 
-    async def read(*, after="", limit=50, where=scope, arn=ARN):
-        return await service.policies(where, arn, require=parameter, after=after, limit=limit)
+    async def read(*, after="", limit=50, where=scope, kind=KIND, name=NAME):
+        return await shared_database.read(tags.policies, where, kind, name, after=after, limit=limit)
 
     return read
 
 
-async def test_policies_are_put_replaced_and_removed(service, scope, put, listed):
+@pytest.fixture
+def remove(shared_database, scope):
+    """Remove a policy of the resource."""
+
+    async def write(policy_id, policy_hash):
+        await shared_database.write(tags.remove_policy, scope, KIND, NAME, policy_id, policy_hash)
+
+    return write
+
+
+async def test_policies_are_put_replaced_and_removed(put, listed, remove):
     """A new version has a new hash and the old id; the same text put again is a version of its own."""
     first = await put(policy("a"))
     second = await put(policy("b"))
@@ -89,11 +72,11 @@ async def test_policies_are_put_replaced_and_removed(service, scope, put, listed
 
     assert (again.id, again.hash != first.hash) == (first.id, True)
     assert sorted(one.id for one in await listed()) == sorted({first.id, second.id})
-    await service.delete_policy(scope, ARN, require=parameter, policy_id=second.id, policy_hash=second.hash)
+    await remove(second.id, second.hash)
     assert await listed() == [again]
 
 
-async def test_a_version_that_is_not_the_newest_replaces_and_removes_nothing(service, scope, put, listed):
+async def test_a_version_that_is_not_the_newest_replaces_and_removes_nothing(put, listed, remove):
     """Of many who change the same version at once, one does."""
     first = await put()
     results = await asyncio.gather(
@@ -104,17 +87,17 @@ async def test_a_version_that_is_not_the_newest_replaces_and_removes_nothing(ser
     assert sorted(type(one).__name__ for one in results) == ["PolicyConflict"] * 4 + ["ResourcePolicy"]
     assert kept in results
     with pytest.raises(PolicyConflict):
-        await service.delete_policy(scope, ARN, require=parameter, policy_id=first.id, policy_hash=first.hash)
+        await remove(first.id, first.hash)
     assert await listed() == [kept]
 
 
-async def test_an_unknown_policy_is_told_apart_from_another_version(service, scope, put, listed):
+async def test_an_unknown_policy_is_told_apart_from_another_version(put, listed, remove):
     """And an id without hash, or a hash without id, from both."""
     first = await put()
     with pytest.raises(UnknownPolicy):
         await put(policy_id="x", policy_hash=first.hash)
     with pytest.raises(UnknownPolicy):
-        await service.delete_policy(scope, ARN, require=parameter, policy_id="", policy_hash=first.hash)
+        await remove("", first.hash)
     for given in ({"policy_id": first.id}, {"policy_hash": first.hash}):
         with pytest.raises(InvalidPolicyParameter) as refused:
             await put(**given)
@@ -123,7 +106,7 @@ async def test_an_unknown_policy_is_told_apart_from_another_version(service, sco
 
 
 async def test_a_resource_has_so_many_policies_and_no_more(put, listed):
-    """A group of items has one; replacing is always possible. Of many at once as many get in as there may be."""
+    """Replacing is always possible. Of many at once as many get in as there may be."""
     results = await asyncio.gather(*(put() for _ in range(5)), return_exceptions=True)
     made = [one for one in results if not isinstance(one, Exception)]
 
@@ -133,7 +116,7 @@ async def test_a_resource_has_so_many_policies_and_no_more(put, listed):
         await put()
     assert (refused.value.limit, refused.value.what) == (3, "PoliciesPerResource")
     with pytest.raises(PolicyLimit):
-        await put(require=group)
+        await put(limit=1)
     assert len(await listed()) == 3
 
 
@@ -174,30 +157,19 @@ async def test_a_policy_has_a_size(put, listed):
     assert len(await listed()) == 1
 
 
-async def test_policies_are_of_one_resource_of_one_account_and_paged_by_id(service, scope, put, listed):
-    """The same ARN in another account is another resource."""
+async def test_policies_are_of_one_resource_of_one_account_and_paged_by_id(scope, put, listed):
+    """The same name elsewhere, or of another type, is another resource."""
     ids = sorted([(await put()).id for _ in range(3)])
 
     assert [one.id for one in await listed(limit=2)] == ids[:2]
     assert [one.id for one in await listed(after=ids[1])] == ids[2:]
-    assert await listed(arn=ARN + "y") == []
+    assert await listed(name=NAME + "y") == await listed(kind=tags.PATCH_BASELINE) == []
     assert await listed(where=Scope("9" + scope.account[1:], scope.region)) == []
-
-
-async def test_what_does_not_exist_has_no_policies(service, scope, put):
-    """Whoever asks says how that is called."""
-    first = await put()
-    with pytest.raises(LookupError):
-        await put(require=gone)
-    with pytest.raises(LookupError):
-        await service.policies(scope, ARN, require=gone, after="", limit=1)
-    with pytest.raises(LookupError):
-        await service.delete_policy(scope, ARN, require=gone, policy_id=first.id, policy_hash=first.hash)
 
 
 async def test_a_resource_that_goes_takes_its_policies_along(shared_database, scope, put, listed):
     """A later one of the same name has none."""
     await put()
-    await shared_database.write(settings.forget, scope, ARN)
+    await shared_database.write(tags.forget, scope, KIND, NAME)
 
     assert await listed() == []

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources of every type, by what tags and policies call them (spec §1.19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from patchwright.core.errors import PatchwrightError
+from patchwright.server import nodes, parameters, patching, tags
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import UnitOfWork
+
+
+class UnknownResource(PatchwrightError):
+    """The account has no resource of this type with this name that could be tagged."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"There is no {kind} {name[:300]} that could be tagged.")
+
+
+def require(scope: Scope, kind: str, name: str) -> UnitOfWork[str]:
+    """
+    The id under which a resource of the account keeps its tags and policies; a unit of work. Errors: UnknownResource.
+
+    What comes with the product is nobody's own; resources of a type that is not there yet do not exist.
+    """
+    find = _KINDS.get(kind)
+    try:
+        found = (yield from find(scope, name)) if find else ""
+    except _UNKNOWN:
+        found = ""
+    if not found:
+        raise UnknownResource(kind, name)
+    return found
+
+
+def _node(scope: Scope, name: str) -> UnitOfWork[str]:
+    return (yield from nodes.require(scope, name)).id
+
+
+def _baseline(scope: Scope, name: str) -> UnitOfWork[str]:
+    baseline = yield from patching.require(scope, name)
+    return "" if baseline.predefined else baseline.id
+
+
+_KINDS: Mapping[str, Callable[[Scope, str], UnitOfWork[str]]] = {
+    tags.MANAGED_INSTANCE: _node,
+    tags.PARAMETER: parameters.require,
+    tags.PATCH_BASELINE: _baseline,
+}
+_UNKNOWN = (
+    nodes.UnknownNode,
+    parameters.UnknownParameter,
+    patching.MalformedBaselineId,
+    patching.UnknownBaseline,
+)
