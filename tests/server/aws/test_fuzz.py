@@ -37,6 +37,16 @@ REPLIES = [
 ]
 
 
+INVENTORY = [
+    {"TypeName": name, "SchemaVersion": version, "CaptureTime": "2026-11-20T04:00:00Z", "Content": rows}
+    for name, version, rows in (
+        ("AWS:Application", "1.1", [{"Name": "foo", "Version": "1"}]),
+        ("AWS:ComplianceItem", "1.0", [{"ComplianceType": "Patch"}]),
+        ("Custom:Rack", "1.0", [{"Row": "7"}]),
+    )
+]
+
+
 class Town:
     """One of everything, so that made-up requests meet things that exist."""
 
@@ -61,6 +71,7 @@ class Town:
         spare = (await house.send(node))["CommandId"]  # for replies: the Install goes on
         operation = await house.begin(node, command)
         facts = FactsMessage(operation, Phase.BEFORE, OUTDATED.facts).to_json()
+        await ask("PutInventory", {"InstanceId": node.instance_id, "Items": INVENTORY})
         activation = await ask("CreateActivation", {"IamRole": "x", "RegistrationLimit": 1000})
         bodies = [{"Digest": digest, "Body": body.decode()} for digest, body in bodies_of(OUTDATED).items()]
         arn = f"arn:aws:ssm:{region}:075727635805:patchbaseline/pb-09a5f8eb62bde80b1"
@@ -94,6 +105,18 @@ class Town:
             "Values": [["*"], ["AWS"], ["Missing"], ["Optional"]],
             "MaxConcurrency": ["1", "10%"],
             "MaxErrors": ["0", "100%"],
+            "InventoryItem": INVENTORY,
+            "InventoryItemTypeName": ["AWS:Application", "AWS:InstanceInformation", "AWS:PatchSummary", "Custom:Rack"],
+            "InventoryItemTypeNameFilter": ["AWS:", "Custom:Rack"],
+            "InventoryItemSchemaVersion": ["1.0", "1.1"],
+            "InventoryItemCaptureTime": ["2026-11-20T04:00:00Z"],
+            "InventoryAggregatorExpression": [
+                "AWS:Application.Name",
+                "AWS:PatchSummary.MissingCount",
+                "Custom:Rack.Row",
+            ],
+            "InventoryFilterKey": ["AWS:Application.Name", "AWS:InstanceInformation.AgentVersion", "TypeName"],
+            "InventoryFilterValueList": [["foo"], ["AWS:Application", "Custom:Rack"]],
         }
 
     def requests(self, target):
