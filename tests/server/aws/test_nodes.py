@@ -1,51 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activations and managed nodes through boto3 (spec §1.7, §11.2)."""
+"""Managed nodes through boto3 (spec §1.7, §1.19, §11.2)."""
 
 from __future__ import annotations
 
-import re
 import time
 
 import pytest
+
+from patchwright.server.infra import sql
+from server.aws.served import new_region
+from server.patching.bench import OUTDATED
 
 
 def ids(pages):
     """Ids of all nodes on *pages*."""
     return [node["InstanceId"] for page in pages for node in page["InstanceInformationList"]]
-
-
-def test_an_activation_has_an_id_and_a_code(ssm):
-    """The code is long, and another one each time (spec §11.2)."""
-    answers = [ssm.create_activation(IamRole="fleet") for _ in range(2)]
-
-    for answer in answers:
-        assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", answer["ActivationId"])
-        assert 20 <= len(answer["ActivationCode"]) <= 250
-    assert answers[0]["ActivationCode"] != answers[1]["ActivationCode"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        ({"ExpirationDate": 0}, "InvalidParameters"),
-        ({"ExpirationDate": time.time() - 1}, "InvalidParameters"),
-        ({"ExpirationDate": time.time() + 31 * 24 * 3600}, "InvalidParameters"),
-        ({"RegistrationLimit": 0}, "ValidationException"),
-        ({"RegistrationLimit": 1001}, "ValidationException"),
-        ({"IamRole": "x" * 65}, "ValidationException"),
-        ({"DefaultInstanceName": "x" * 257}, "ValidationException"),
-        ({"Tags": [{"Key": "aws:a", "Value": "1"}]}, "ValidationException"),
-        ({"Tags": [{"Key": "a", "Value": "1"}] * 2}, "ValidationException"),
-        ({"Tags": [{"Key": f"key-{n}", "Value": "1"} for n in range(51)]}, "TooManyTagsError"),
-    ],
-    ids=["epoch", "past", "late", "none", "many", "role", "name", "reserved", "twice", "tags"],
-)
-def test_an_activation_that_could_enrol_nobody_is_refused(ssm, arguments, code):
-    """Now, and not when the first node comes."""
-    with pytest.raises(ssm.exceptions.ClientError) as refused:
-        ssm.create_activation(**{"IamRole": "fleet", **arguments})
-
-    assert refused.value.response["Error"]["Code"] == code
 
 
 def test_a_node_is_described_as_it_described_itself(aws, ssm):
@@ -64,7 +33,8 @@ def test_a_node_is_described_as_it_described_itself(aws, ssm):
     )
     assert (found["ComputerName"], found["IPAddress"]) == ("host", "192.0.2.7")
     assert before - 1 <= found["RegistrationDate"].timestamp() <= time.time() + 1
-    assert "AgentVersion" not in found
+    assert (found["SourceId"], found["SourceType"]) == (node.instance_id, "AWS::SSM::ManagedInstance")
+    assert not {"AgentVersion", "Name", "SourceLocation", "AssociationStatus"} & set(found)
 
 
 def test_nodes_are_listed_in_pages_of_any_size(aws, ssm):
@@ -100,6 +70,13 @@ def test_nodes_are_filtered(aws, ssm):
     assert matching(("PingStatus", ["Online"])) == sorted([*web, db])
     assert matching(("PingStatus", ["ConnectionLost", "Inactive"])) == []
     assert matching(("ResourceType", ["ManagedInstance"]), ("IamRole", ["node"])) == sorted([*web, db])
+    assert matching(("ResourceType", ["EC2Instance"])) == []
+    assert matching(("AssociationStatus", ["Success", "Pending", "Failed"])) == []
+    assert matching(("SourceIds", [db])) == [db]
+    assert matching(("SourceTypes", ["AWS::SSM::ManagedInstance"]), ("tag:x", ["1"])) == web
+    assert matching(("SourceTypes", ["AWS::EC2::Instance"])) == []
+    activation = ssm.describe_instance_information(Filters=[{"Key": "InstanceIds", "Values": [db]}])
+    assert matching(("ActivationIds", [activation["InstanceInformationList"][0]["ActivationId"]])) == [db]
     old = [{"key": "PlatformTypes", "valueSet": ["Windows"]}]
     assert ids(pages.paginate(InstanceInformationFilterList=old)) == [db]
 
@@ -113,6 +90,228 @@ def test_filters_that_are_none_are_refused_though_there_is_no_node(ssm):
             Filters=[{"Key": "InstanceIds", "Values": ["x"]}],
             InstanceInformationFilterList=[{"key": "InstanceIds", "valueSet": ["x"]}],
         )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [
+        ("InstanceIds", "x", "InvalidInstanceId"),
+        ("InstanceIds", "mi-1", "InvalidInstanceId"),
+        ("PingStatus", "online", "InvalidInstanceInformationFilterValue"),
+        ("PlatformTypes", "Plan9", "InvalidInstanceInformationFilterValue"),
+        ("ResourceType", "Instance", "InvalidInstanceInformationFilterValue"),
+        ("AssociationStatus", "Fine", "InvalidInstanceInformationFilterValue"),
+        ("ActivationIds", "x", "InvalidInstanceInformationFilterValue"),
+    ],
+)
+def test_a_value_that_a_filter_cannot_have_is_refused(ssm, key, value, code):
+    """In both kinds of filters."""
+    for given in (
+        {"Filters": [{"Key": key, "Values": [value]}]},
+        {"InstanceInformationFilterList": [{"key": key, "valueSet": [value]}]},
+    ):
+        with pytest.raises(ssm.exceptions.ClientError) as refused:
+            ssm.describe_instance_information(**given)
+        assert refused.value.response["Error"]["Code"] == code
+
+
+def test_a_request_has_fifty_filters(ssm):
+    """No statement grows without end."""
+    one = {"Key": "AgentVersion", "Values": [str(n) for n in range(100)]}
+
+    assert ssm.describe_instance_information(Filters=[one] * 50)["InstanceInformationList"] == []
+    with pytest.raises(ssm.exceptions.ClientError, match="ValidationException"):
+        ssm.describe_instance_information(Filters=[one] * 51)
+
+
+def test_properties_are_filtered_with_operators(aws, ssm):
+    """Each operator; old filters; tags; versions are compared as versions; pages of any size."""
+    linux = sorted(aws.enrol(PlatformVersion="12.5", AgentVersion="3.9.0").instance_id for _ in range(6))
+    other = aws.enrol(
+        tags={"role": "web"}, PlatformType="Windows", PlatformName="Windows Server", AgentVersion="3.10.0"
+    ).instance_id
+    pages = ssm.get_paginator("describe_instance_properties")
+
+    def matching(key, operator, *values):
+        given = [{"Key": key, "Values": list(values), **({"Operator": operator} if operator else {})}]
+        return found(FiltersWithOperator=given)
+
+    def found(**given):
+        paged = pages.paginate(**given, PaginationConfig={"PageSize": 5})
+        return [node["InstanceId"] for page in paged for node in page["InstanceProperties"]]
+
+    assert found() == sorted([*linux, other])
+    assert matching("InstanceIds", "Equal", other) == [other]
+    assert matching("InstanceIds", "NotEqual", other) == linux
+    assert matching("PlatformTypes", None, "Linux") == linux
+    assert matching("PlatformName", "BeginWith", "Win") == [other]
+    assert matching("AgentVersion", "GreaterThan", "3.9.0") == [other]
+    assert matching("AgentVersion", "LessThan", "3.10") == linux
+    assert matching("PingStatus", "BeginWith", "On") == sorted([*linux, other])
+    assert matching("tag:role", "Equal", "web") == [other]
+    assert matching("tag:role", "NotEqual", "web") == linux
+    assert matching("tag-key", None, "role") == [other]
+    assert matching("DocumentName", None, "AWS-RunPatchBaseline") == []
+    assert matching("InstanceState", "NotEqual", "running") == sorted([*linux, other])
+    old = [{"key": "PlatformTypes", "valueSet": ["Windows"]}, {"key": "PingStatus", "valueSet": ["Online"]}]
+    assert found(InstancePropertyFilterList=old) == [other]
+
+
+def test_properties_say_what_is_known_of_a_node(aws, ssm):
+    """What only a cloud knows is not there."""
+    node = aws.enrol(ComputerName="host", PlatformName="Debian GNU/Linux", PlatformVersion="12", IPAddress="192.0.2.7")
+
+    (found,) = ssm.describe_instance_properties()["InstanceProperties"]
+
+    assert {name: found[name] for name in ("InstanceId", "PingStatus", "IamRole", "ResourceType", "IPAddress")} == {
+        "InstanceId": node.instance_id,
+        "PingStatus": "Online",
+        "IamRole": "node",
+        "ResourceType": "ManagedInstance",
+        "IPAddress": "192.0.2.7",
+    }
+    assert not {"InstanceType", "KeyName", "InstanceState", "Architecture", "LaunchTime", "IsLatestVersion"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("key", "operator", "value", "code"),
+    [
+        ("Colour", "Equal", "red", "InvalidFilterKey"),
+        ("InstanceIds", "Equal", "x", "InvalidInstanceId"),
+        ("ActivationIds", "NotEqual", "x", "InvalidActivationId"),
+        ("PingStatus", "Equal", "x", "InvalidInstancePropertyFilterValue"),
+        ("tag-key", "BeginWith", "x", "InvalidInstancePropertyFilterValue"),
+        ("tag:x", "LessThan", "x", "InvalidInstancePropertyFilterValue"),
+        ("InstanceIds", "Like", "x", "ValidationException"),
+    ],
+)
+def test_property_filters_that_are_none_are_refused(ssm, key, operator, value, code):
+    """Though there is no node."""
+    with pytest.raises(ssm.exceptions.ClientError) as refused:
+        ssm.describe_instance_properties(FiltersWithOperator=[{"Key": key, "Values": [value], "Operator": operator}])
+
+    assert refused.value.response["Error"]["Code"] == code
+
+
+def test_the_two_kinds_of_property_filters_do_not_mix(ssm):
+    """And sizes of pages are 5 to 1000."""
+    both = {
+        "FiltersWithOperator": [{"Key": "IamRole", "Values": ["x"]}],
+        "InstancePropertyFilterList": [{"key": "IamRole", "valueSet": ["x"]}],
+    }
+    for given in (both, {"MaxResults": 4}, {"MaxResults": 1001}):
+        with pytest.raises(ssm.exceptions.ClientError, match="ValidationException"):
+            ssm.describe_instance_properties(**given)
+
+
+def test_who_was_heard_of_is_connected(aws, ssm):
+    """Nobody else is, whether it exists or not, here or elsewhere."""
+    node = aws.enrol()
+
+    def status(target, client=ssm):
+        answer = client.get_connection_status(Target=target)
+        assert answer["Target"] == target
+        return answer["Status"]
+
+    assert status(node.instance_id) == "connected"
+    assert status(node.instance_id, aws.client(region=new_region())) == "notconnected"
+    for target in ("mi-00000000000000000", "i-12345678", "ecs:cluster_task_runtime", "x" * 400):
+        assert status(target) == "notconnected"
+    silence(aws, node, 3600)
+    assert status(node.instance_id) == "notconnected"
+    (found,) = ssm.describe_instance_information()["InstanceInformationList"]
+    assert found["PingStatus"] == "ConnectionLost"
+
+
+def test_a_node_gets_another_role(aws, ssm):
+    """Of a node that is there, a role that has a name."""
+    node = aws.enrol().instance_id
+
+    assert set(ssm.update_managed_instance_role(InstanceId=node, IamRole="other")) == {"ResponseMetadata"}
+    (found,) = ssm.describe_instance_information(Filters=[{"Key": "IamRole", "Values": ["other"]}])[
+        "InstanceInformationList"
+    ]
+    assert found["InstanceId"] == node
+    with pytest.raises(ssm.exceptions.InvalidInstanceId):
+        ssm.update_managed_instance_role(InstanceId="mi-00000000000000000", IamRole="other")
+    with pytest.raises(ssm.exceptions.InvalidInstanceId):
+        aws.client(region=new_region()).update_managed_instance_role(InstanceId=node, IamRole="stolen")
+    for wrong in ({"InstanceId": "i-12345678"}, {"IamRole": ""}, {"IamRole": "x" * 65}):
+        with pytest.raises(ssm.exceptions.ClientError, match="ValidationException"):
+            ssm.update_managed_instance_role(**{"InstanceId": node, "IamRole": "other", **wrong})
+
+
+def test_a_node_that_is_deregistered_is_gone_and_its_history_stays(aws, ssm):
+    """No listing shows it, its tags are nobody's, its key is refused; what it did can be read as before."""
+    node, other = aws.enrol(tags={"role": "web", "Patch Group": "web"}), aws.enrol(tags={"role": "web"})
+    done = aws.run(aws.house.scan(node, OUTDATED))
+    open_command = aws.run(aws.house.send(node, other))["CommandId"]
+    aws.run(aws.house.messages(node))
+    aws.run(aws.house.begin(node, open_command))
+    name = node.instance_id
+
+    assert set(ssm.deregister_managed_instance(InstanceId=name)) == {"ResponseMetadata"}
+    time.sleep(0.6)  # keys are remembered for half a second
+
+    for target, body in (
+        ("AmazonSSM.UpdateInstanceInformation", {"InstanceId": name}),
+        ("Patchwright.BeginOperation", {"CommandId": open_command, "StepName": "PatchLinux"}),
+    ):
+        assert aws.run(aws.house.code(target, body, key=node)) == "UnrecognizedClientException"
+    assert ids([ssm.describe_instance_information()]) == [other.instance_id]
+    assert len(ssm.describe_instance_properties()["InstanceProperties"]) == 1
+    assert len(ssm.list_nodes()["Nodes"]) == 1
+    assert ssm.describe_instance_patch_states(InstanceIds=[name])["InstancePatchStates"] == []
+    for call in (
+        lambda: ssm.describe_instance_patches(InstanceId=name),
+        lambda: ssm.deregister_managed_instance(InstanceId=name),
+        lambda: ssm.send_command(
+            DocumentName="AWS-RunPatchBaseline", InstanceIds=[name], Parameters={"Operation": ["Scan"]}
+        ),
+    ):
+        with pytest.raises(ssm.exceptions.InvalidInstanceId):
+            call()
+    with pytest.raises(ssm.exceptions.InvalidResourceId):
+        ssm.list_tags_for_resource(ResourceType="ManagedInstance", ResourceId=name)
+    assert rows(aws, "tag", "resource_id", name) == 0
+
+    ended = ssm.get_command_invocation(CommandId=open_command, InstanceId=name)
+    assert (ended["Status"], ended["StatusDetails"]) == ("Failed", "Undeliverable")
+    assert ssm.get_command_invocation(CommandId=done, InstanceId=name)["Status"] == "Success"
+    waiting = ssm.get_command_invocation(CommandId=open_command, InstanceId=other.instance_id)
+    assert waiting["Status"] == "Pending"
+    assert rows(aws, "operation", "instance_id", name, "state IN ('begun', 'intended', 'planned', 'done')") <= 1
+    assert rows(aws, "facts", "instance_id", name) == 1
+
+
+def test_what_cannot_be_deregistered_is_refused(aws, ssm):
+    """Unknown, elsewhere, and what is no managed instance."""
+    node = aws.enrol().instance_id
+    for client, name in ((ssm, "mi-00000000000000000"), (aws.client(region=new_region()), node)):
+        with pytest.raises(ssm.exceptions.InvalidInstanceId):
+            client.deregister_managed_instance(InstanceId=name)
+    for name in ("i-12345678901234567", "x", node.upper()):
+        with pytest.raises(ssm.exceptions.ClientError, match="ValidationException"):
+            ssm.deregister_managed_instance(InstanceId=name)
+    assert ids([ssm.describe_instance_information()]) == [node]
+
+
+def silence(aws, node, seconds):
+    """Let a node have been heard of so long ago."""
+
+    def write():
+        yield sql("UPDATE node SET last_ping_at = last_ping_at - $2 WHERE id = $1", node.instance_id, float(seconds))
+
+    aws.run(aws.house.wired.database.write(write))
+
+
+def rows(aws, table, column, value, condition="1 = 1"):
+    """How many rows a table has of something."""
+
+    def read():
+        return (yield sql(f"SELECT COUNT(*) FROM {table} WHERE {column} = $1 AND {condition}", value))
+
+    return aws.run(aws.house.wired.database.read(read))[0][0]
 
 
 def test_a_token_of_another_request_is_invalid(aws, ssm):
