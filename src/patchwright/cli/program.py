@@ -113,6 +113,7 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         "node": ("patchwright.cli.program:node", "Managed nodes: list, show, tag."),
         "patch": ("patchwright.cli.patch:patch", "Scan nodes for missing patches, or install them."),
         "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create, register."),
+        "report": ("patchwright.cli.program:report", "Reports as CSV: patches."),
         "server": ("patchwright.cli.program:server", ELSEWHERE["server"]),
         "agent": ("patchwright.cli.program:agent", ELSEWHERE["agent"]),
     },
@@ -159,6 +160,14 @@ def node() -> None:
 )
 def baseline() -> None:
     """Patch baselines: what is approved, and when."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={"patches": ("patchwright.cli.report:report_patches", "Patch compliance of every node, or of one.")},
+)
+def report() -> None:
+    """Reports for spreadsheets and auditors."""
 
 
 def _elsewhere(name: str) -> click.Command:

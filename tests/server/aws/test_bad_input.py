@@ -14,6 +14,7 @@ import uuid
 import pytest
 
 from patchwright.server.wire import Credential
+from patchwright.server.wire.services import ANY, AUDIENCE
 from server.aws.test_unserved import SERVED
 from server.wire.client import signed
 
@@ -187,9 +188,11 @@ async def test_values_of_the_wrong_type_or_size_are_refused(guard, body, code):
 
 
 async def test_nodes_do_not_call_what_is_for_users(guard, house):
-    """Not one of the operations."""
+    """Not one of the operations, but for those that nodes may call of themselves."""
     node = await house.enrol()
-    for target in [f"AmazonSSM.{name}" for name in sorted(SERVED)] + [
+    for_users = [name for name in sorted(SERVED) if AUDIENCE.get(f"AmazonSSM.{name}") != ANY]
+    for target in [f"AmazonSSM.{name}" for name in for_users] + [
+        "Patchwright.GetPatchReport",
         "Patchwright.GetVerdict",
         "AmazonSSM.DeleteActivation",
     ]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from patchwright.server.aws import patchwright
+from patchwright.server.aws import patchwright, reports
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm import (
     activations,
@@ -47,6 +47,7 @@ MODULES = (
     states,
     tags,
     patchwright,
+    reports,
 )
 
 

@@ -2,8 +2,8 @@
 """
 Compliance: items of every type by node, and their summaries.
 
-The door. `Service` has the use cases that stand alone; `refresh`, `forget` and `of_node` are units of work for those who end
-operations, take nodes away, or tell more of a node.
+The door. `Service` has the use cases that stand alone; the functions are units of work for those who end operations,
+take nodes away, or tell more of a node.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from patchwright.server.compliance.model import (
     UnknownResource,
     Upload,
 )
-from patchwright.server.compliance.service import START, Cursor, Service, forget, of_node, refresh
+from patchwright.server.compliance.service import START, Cursor, Service, forget, of_node, of_nodes, refresh
 
 __all__ = [
     "ASSOCIATION",
@@ -64,5 +64,6 @@ __all__ = [
     "check_filters",
     "forget",
     "of_node",
+    "of_nodes",
     "refresh",
 ]

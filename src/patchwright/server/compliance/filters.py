@@ -12,12 +12,11 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TypeAlias
 
 from patchwright.server.compliance.model import (
     COMPLIANT,
     NON_COMPLIANT,
-    RESOURCE_TYPE,
     SEVERITIES,
     STATUSES,
     ComplianceError,
@@ -48,9 +47,11 @@ class Filter:
     comparison: Comparison = Comparison.EQUAL
 
 
-_TEXTS: Mapping[str, str] = {  # columns by key
+MOST_FILTERS = 50  # of one listing
+_TEXTS: Mapping[str, str] = {  # fields by key
     "ComplianceType": "type",
     "ResourceId": "instance_id",
+    "ResourceType": "resource_type",
     "ExecutionId": "execution_id",
     "ExecutionType": "execution_type",
     "PatchGroup": "patch_group",
@@ -74,6 +75,9 @@ ITEM_KEYS = (*_COMMON, "Id", "Title", "Status", "Severity", *_DETAILS)
 
 def check(filters: Sequence[Filter], known: Sequence[str]) -> None:
     """Raise BadFilter unless every filter has a key of *known*, values, and a comparison that its key can take."""
+    if len(filters) > MOST_FILTERS:
+        msg = f"There are {len(filters)} filters, more than the {MOST_FILTERS} allowed."
+        raise BadFilter(msg)
     for one in filters:
         if one.key not in known:
             msg = f"There is no filter {one.key[:100]!r} here; use {', '.join(known)}."
@@ -99,59 +103,55 @@ def holds_for(entry: Entry, common: Mapping[str, str], filters: Sequence[Filter]
     return all(_holds(one, _value(entry, common, one.key)) for one in filters)
 
 
-def conditions(filters: Sequence[Filter], *, start: int) -> tuple[str, list[Any]]:
-    """The filters of nodes and types as SQL, each begun with AND, with parameters from `$start`; columns stand bare."""
-    text = ""
-    params: list[Any] = []
-    for one in filters:
-        clause, more = _condition(one, start + len(params))
-        text += f" AND {clause}"
-        params += more
-    return text, params
+@dataclass(frozen=True)
+class Test:
+    """A comparison of a node's and type's *field* with a value, as the database makes it; a *sign* is one of its own words."""
+
+    field: str
+    sign: str
+    value: str | float
 
 
-def _condition(one: Filter, start: int) -> tuple[str, list[Any]]:
+Clause: TypeAlias = Sequence[Sequence[Test]]
+"""Holds where every test of one of its branches does."""
+
+
+def clauses(filters: Sequence[Filter]) -> list[Clause]:
+    """The filters of nodes and types as the database is asked: all of the clauses have to hold."""
+    return [clause for one in filters for clause in _clauses(one)]
+
+
+def _clauses(one: Filter) -> list[Clause]:
     if one.key == "Status":
-        return _among("status", [status for status in STATUSES if _holds(one, status)], start)
+        return [_among("status", [status for status in STATUSES if _holds(one, status)], nothing="")]
     if one.key in _OVERALL:
-        return _among("severity", [place for place, name in enumerate(SEVERITIES) if _holds(one, name)], start)
-    if one.key == "ResourceType":
-        return ("1 = 1" if _holds(one, RESOURCE_TYPE) else "1 = 0"), []
+        return [_among("severity", [n for n, name in enumerate(SEVERITIES) if _holds(one, name)], nothing=-1)]
     if one.key == "ExecutionTime":
-        return _at_times(one, start)
-    column, numbers = _TEXTS[one.key], range(start, start + len(one.values))
+        return _at_times(one)
+    field = _TEXTS[one.key]
+    if one.comparison is Comparison.NOT_EQUAL:
+        return [[[Test(field, "<>", value)]] for value in one.values]
     if one.comparison is Comparison.BEGIN_WITH:
-        return _any_of(f"{column} LIKE ${n} ESCAPE '!'" for n in numbers), [_prefix(value) for value in one.values]
-    if one.comparison in _SIGNS:
-        sign = _SIGNS[one.comparison]
-        return _any_of(f"{column} {sign} ${n}" for n in numbers), list(one.values)
-    word = "NOT IN" if one.comparison is Comparison.NOT_EQUAL else "IN"
-    return f"{column} {word} ({', '.join(f'${n}' for n in numbers)})", list(one.values)
+        return [[[Test(field, "begins", _prefix(value))] for value in one.values]]
+    return [[[Test(field, _SIGNS[one.comparison], value)] for value in one.values]]
 
 
-_SIGNS = {Comparison.LESS_THAN: "<", Comparison.GREATER_THAN: ">"}
+_SIGNS = {Comparison.EQUAL: "=", Comparison.LESS_THAN: "<", Comparison.GREATER_THAN: ">"}
 
 
-def _any_of(clauses: Any) -> str:
-    return f"({' OR '.join(clauses)})"
+def _among(field: str, values: Sequence[str | int], *, nothing: str | int) -> Clause:
+    return [[Test(field, "=", value)] for value in values] or [[Test(field, "=", nothing)]]
 
 
-def _among(column: str, values: Sequence[Any], start: int) -> tuple[str, list[Any]]:
-    if not values:
-        return "1 = 0", []
-    return f"{column} IN ({', '.join(f'${start + n}' for n in range(len(values)))})", list(values)
-
-
-def _at_times(one: Filter, start: int) -> tuple[str, list[Any]]:
+def _at_times(one: Filter) -> list[Clause]:
     moments = _moments(one)
-    if one.comparison in _SIGNS:
-        sign = _SIGNS[one.comparison]
-        return _any_of(f"executed_at {sign} ${start + n}" for n in range(len(moments))), list(moments)
+    if one.comparison in {Comparison.LESS_THAN, Comparison.GREATER_THAN}:
+        return [[[Test("executed_at", _SIGNS[one.comparison], moment)] for moment in moments]]
     # A time that is told to the second means all of it.
-    clauses = [f"(executed_at >= ${start + 2 * n} AND executed_at < ${start + 2 * n + 1})" for n in range(len(moments))]
-    params = [edge for moment in moments for edge in (moment, moment + (1.0 if moment.is_integer() else 1e-6))]
-    text = _any_of(clauses)
-    return (f"NOT {text}" if one.comparison is Comparison.NOT_EQUAL else text), params
+    spans = [(moment, moment + (1.0 if moment.is_integer() else 1e-6)) for moment in moments]
+    if one.comparison is Comparison.NOT_EQUAL:
+        return [[[Test("executed_at", "<", start)], [Test("executed_at", ">=", end)]] for start, end in spans]
+    return [[[Test("executed_at", ">=", start), Test("executed_at", "<", end)] for start, end in spans]]
 
 
 def _moments(one: Filter) -> list[float]:

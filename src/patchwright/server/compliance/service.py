@@ -199,6 +199,11 @@ def of_node(scope: Scope, instance_id: str) -> UnitOfWork[list[Record]]:
     return (yield from store.of_node(scope, instance_id))
 
 
+def of_nodes(scope: Scope, type_name: str, ids: Sequence[str]) -> UnitOfWork[dict[str, Summary]]:
+    """What is known of these nodes and one type, by node; those of which nothing is known are not there. A unit of work."""
+    return {one.record.instance_id: one for one in (yield from store.of_nodes(scope, type_name, ids))}
+
+
 def _put(scope: Scope, instance_id: str, upload: Upload, *, limit: int, now: float) -> UnitOfWork[None]:
     yield from _require_each(scope, [instance_id])
     before = yield from store.find(scope, instance_id, upload.type)

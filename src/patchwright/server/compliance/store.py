@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Sequence
 
 from patchwright.server.accounts import Scope
-from patchwright.server.compliance.filters import Filter, conditions
-from patchwright.server.compliance.model import CUSTOM, Execution, Record, Standing, Summary, Tally
+from patchwright.server.compliance.filters import Filter, clauses
+from patchwright.server.compliance.model import CUSTOM, RESOURCE_TYPE, Execution, Record, Standing, Summary, Tally
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
 
 _RECORD = (
@@ -22,6 +22,21 @@ _PUT = (
     f"INSERT INTO compliance (account, region, {_RECORD}) VALUES ({placeholders(1, 2 + len(_COLUMNS))})"
     f" ON CONFLICT (account, region, instance_id, type) DO UPDATE SET {_REPLACED}"
 )
+_FIELDS = {
+    "type": "type",
+    "instance_id": "instance_id",
+    "resource_type": f"CAST('{RESOURCE_TYPE}' AS TEXT)",
+    "status": "status",
+    "severity": "severity",
+    "execution_id": "execution_id",
+    "execution_type": "execution_type",
+    "executed_at": "executed_at",
+    "patch_group": "patch_group",
+    "baseline_id": "baseline_id",
+}
+_SIGNS = {"=": "=", "<>": "<>", "<": "<", ">": ">", ">=": ">=", "begins": "LIKE"}
+_ENDS = {**dict.fromkeys(_SIGNS, ""), "begins": " ESCAPE '!'"}
+_DOLLARS = [f"${n}" for n in range(1, 5_000)]  # as many as fifty filters of twenty times can take
 _AFTER_CUSTOM = CUSTOM[:-1] + chr(ord(CUSTOM[-1]) + 1)  # sorts behind every custom type
 
 
@@ -137,12 +152,11 @@ def custom_types(scope: Scope, *, limit: int) -> UnitOfWork[list[str]]:
 
 def standings(scope: Scope, filters: Sequence[Filter]) -> UnitOfWork[list[Standing]]:
     """How many nodes there are by type, status and severity, in that order."""
-    text, params = conditions(filters, start=3)
-    rows = yield sql(
-        "SELECT type, status, severity, COUNT(*) FROM compliance WHERE account = $1 AND region = $2"
-        f"{text} GROUP BY type, status, severity ORDER BY type, status, severity",
-        *scope,
-        *params,
+    rows = yield from _filtered(
+        "SELECT type, status, severity, COUNT(*) FROM compliance WHERE account = $1 AND region = $2",
+        " GROUP BY type, status, severity ORDER BY type, status, severity",
+        params=scope,
+        filters=filters,
     )
     return [Standing(*row) for row in rows]
 
@@ -161,22 +175,61 @@ def page(
 
     Of *ids* alone where any are named.
     """
-    text, params = _wanted(filters, after, ids, itself=itself)
-    rows = yield sql(
-        f"SELECT {_RECORD} FROM compliance WHERE account = $1 AND region = $2{text}"
-        f" ORDER BY instance_id, type LIMIT ${len(params) + 3}",
-        *scope,
-        *params,
-        limit,
+    named = f" AND instance_id IN ({placeholders(6, len(ids))})" if ids else ""
+    rows = yield from _filtered(
+        f"SELECT {_RECORD} FROM compliance WHERE account = $1 AND region = $2"
+        f" AND (instance_id, type) {'>=' if itself else '>'} ($3, $4){named}",
+        " ORDER BY instance_id, type LIMIT $5",
+        params=(*scope, *after, limit, *ids),
+        filters=filters,
     )
     return [_record(row) for row in rows]
+
+
+def _filtered(head: str, tail: str, *, params: Sequence[object], filters: Sequence[Filter]) -> UnitOfWork[list[Row]]:
+    """The rows of a statement with *filters* between its head and its tail, which have *params*."""
+    wanted = clauses(filters)
+    tests = [test for clause in wanted for branch in clause for test in branch]
+    places = {id(test): len(params) + n for n, test in enumerate(tests)}
+    conditions = "".join(
+        " AND ("
+        + " OR ".join(
+            "("
+            + " AND ".join(
+                f"{_FIELDS[test.field]} {_SIGNS[test.sign]} {_DOLLARS[places[id(test)]]}{_ENDS[test.sign]}"
+                for test in branch
+            )
+            + ")"
+            for branch in clause
+        )
+        + ")"
+        for clause in wanted
+    )
+    return (yield sql(f"{head}{conditions}{tail}", *params, *(test.value for test in tests)))
 
 
 def summaries(
     scope: Scope, filters: Sequence[Filter], *, after: tuple[str, str], limit: int
 ) -> UnitOfWork[list[Summary]]:
     """The same with their items counted; a content is read once, however many nodes have it."""
-    found = yield from page(scope, filters, after=after, limit=limit)
+    return (yield from _counted(scope, (yield from page(scope, filters, after=after, limit=limit))))
+
+
+def of_nodes(scope: Scope, type_name: str, ids: Sequence[str]) -> UnitOfWork[list[Summary]]:
+    """What is known of these nodes and one type, with the items counted; nodes of which nothing is known are passed over."""
+    if not ids:
+        return []
+    rows = yield sql(
+        f"SELECT {_RECORD} FROM compliance WHERE account = $1 AND region = $2 AND type = $3"
+        f" AND instance_id IN ({placeholders(4, len(ids))}) ORDER BY instance_id",
+        *scope,
+        type_name,
+        *ids,
+    )
+    return (yield from _counted(scope, [_record(row) for row in rows]))
+
+
+def _counted(scope: Scope, found: Sequence[Record]) -> UnitOfWork[list[Summary]]:
     digests = sorted({record.digest for record in found})
     if not digests:
         return []
@@ -188,18 +241,6 @@ def summaries(
     )
     tallies = {digest: _tally(counts) for digest, counts in rows}
     return [Summary(record, tallies[record.digest]) for record in found]
-
-
-def _wanted(
-    filters: Sequence[Filter], after: tuple[str, str], ids: Sequence[str], *, itself: bool
-) -> tuple[str, list[object]]:
-    params: list[object] = [*after]
-    text = f" AND (instance_id, type) {'>=' if itself else '>'} ($3, $4)"
-    if ids:
-        text += f" AND instance_id IN ({placeholders(5, len(ids))})"
-        params += ids
-    more, values = conditions(filters, start=len(params) + 3)
-    return text + more, [*params, *values]
 
 
 def _record(row: Row) -> Record:
