@@ -64,7 +64,7 @@ def test_an_activation_that_could_enrol_nobody_is_refused(ssm, arguments, code):
 
 def test_a_role_without_a_name_is_told_in_the_words_terraform_waits_for(ssm):
     """Spec §1.19: `Not existing role`."""
-    with pytest.raises(ssm.exceptions.ClientError, match="ValidationException.*Not existing role"):
+    with pytest.raises(ssm.exceptions.ClientError, match=r"ValidationException.*Not existing role"):
         ssm.create_activation(IamRole=" ")
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import nodes, parameters, patching, tags
+from patchwright.server import documents, nodes, parameters, patching, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
+from patchwright.server.wire import ApiError
 
 
 class UnknownResource(PatchwrightError):
@@ -22,8 +23,11 @@ def require(scope: Scope, kind: str, name: str) -> UnitOfWork[str]:
     """
     The id under which a resource of the account keeps its tags and policies; a unit of work. Errors: UnknownResource.
 
-    What comes with the product is nobody's own; resources of a type that is not there yet do not exist.
+    What comes with the product is nobody's own; resources of a type that is not there yet do not exist. Raises ApiError for a
+    type whose resources will never be here.
     """
+    if kind in _NEVER:
+        raise ApiError("InvalidResourceType", f"There are no resources of the type {kind} here.")
     find = _KINDS.get(kind)
     try:
         found = (yield from find(scope, name)) if find else ""
@@ -43,12 +47,20 @@ def _baseline(scope: Scope, name: str) -> UnitOfWork[str]:
     return "" if baseline.predefined else baseline.id
 
 
+def _document(scope: Scope, name: str) -> UnitOfWork[str]:
+    return (yield from documents.require(scope, name)).name
+
+
 _KINDS: Mapping[str, Callable[[Scope, str], UnitOfWork[str]]] = {
+    tags.DOCUMENT: _document,
     tags.MANAGED_INSTANCE: _node,
     tags.PARAMETER: parameters.require,
     tags.PATCH_BASELINE: _baseline,
 }
+_NEVER = frozenset({"CloudConnector"})  # nodes of every cloud enrol with an activation
 _UNKNOWN = (
+    documents.ReadOnlyDocument,
+    documents.UnknownDocument,
     nodes.UnknownNode,
     parameters.UnknownParameter,
     patching.MalformedBaselineId,
