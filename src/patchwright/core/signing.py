@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Signing requests with AWS Signature Version 4, as the API and the agents' messages need it: a POST to `/` without a query.
+Signing requests with AWS Signature Version 4, as the API and the agents' messages need it, a POST to `/`, and as object
+stores need it: requests without a query.
 
 Pure: the moment is an argument. The server's side of it is `server.wire.sigv4`.
 """
@@ -28,19 +29,30 @@ class Signer:
     def __repr__(self) -> str:
         return f"Signer({self.key_id})"
 
-    def authorization(self, headers: Mapping[str, str], body: bytes, *, service: str, moment: str) -> str:
+    def authorization(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        service: str,
+        moment: str,
+        method: str = "POST",
+        path: str = "/",
+    ) -> str:
         """
-        The Authorization header of a POST of *body* to `/`.
+        The Authorization header of a request with *body*.
 
         Args:
             headers: Every header to sign, `Host` and `X-Amz-Date` among them; what is not here is not protected.
             body: As it is sent, compressed where it is sent compressed.
             service: The service's signing name, such as `ssm`.
             moment: `YYYYMMDDTHHMMSSZ`, equal to `X-Amz-Date`.
+            method: Of the request.
+            path: Of the request, percent-encoded as it is sent.
         """
         lowered = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
         names = ";".join(name for name, _ in lowered)
-        lines = ["POST", "/", "", *(f"{name}:{value}" for name, value in lowered), "", names]
+        lines = [method, path, "", *(f"{name}:{value}" for name, value in lowered), "", names]
         canonical = "\n".join([*lines, hashlib.sha256(body).hexdigest()])
         parts = (moment[:8], self.region, service, "aws4_request")
         scope = "/".join(parts)

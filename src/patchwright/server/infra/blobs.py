@@ -9,15 +9,13 @@ a row that names nothing would be a lie.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import os
 import re
-import secrets
 from pathlib import Path
 from typing import Protocol
 
 from patchwright.server.infra.errors import BlobDamaged, BlobNotFound, BlobTooLarge, Unavailable
+from patchwright.server.infra.files import make_folder, write_atomically
 
 DEFAULT_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -60,8 +58,8 @@ class DirectoryBlobs:
         path = self._path(digest)
         try:
             if not path.exists():
-                self._make_folder(path.parent)
-                _write_atomically(path, data)
+                make_folder(path.parent)
+                write_atomically(path, data)
         except OSError as cause:
             msg = f"a blob of {len(data)} bytes cannot be stored: {cause.strerror}"
             raise Unavailable(msg) from cause
@@ -81,34 +79,3 @@ class DirectoryBlobs:
 
     def _path(self, digest: str) -> Path:
         return self._root / digest[:2] / digest
-
-    def _make_folder(self, folder: Path) -> None:
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_folder(folder.parent)
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write *data* beside *path*, sync it, and give it its name. Two writers of one blob do not disturb each other."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

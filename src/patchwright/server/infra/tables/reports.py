@@ -28,3 +28,11 @@ RESOURCE_DATA_SYNC = owned(
     CheckConstraint("state IN ('', 'InProgress', 'Successful', 'Failed')", name="state"),
 )
 Index("ix_resource_data_sync_due", RESOURCE_DATA_SYNC.c.due_at)
+
+RESOURCE_DATA_WRITTEN = owned(  # what a sync has written of a node
+    "resource_data_written",
+    Column("sync_id", TEXT, nullable=False),
+    Column("instance_id", TEXT, nullable=False),
+    Column("fingerprints", TEXT, nullable=False),  # JSON object: of the rows, by type
+    PrimaryKeyConstraint("account", "region", "sync_id", "instance_id"),
+)

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _parameter_label()
     _parameter_version()
     _resource_data_sync()
+    _resource_data_written()
 
 
 def _parameter() -> None:
@@ -114,3 +115,16 @@ def _resource_data_sync() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_resource_data_sync_due", "resource_data_sync", ["due_at"], unique=False)
+
+
+def _resource_data_written() -> None:
+    op.create_table(
+        "resource_data_written",
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("region", TEXT, nullable=False),
+        sa.Column("sync_id", TEXT, nullable=False),
+        sa.Column("instance_id", TEXT, nullable=False),
+        sa.Column("fingerprints", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("account", "region", "sync_id", "instance_id", name=op.f("pk_resource_data_written")),
+        sqlite_strict=True,
+    )

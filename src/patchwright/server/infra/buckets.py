@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Buckets: where the server writes what others read, objects by key. Writing an object again replaces it whole.
+
+    open_buckets(directory, S3(endpoint, …))     the service, where there is one, else the directory
+
+Two kinds: directories of this machine, and an S3-compatible service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import http.client
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+from urllib.parse import quote, urlsplit
+
+from patchwright.core.signing import Signer
+from patchwright.server.infra.clock import Clock, backoff
+from patchwright.server.infra.errors import InfraError
+from patchwright.server.infra.files import make_folder, write_atomically
+
+LONGEST_KEY = 1024  # bytes
+PROBE = "patchwright-write-test"
+
+_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_REGION = re.compile(r"[a-z0-9-]{1,64}\Z")
+_KMS_KEY = re.compile(r"[\x21-\x7e]*\Z")
+_LONGEST_LEVEL = 255  # bytes, of a file's name
+_ATTEMPTS = 4
+_SECONDS = 30.0
+_LONGEST_ANSWER = 64 * 1024
+_CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
+_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class BucketRefused(InfraError):
+    """An object cannot be written there. The message says why, and is for people."""
+
+
+class Bucket(NamedTuple):
+    """A bucket, the region it is in, and the key its objects are to be encrypted with; empty: as the bucket says."""
+
+    name: str
+    region: str
+    kms_key: str = ""
+
+
+class Buckets(Protocol):
+    """A store of objects."""
+
+    async def put(self, bucket: Bucket, key: str, data: bytes) -> None:
+        """Write an object, durably. Errors: BucketRefused."""
+        ...
+
+    async def probe(self, bucket: Bucket, prefix: str) -> None:
+        """See whether objects can be written under *prefix*, which may be empty; leaves nothing behind. Errors: BucketRefused."""
+        ...
+
+
+@dataclass(frozen=True)
+class S3:
+    """Where an S3-compatible service is, and who the server is there. The secret does not show in the repr."""
+
+    endpoint: str
+    key_id: str
+    secret: str = field(repr=False)
+
+
+def open_buckets(directory: Path, service: S3 | None, clock: Clock) -> Buckets:
+    """The buckets of *service*, or those in *directory* where there is none."""
+    return DirectoryBuckets(directory) if service is None else ServiceBuckets(service, clock)
+
+
+class DirectoryBuckets:
+    """Buckets as directories, keys as files in them: *root*/bucket/key. A bucket is made when it is first written to."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def put(self, bucket: Bucket, key: str, data: bytes) -> None:
+        """Write an object as a file; it is there whole or not at all, and survives a power cut."""
+        path = self._path(bucket, key)
+        await asyncio.to_thread(_write, path, data)
+
+    async def probe(self, bucket: Bucket, prefix: str) -> None:
+        """Write a file under *prefix* and take it away again."""
+        path = self._path(bucket, joined(prefix, PROBE))
+        await asyncio.to_thread(_write, path, b"")
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    def _path(self, bucket: Bucket, key: str) -> Path:
+        if bucket.kms_key:
+            msg = "buckets are directories here, which have no keys to encrypt with"
+            raise BucketRefused(msg)
+        check_key(bucket, key)
+        if any(len(level.encode()) > _LONGEST_LEVEL for level in key.split("/")):
+            msg = f"a level of the key is longer than {_LONGEST_LEVEL} bytes"
+            raise BucketRefused(msg)
+        return self._root.joinpath(bucket.name, *key.split("/"))
+
+
+class ServiceBuckets:
+    """Buckets of an S3-compatible service, addressed by path; requests are signed, and asked again where that may help."""
+
+    def __init__(self, service: S3, clock: Clock) -> None:
+        self._service = service
+        self._clock = clock
+        url = urlsplit(service.endpoint)
+        self._host, self._port = url.hostname or "", url.port
+        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._authority = url.netloc.rpartition("@")[2]
+        self._idle: list[http.client.HTTPConnection] = []  # of which each thread takes one for itself
+
+    async def put(self, bucket: Bucket, key: str, data: bytes) -> None:
+        """Write an object."""
+        check_key(bucket, key)
+        more = {"Content-Type": "application/json"}
+        if bucket.kms_key:
+            more["X-Amz-Server-Side-Encryption"] = "aws:kms"
+            more["X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"] = bucket.kms_key
+        await self._ask("PUT", bucket, key, data, more)
+
+    async def probe(self, bucket: Bucket, prefix: str) -> None:
+        """Write an object under *prefix* and take it away again; whoever may write but not delete keeps an empty one."""
+        key = joined(prefix, PROBE)
+        await self.put(bucket, key, b"")
+        try:
+            await self._ask("DELETE", bucket, key, b"", {})
+        except BucketRefused:
+            return
+
+    async def _ask(self, method: str, bucket: Bucket, key: str, data: bytes, more: Mapping[str, str]) -> None:
+        path = quote(f"/{bucket.name}/{key}", safe="/~")
+        for attempt in range(1, _ATTEMPTS + 1):
+            headers = self._signed(method, bucket, path, data, more)
+            try:
+                status, body = await asyncio.to_thread(self._exchange, method, path, data, headers)
+            except (OSError, http.client.HTTPException) as error:
+                reason = f"the service cannot be reached: {type(error).__name__}"
+            else:
+                if status in {200, 204}:
+                    return
+                code = _CODE.search(body)
+                reason = f"the service answers {code[1].decode() if code else status}"
+                if status not in _AGAIN:
+                    raise BucketRefused(reason)
+            if attempt == _ATTEMPTS:
+                raise BucketRefused(reason)
+            await self._clock.sleep(backoff(attempt, first=0.5, most=8.0))
+
+    def _signed(
+        self, method: str, bucket: Bucket, path: str, data: bytes, more: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        moment = datetime.datetime.fromtimestamp(self._clock.now(), datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        headers = {
+            "Host": self._authority,
+            "X-Amz-Content-Sha256": hashlib.sha256(data).hexdigest(),
+            "X-Amz-Date": moment,
+            **more,
+        }
+        signer = Signer(self._service.key_id, self._service.secret, bucket.region)
+        made = signer.authorization(headers, data, service="s3", moment=moment, method=method, path=path)
+        return {**headers, "Authorization": made, "Content-Length": str(len(data))}
+
+    def _exchange(self, method: str, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """One request; status and body, cut where it is longer than any that says something."""
+        connection = self._connection()
+        try:
+            connection.request(method, path, body=data, headers=dict(headers))
+            answer = connection.getresponse()
+            body = answer.read(_LONGEST_ANSWER)
+        except BaseException:
+            connection.close()
+            raise
+        if answer.isclosed() and not answer.will_close:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer.status, body
+
+    def _connection(self) -> http.client.HTTPConnection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=_SECONDS, context=self._tls)
+
+
+def check_key(bucket: Bucket, key: str) -> None:
+    """Raise BucketRefused unless the bucket's name is one, and *key* is a path of levels that leads nowhere else."""
+    if not _BUCKET.match(bucket.name):
+        msg = "a bucket's name has 3 to 63 small letters, digits, dots and hyphens"
+        raise BucketRefused(msg)
+    if not _REGION.match(bucket.region) or not _KMS_KEY.match(bucket.kms_key):
+        msg = "a region has small letters, digits and hyphens, a key's ARN no spaces"
+        raise BucketRefused(msg)
+    if len(key.encode()) > LONGEST_KEY or not key.isprintable():
+        msg = f"a key has up to {LONGEST_KEY} bytes of printable characters"
+        raise BucketRefused(msg)
+    if any(level in {"", ".", ".."} for level in key.split("/")):
+        msg = "a key has no empty levels, and none that is . or .."
+        raise BucketRefused(msg)
+
+
+def joined(prefix: str, key: str) -> str:
+    """*key* under *prefix*, which may be empty or end with a slash."""
+    return f"{prefix.rstrip('/')}/{key}" if prefix.rstrip("/") else key
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        make_folder(path.parent, mode=0o750)
+        write_atomically(path, data, mode=0o640)
+    except OSError as error:
+        msg = f"the file cannot be written: {error.strerror}"
+        raise BucketRefused(msg) from error
