@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchwright.server import nodes
+from patchwright.server.compliance import Execution
 from patchwright.server.nodes import Machine, UnknownNode
 from patchwright.server.reports import PatchReports
 from patchwright.server.reports.patch_report import DETAIL_COLUMNS, SUMMARY_COLUMNS, harmless, to_csv
@@ -127,6 +128,21 @@ async def test_one_node_has_its_summary_and_a_row_for_each_patch(desk, reports):
     }
     for limit in (1, 2, 3):
         assert await everything(reports, desk.scope, node, limit=limit) == rows
+
+
+async def test_patches_put_by_hand_are_told_as_they_were_put(desk, reports):
+    """Whatever they say of themselves, and of whatever time."""
+    node = await desk.bench.enrol()
+    given = entry("KB1", "NON_COMPLIANT", "HIGH", PatchState="@home", CVEIds="CVE-1,CVE-2", PatchBaselineId="pb-x")
+    await desk.put(node, "Patch", given, entry("KB2"), execution=Execution(-62135596800.0))
+
+    rows = await everything(reports, desk.scope, node)
+
+    told = dict(zip(DETAIL_COLUMNS, rows[3], strict=True))
+    assert (told["Patch name"], told["KB ID/Patch ID"], told["Patch state"]) == ("title of KB1", "KB1", "'@home")
+    assert (told["Last report time"], told["CVE ID"]) == ("0001-01-01T00:00:00Z", "CVE-1,CVE-2")
+    assert (told["Compliance level"], told["Patch baseline"]) == ("HIGH", "pb-x")
+    assert rows[4][5:7] == ["", "0001-01-01T00:00:00Z"]
 
 
 async def test_a_node_without_patches_has_its_summary_alone(desk, reports):

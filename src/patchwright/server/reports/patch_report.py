@@ -145,7 +145,7 @@ def detail_row(index: int, node: Node, one: Listed) -> Row:
         entry.title,
         entry.id,
         details.get("PatchState", ""),
-        datetime.datetime.fromtimestamp(record.execution.at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        _iso(record.execution.at),
         entry.severity,
         details.get("PatchSeverity", ""),
         details.get("Classification", ""),
@@ -177,6 +177,11 @@ def harmless(cell: str) -> str:
 
 def _name(node: Node) -> str:
     return node.name or node.machine.computer_name
+
+
+def _iso(moment: float) -> str:
+    when = datetime.datetime.fromtimestamp(moment, datetime.UTC)
+    return when.replace(microsecond=0, tzinfo=None).isoformat() + "Z"  # strftime writes the year 1 without its zeros
 
 
 def _place(cursor: Cursor) -> compliance.Cursor:
