@@ -100,9 +100,11 @@ def test_a_document_is_read_with_its_parameters_and_steps():
         {**CONTENT, "parameters": {"P": {"type": "String", "allowedValues": "a"}}},
         {**CONTENT, "parameters": {"P": {"type": "String", "allowedPattern": "("}}},
         {**CONTENT, "parameters": {"P": {"type": "String", "allowedPattern": "a{99999999999999999999}"}}},
+        {**CONTENT, "parameters": {"P": {"type": "String", "allowedPattern": "a" * 2049}}},
+        {**CONTENT, "parameters": {"P": {"type": "String", "allowedPattern": r"(a)\1"}}},
         {**CONTENT, "parameters": {"P": {"type": "String", "allowedPattern": "(" * 5_000 + ")" * 5_000}}},
     ],
-    ids=range(33),
+    ids=range(35),
 )
 def test_what_is_no_document_is_refused(content):
     """Another schema, no steps, a step twice, names, preconditions, types and patterns that cannot be read."""
@@ -182,6 +184,15 @@ def test_a_pattern_may_match_anywhere_unless_anchored(pattern, value, fits):
     else:
         with pytest.raises(InvalidParameters):
             bind(document, {"P": [value]})
+
+
+def test_a_pattern_that_takes_for_ever_refuses_the_value():
+    """The author of a document cannot hold a server; values that were checked before are not checked again."""
+    document = declared(type="String", allowedPattern="(?=(.*.*.*)*x)" * 3 + "y")
+
+    with pytest.raises(InvalidParameters, match="takes too long"):
+        bind(document, {"P": ["a" * 4096]})
+    assert bind(document, {"P": ["a" * 4096]}, checked=True) == {"P": "a" * 4096}
 
 
 def test_every_item_of_a_list_is_checked():

@@ -19,6 +19,7 @@ from patchwright.core.pattern import Effort, Pattern, TooMuchEffort, UnusablePat
 
 SCHEMA_VERSION = "2.2"
 DOCUMENT_LIMIT_BYTES = 64 * 1024
+PATTERN_LIMIT = 2048  # characters of an allowedPattern
 PATTERN_TEXT_LIMIT = 4096  # characters of a value that is matched against a document's allowedPattern
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
 _STEP_NAME = re.compile(r"[A-Za-z0-9_]{1,128}\Z")
@@ -204,7 +205,7 @@ def _check_pattern(parameter: Parameter, item: str, effort: Effort) -> None:
         raise InvalidParameters(complaint)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _compiled(pattern: str) -> Pattern:
     """An allowedPattern, its last `$` being the end of the text alone: Python's would let a line end pass."""
     return Pattern(pattern[:-1] + r"\Z" if pattern.endswith("$") and not pattern.endswith("\\$") else pattern)
@@ -215,6 +216,8 @@ def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
     if kind not in _TYPES:
         raise MalformedDocument(f"the parameter {name} has the unknown type {kind!r}")
     pattern = str(entry.get("allowedPattern", ""))
+    if len(pattern) > PATTERN_LIMIT:
+        raise MalformedDocument(f"the allowedPattern of {name} has more than {PATTERN_LIMIT} characters")
     try:
         _compiled(pattern)
     except UnusablePattern as error:

@@ -23,6 +23,7 @@ _LARGEST = 1_000_000  # characters, with every alias written out and every value
 _EACH = 8
 _CONTROL = re.compile("[\x00\ud800-\udfff]")  # what no database and no UTF-8 text takes
 _FUNCTION = re.compile(r"[A-Z][A-Za-z]{1,40}\Z")
+_OTHER_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 _TAG = "tag:yaml.org,2002:"
 _SCALARS: Sequence[tuple[str, str, str]] = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -223,6 +224,10 @@ class _Dumper(yaml.SafeDumper):
         """Everything is written out."""
         return True
 
+    def represent_str(self, data: str) -> Any:
+        """Line ends that only some take for such are escaped: inside single quotes they would become spaces."""
+        return self.represent_scalar(_TAG + "str", data, style='"' if _OTHER_LINE_ENDS.search(data) else None)
+
 
 def _set_up() -> None:
     for name, pattern, first in _SCALARS:
@@ -242,6 +247,7 @@ def _set_up() -> None:
         None: yaml.SafeLoader.construct_undefined,
     }
     _Loader.yaml_constructors.update(constructors)
+    _Dumper.add_representer(str, _Dumper.represent_str)
     _IntrinsicLoader.yaml_multi_constructors["!"] = _intrinsic
 
 
