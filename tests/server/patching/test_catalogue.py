@@ -68,7 +68,9 @@ async def test_the_catalogue_is_the_union_of_what_nodes_are_offered(bench, room)
     for _ in range(3):
         await bench.scan(await bench.enrol(), OUTDATED)
     await bench.scan(await bench.enrol(), debian(("foo 1.0-1",), security=("foo 1.0-1+deb12u2",)))
-    await bench.scan(await bench.enrol(scope=bench.elsewhere), debian(("x 1",), security=("x 2",)), scope=bench.elsewhere)
+    await bench.scan(
+        await bench.enrol(scope=bench.elsewhere), debian(("x 1",), security=("x 2",)), scope=bench.elsewhere
+    )
 
     assert await titles(room, bench.scope) == [
         "bar.amd64:2.0-1",

@@ -54,15 +54,19 @@ class SnapshotDownloads:
 
 def describe_snapshot(what: Deployable, snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot as it is downloaded: the members of GetPatchBaseline, and which run, node and day they are for."""
-    baseline = {
-        "BaselineId": snapshot.baseline_id or None,
-        **describe_definition(snapshot.definition),
-    }
+    baseline = {"BaselineId": snapshot.baseline_id or None, **describe_definition(snapshot.definition)}
     return {
         "SnapshotId": what.snapshot_id,
         "InstanceId": what.instance_id,
         "PatchGroup": what.patch_group,
         "Product": what.product,
         "Day": snapshot.day.isoformat(),
-        "PatchBaseline": {name: value for name, value in baseline.items() if value is not None},
+        "PatchBaseline": _given(baseline),
     }
+
+
+def _given(value: Any) -> Any:
+    """*value* without members that are None, as the wire leaves them out."""
+    if isinstance(value, dict):
+        return {name: _given(member) for name, member in value.items() if member is not None}
+    return [_given(one) for one in value] if isinstance(value, list) else value
