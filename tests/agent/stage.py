@@ -25,6 +25,7 @@ QUICK = {
     "request_seconds": 5,
     "reboot_wait_seconds": 0.2,
     "reserve_kib": 64,
+    "inventory_hours": 0,  # a story of its own: test_inventory
 }
 
 

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from patchwright.agent.config import (
+    PATHS,
     TABLE,
     BadSetting,
     Identity,
@@ -25,8 +26,9 @@ IDENTITY = Identity("mi-1", "hidden", "eu-central-1", "1", "https://a", insecure
 
 
 def test_the_table_has_every_setting_and_its_default_fits():
-    """Each setting has a row, and each default lies within its bounds."""
-    assert set(TABLE) == set(Settings._fields)
+    """Each setting has a row in one of the tables, and each default lies within its bounds."""
+    assert sorted([*TABLE, *PATHS]) == sorted(Settings._fields)
+    assert all(getattr(Settings(), name).startswith("/") for name in PATHS)
     assert [n for n, row in TABLE.items() if not row.minimum <= getattr(Settings(), n) <= row.maximum] == []
 
 
@@ -53,6 +55,9 @@ def test_the_environment_wins_over_the_file(tmp_path):
         '{"keep_days": true}',
         '{"poll_seconds": null}',
         '{"poll_seconds": NaN}',
+        '{"custom_inventory_dir": "etc"}',
+        '{"custom_inventory_dir": 7}',
+        '{"custom_inventory_dir": "/\\u0000"}',
         "[]",
         "{",
     ],

@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from architecture import operations_page
-from patchwright.agent.config import TABLE, Settings
+from patchwright.agent.config import PATHS, TABLE, Settings
 from patchwright.core.compliance import Doubt
 from patchwright.server import gateway
 from patchwright.server.config import SETTINGS, Quotas
@@ -87,6 +87,15 @@ def test_every_quota_is_documented(one):
     """docs/reference/settings.md has a row for each quota, with its variable and default."""
     rows = (ROOT / "docs" / "reference" / "settings.md").read_text().splitlines()
     assert f"| `PATCHWRIGHT_QUOTA_{one.name.upper()}` | {one.default} | {one.metadata['help']} |" in rows
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_every_path_that_the_agent_is_told_is_documented(name):
+    """With its variable and default."""
+    rows = (ROOT / "docs" / "reference" / "agent-settings.md").read_text().splitlines()
+    default = getattr(Settings(), name)
+    wanted = f"| `{name}` | `PATCHWRIGHT_AGENT_{name.upper()}` | `{default}` | an absolute path | {PATHS[name]} |"
+    assert wanted in rows
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--baton", type=int, help=argparse.SUPPRESS)
     commands.add_parser("version", help="print the version")
     child = commands.add_parser("child", help="used by the program itself")
-    child.add_argument("task", choices=("work", "facts", "resolve", "install"))
+    child.add_argument("task", choices=("work", "inventory", "facts", "resolve", "install"))
     child.add_argument("--directory", default="", metavar="DIR")
     for one in (enroll, run, child):
         one.add_argument("--state-dir", default=state_dir, metavar="DIR", help="default: %(default)s")
@@ -150,6 +150,10 @@ def _child(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
     state_dir = Path(arguments.state_dir).resolve()
     settings = load_settings(state_dir)
     disk = Disk(state_dir, settings.reserve_kib * 1024)
+    if arguments.task == "inventory":
+        from patchwright.agent.inventory.sending import run
+
+        return run(disk, settings)
     if arguments.task != "work":
         from patchwright.agent.child import perform
 

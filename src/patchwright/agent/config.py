@@ -31,7 +31,10 @@ class NotEnrolled(PatchwrightError):
 
 
 class Settings(NamedTuple):
-    """The agent's settings, by name, with their defaults. Times are seconds. `TABLE` has bounds and meanings."""
+    """
+    The agent's settings, by name, with their defaults. Times are seconds. `TABLE` has bounds and meanings of numbers, `PATHS`
+    the meanings of the rest.
+    """
 
     health_seconds: float = 300
     poll_seconds: float = 25
@@ -43,6 +46,8 @@ class Settings(NamedTuple):
     reboot_wait_seconds: float = 600
     keep_days: int = 7
     reserve_kib: int = 1024
+    inventory_hours: float = 24
+    custom_inventory_dir: str = "/etc/patchwright-agent/inventory"
 
 
 class Row(NamedTuple):
@@ -64,6 +69,10 @@ TABLE: Mapping[str, Row] = {
     "reboot_wait_seconds": Row(0.1, 86_400, "how long after asking for a reboot it is asked for again"),
     "keep_days": Row(7, 365, "how long finished commands are remembered, so that none runs twice"),
     "reserve_kib": Row(0, 1_048_576, "disk space kept back, so that a full disk can still be reported"),
+    "inventory_hours": Row(0, 720, "how often the inventory is sent, besides after every patch operation; 0 for never"),
+}
+PATHS: Mapping[str, str] = {
+    "custom_inventory_dir": "where JSON files of custom inventory are looked for, before the place of AWS's agent",
 }
 _WHOLE = ("keep_days", "reserve_kib")
 
@@ -92,15 +101,18 @@ def load_settings(state_dir: Path, environment: Mapping[str, str] = os.environ) 
         values = {}
     except Damaged as error:
         raise BadSetting(str(error)) from None
-    for name in TABLE:
+    for name in (*TABLE, *PATHS):
         variable = ENVIRONMENT_PREFIX + name.upper()
         if variable in environment:
             values[name] = environment[variable]
-    unknown = sorted(set(values) - set(TABLE))
+    unknown = sorted(set(values) - set(Settings._fields))
     if unknown:
-        raise BadSetting("there is no setting {}; there are {}".format(", ".join(unknown), ", ".join(sorted(TABLE))))
-    numbers: Dict[str, Any] = {name: _number(name, value) for name, value in values.items()}
-    return Settings()._replace(**numbers)
+        known = ", ".join(sorted(Settings._fields))
+        raise BadSetting("there is no setting {}; there are {}".format(", ".join(unknown), known))
+    checked: Dict[str, Any] = {
+        name: _path(name, value) if name in PATHS else _number(name, value) for name, value in values.items()
+    }
+    return Settings()._replace(**checked)
 
 
 def load_identity(state_dir: Path) -> Identity:
@@ -132,6 +144,12 @@ def _member(data: Mapping[str, Any], name: str) -> Any:
     value = data.get(name, optional[name]) if name in optional else data[name]
     if not isinstance(value, bool if name == "insecure_http" else str):
         raise TypeError(f"{name} has the wrong type")
+    return value
+
+
+def _path(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+        raise BadSetting(f"{name} is {value!r}; it takes an absolute path ({PATHS[name]})")
     return value
 
 

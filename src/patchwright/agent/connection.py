@@ -31,6 +31,7 @@ SERVICES: Dict[str, Tuple[str, str]] = {
     "AcknowledgeMessage": ("ec2messages", "EC2WindowsMessageDeliveryService"),
     "FailMessage": ("ec2messages", "EC2WindowsMessageDeliveryService"),
     "GetMessages": ("ec2messages", "EC2WindowsMessageDeliveryService"),
+    "PutInventory": ("ssm", "AmazonSSM"),
     "SendReply": ("ec2messages", "EC2WindowsMessageDeliveryService"),
     "UpdateInstanceInformation": ("ssm", "AmazonSSM"),
 }

@@ -150,6 +150,9 @@ class Loop:
         self._disk = disk
         self._clock = clock
         self._environment = environment
+        self._program = program
+        self._stays = False  # in `run`, and not in `run_once`
+        self._inventory: Optional[Tuple[Shell, Detached]] = None
         self._client = Client.of(identity, settings=settings, clock=clock)
         self._journal = Journal(disk)
         self._outbox = Outbox(disk, instance_id=identity.instance_id)
@@ -165,6 +168,7 @@ class Loop:
 
     def run(self) -> None:
         """Wait and work for ever. Only errors of this machine end it (a state directory that cannot be written)."""
+        self._stays = True
         backoff = Backoff(self._clock, cap=self._settings.backoff_cap_seconds)
         if not (self._rest and self._rest.woken):
             log.info(f"{self._identity.instance_id} waits for commands from {self._identity.server}")
@@ -220,7 +224,7 @@ class Loop:
     def _take_a_rest(self, rest: Rest) -> None:
         """Become the waiting program; returns where there is something to do after all, or this process cannot."""
         order = self._order(rest)
-        if self._workers.running() or not undisturbed(order.directories, order.reserve):
+        if self._workers.running() or self._at_inventory() or not undisturbed(order.directories, order.reserve):
             return
         try:
             rest.become(order)
@@ -269,6 +273,24 @@ class Loop:
             return
         self._next_housekeeping = self._clock.monotonic() + HOUSEKEEPING_SECONDS
         self._journal.forget(older_than=self._clock.now() - self._settings.keep_days * DAY_SECONDS)
+        if self._stays:
+            self._see_to_inventory()
+
+    def _see_to_inventory(self) -> None:
+        from patchwright.agent import inventory
+
+        if inventory.is_due(self._disk, hours=self._settings.inventory_hours, now=self._clock.now()):
+            from patchwright.agent.shell import Shell
+
+            shell = Shell()
+            process = inventory.start(self._disk, shell, program=self._program, environment=self._environment)
+            self._inventory = (shell, process) if process else None
+
+    def _at_inventory(self) -> bool:
+        """Whether the inventory that this process started is under way: a child that ends under another program stays a zombie."""
+        if self._inventory and not self._inventory[0].is_alive(self._inventory[1]):
+            self._inventory = None
+        return self._inventory is not None
 
     def _poll(self) -> List[Dict[str, Any]]:
         question = self._question(secrets.token_hex(16))

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Dict, List, Tuple
 
 from patchwright import __version__
-from patchwright.agent import log, node
+from patchwright.agent import inventory, log, node
 from patchwright.agent.child import Bench
 from patchwright.agent.client import OFFSET_WORTH_LEARNING_SECONDS, Client
 from patchwright.agent.clock import Clock
@@ -27,6 +27,7 @@ from patchwright.agent.patch_run import Desk
 from patchwright.agent.shell import Shell
 from patchwright.agent.steps import FINAL_STATUSES, Step, plan_steps, run_step
 from patchwright.core.errors import PatchwrightError
+from patchwright.core.protocol import PATCH_ACTION
 from patchwright.core.protocol import message_id as message_id_of
 
 WORKER_LOCK = "worker.lock"
@@ -76,7 +77,14 @@ class Worker:
             finally:
                 lock.release()
         self._clean_up()
+        self._see_to_inventory()
         return 0
+
+    def _see_to_inventory(self) -> None:
+        """What a patch operation has changed is told at once, by a process of its own."""
+        bench = self._bench
+        if (bench.disk.root / inventory.DIRECTORY / inventory.WANTED).exists():
+            inventory.start(bench.disk, bench.shell, program=bench.program, environment=bench.environment)
 
     def _clean_up(self) -> None:
         """Remove the files of commands that ended just before their worker died."""
@@ -174,6 +182,8 @@ class Worker:
 
     def _end(self, entry: Entry) -> None:
         command_id, final = entry["command_id"], entry["final"]
+        if self._settings.inventory_hours and any(step["action"] == PATCH_ACTION for step in entry["steps"]):
+            inventory.want(self._bench.disk)
         self._outbox.put(command_id, FINAL, message_id=entry["message_id"], payload=final["payload"])
         self._journal.finish(entry, now=self._bench.clock.now())
         shutil.rmtree(str(self._bench.disk.root / "work" / command_id), ignore_errors=True)

@@ -124,5 +124,5 @@ def content_hash(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def sort_rows(rows: Sequence[Row]) -> List[Row]:
-    """*rows* in an order of their own, so that the same things found in another order are the same content."""
-    return sorted(rows, key=lambda row: sorted(row.items()))
+    """*rows* by name and then by all they say, so that the same things found in another order are the same content."""
+    return sorted(rows, key=lambda row: (row.get("Name", ""), sorted(row.items())))
