@@ -2,7 +2,7 @@
 """
 Which nodes a listing shows, said to the database: conditions become one WHERE, whatever they ask for (spec §11.2).
 
-Only names that stand in `_FIELDS` become SQL; values are always parameters.
+Units of work. In every statement $1 is the account, $2 the region, $3 the moment since which nodes are online.
 """
 
 from __future__ import annotations
@@ -10,17 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from patchwright.core.errors import MalformedVersion
 from patchwright.core.version import Scheme, compare
 from patchwright.server import tags
 from patchwright.server.accounts import Scope
-from patchwright.server.infra import UnitOfWork, sql
+from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
 from patchwright.server.nodes.model import MANAGED_INSTANCE, OWN_SOURCE
 
 TAG = "tag:"
 TAG_KEY = "tag-key"
+
+MACHINE_COLUMNS = (
+    "machine_id, computer_name, platform_type, platform_name, platform_version, agent_name, agent_version, ip_address,"
+    " source_id, source_type, source_location, availability_zone, availability_zone_id"
+)
+NODE_COLUMNS = (
+    f"account, region, id, activation_id, role, name, {MACHINE_COLUMNS}, registered_at, last_ping_at, facts_id"
+)
 
 _FIELDS: Mapping[str, str] = {
     "account": "account",
@@ -44,9 +52,11 @@ _FIELDS: Mapping[str, str] = {
     "resource_type": f"CAST('{MANAGED_INSTANCE}' AS TEXT)",
     "managed": "CAST('Managed' AS TEXT)",
     "nothing": "CAST('' AS TEXT)",  # what no node has
-    "ping_status": "CASE WHEN last_ping_at >= {since} THEN 'Online' ELSE 'ConnectionLost' END",
-    "status": "CASE WHEN last_ping_at >= {since} THEN 'Active' ELSE 'ConnectionLost' END",
+    "ping_status": "CASE WHEN last_ping_at >= $3 THEN 'Online' ELSE 'ConnectionLost' END",
+    "status": "CASE WHEN last_ping_at >= $3 THEN 'Active' ELSE 'ConnectionLost' END",
 }
+_SCOPE = "account = $1 AND region = $2 AND CAST($3 AS DOUBLE PRECISION) IS NOT NULL"  # every parameter has to be used
+_FIRST = 4  # the first parameter of what is asked
 _VERSIONS = frozenset({"agent_version", "platform_version"})  # in which 3.10 comes after 3.9
 
 
@@ -86,78 +96,114 @@ class Listing:
 EVERY_NODE = Listing()
 
 
-class Words:
-    """A statement's text as it is put together, and its parameters in order."""
-
-    def __init__(self, scope: Scope, listing: Listing) -> None:
-        self.params: list[Any] = []
-        self._scope = scope
-        self._listing = listing
-        self._since = ""
-
-    def bind(self, *values: Any) -> str:
-        """Placeholders for *values*."""
-        start = len(self.params) + 1
-        self.params += values
-        return ", ".join(f"${number}" for number in range(start, start + len(values)))
-
-    def field(self, name: str) -> str:
-        """The SQL of a field; the same field is always the same text."""
-        text = _FIELDS[name]
-        if "{since}" in text:
-            self._since = self._since or self.bind(self._listing.online_since)
-        return text.format(since=self._since)
-
-    def where(self) -> str:
-        """The condition of the whole listing, within the account and region."""
-        account, region = self._scope
-        parts = [f"account = {self.bind(account)} AND region = {self.bind(region)}"]
-        return " AND ".join([*parts, *(self._condition(one) for one in self._listing.conditions)])
-
-    def _condition(self, one: Condition) -> str:
-        if one.field == TAG_KEY or one.field.startswith(TAG):
-            return self._tagged(one)
-        if not one.values:
-            return "1 = 0"
-        return self._compared(self.field(one.field), one.relation, one.values)
-
-    def _compared(self, text: str, relation: Relation, values: Sequence[str]) -> str:
-        if relation is Relation.EQUAL:
-            return f"{text} IN ({self.bind(*values)})"
-        if relation is Relation.NOT_EQUAL:
-            return f"{text} NOT IN ({self.bind(*values)})"
-        if relation is Relation.BEGINS:
-            each = [f"substr({text}, 1, {self.bind(len(value))}) = {self.bind(value)}" for value in values]
-        else:
-            each = [f"{text} {relation.value} {self.bind(value)}" for value in values]
-        return f"({' OR '.join(each)})"
-
-    def _tagged(self, one: Condition) -> str:
-        if one.field == TAG_KEY:
-            inside = tags.carriers(self._scope, tags.MANAGED_INSTANCE, self.bind, keys=one.values)
-        else:
-            key, begins = one.field.removeprefix(TAG), one.relation is Relation.BEGINS
-            given: dict[str, Sequence[str]] = {"prefixes" if begins else "values": one.values}
-            inside = tags.carriers(self._scope, tags.MANAGED_INSTANCE, self.bind, keys=(key,), **given)
-        return f"id {'NOT IN' if one.relation is Relation.NOT_EQUAL else 'IN'} ({inside})"
+_IN = {Relation.EQUAL: "IN", Relation.BEGINS: "IN", Relation.NOT_EQUAL: "NOT IN"}
+_SIGN = {Relation.LESS: "<", Relation.GREATER: ">"}
 
 
-def resolved(scope: Scope, listing: Listing) -> UnitOfWork[Listing]:
+class _Asked(NamedTuple):
+    """A condition and the numbers of its parameters; of a tag the first of them is its key."""
+
+    field: str
+    relation: Relation
+    numbers: Sequence[int]
+
+    @property
+    def of_tags(self) -> bool:
+        return self.field == TAG_KEY or self.field.startswith(TAG)
+
+    @property
+    def compared(self) -> bool:
+        """Whether each value is compared on its own, and not looked up among all."""
+        return self.relation not in {Relation.EQUAL, Relation.NOT_EQUAL}
+
+
+def page(scope: Scope, listing: Listing, *, after: str, limit: int) -> UnitOfWork[list[Row]]:
+    """`NODE_COLUMNS` of up to *limit* nodes of *listing* whose id comes after *after*, in order of id."""
+    return (yield from _listed(NODE_COLUMNS, " AND id > $4 ORDER BY id LIMIT $5", scope, listing, after, limit))
+
+
+def count_by(scope: Scope, listing: Listing, fields: Sequence[str]) -> UnitOfWork[list[tuple[tuple[str, ...], int]]]:
+    """How many nodes of *listing* there are for each combination of values of *fields*, in order of the values."""
+    columns = ", ".join(_FIELDS[name] for name in fields)
+    rows = yield from _listed(columns + ", COUNT(*)", " GROUP BY " + columns, scope, listing)
+    return sorted((tuple(row[:-1]), int(row[-1])) for row in rows)
+
+
+def _listed(columns: str, end: str, scope: Scope, listing: Listing, *more: Any) -> UnitOfWork[list[Row]]:
+    """*columns* of the nodes of *listing*; *more* are the parameters of *end*."""
+    asked, params = _numbered((yield from _resolved(scope, listing.conditions)), _FIRST + len(more))
+    among = [
+        f" AND {_FIELDS[one.field]} {_IN[one.relation]} ({placeholders(one.numbers[0], len(one.numbers))})"
+        for one in asked
+        if not one.of_tags and not one.compared
+    ]
+    compared = [
+        " AND ("
+        + " OR ".join(
+            f"substr({_FIELDS[one.field]}, 1, length(CAST({placeholders(number, 1)} AS TEXT))) = {placeholders(number, 1)}"
+            if one.relation is Relation.BEGINS
+            else f"{_FIELDS[one.field]} {_SIGN[one.relation]} {placeholders(number, 1)}"
+            for number in one.numbers
+        )
+        + ")"
+        for one in asked
+        if not one.of_tags and one.compared
+    ]
+    keyed = [
+        f" AND id {_IN[one.relation]} ({tags.NODES_WITH} IN ({placeholders(one.numbers[0], len(one.numbers))}))"
+        for one in asked
+        if one.field == TAG_KEY
+    ]
+    valued = [
+        f" AND id {_IN[one.relation]} ({tags.NODES_WITH} = {placeholders(one.numbers[0], 1)} AND ("
+        + " OR ".join(
+            f"substr(value, 1, length(CAST({placeholders(number, 1)} AS TEXT))) = {placeholders(number, 1)}"
+            if one.relation is Relation.BEGINS
+            else f"value = {placeholders(number, 1)}"
+            for number in one.numbers[1:]
+        )
+        + "))"
+        for one in asked
+        if one.of_tags and one.field != TAG_KEY
+    ]
+    wanted = "".join(among) + "".join(compared) + "".join(keyed) + "".join(valued)
+    return (
+        yield sql(
+            f"SELECT {columns} FROM node WHERE {_SCOPE}{wanted}{end}", *scope, listing.online_since, *more, *params
+        )
+    )
+
+
+def _numbered(conditions: Sequence[Condition], first: int) -> tuple[list[_Asked], list[str]]:
+    """Conditions with the numbers of their parameters, counted from *first*, and those parameters."""
+    asked, params = [], list[str]()
+    for one in conditions:
+        start = first + len(params)
+        if one.field.startswith(TAG):
+            params.append(one.field.removeprefix(TAG))
+        params += one.values
+        asked.append(_Asked(one.field, one.relation, range(start, first + len(params))))
+    return asked, params
+
+
+def _resolved(scope: Scope, conditions: Sequence[Condition]) -> UnitOfWork[list[Condition]]:
     """
-    *listing* with conditions that only ask for equal things where versions are to be lower or higher.
+    *conditions*, with those that ask for lower or higher versions turned into such that name the versions.
 
     The versions that occur are few, and their order is no order of texts.
     """
-    conditions = []
-    for one in listing.conditions:
+    found = []
+    for one in conditions:
         if one.field in _VERSIONS and one.relation in {Relation.LESS, Relation.GREATER}:
-            rows = yield sql(f"SELECT DISTINCT {one.field} FROM node WHERE account = $1 AND region = $2", *scope)
+            rows = yield sql(
+                f"SELECT DISTINCT {_FIELDS[one.field]} FROM node WHERE account = $1 AND region = $2", *scope
+            )
             sign = -1 if one.relation is Relation.LESS else 1
-            kept = [row[0] for row in rows if any(_sign(row[0], value) == sign for value in one.values)]
-            conditions.append(Condition(one.field, tuple(kept)))
+            kept = tuple(row[0] for row in rows if any(_sign(row[0], value) == sign for value in one.values))
+            found.append(Condition(one.field, kept) if kept else _NEVER)
         else:
-            conditions.append(one)
-    return Listing(tuple(conditions), listing.online_since)
+            found.append(one)
+    return found
 
 
 def _sign(a: str, b: str) -> int | None:
@@ -166,3 +212,6 @@ def _sign(a: str, b: str) -> int | None:
         return compare(Scheme.DPKG, a, b)
     except MalformedVersion:
         return None
+
+
+_NEVER = Condition("nothing", ("what no node has",))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_id, new_uuid
 from patchwright.server.nodes import store
-from patchwright.server.nodes.listing import EVERY_NODE, Listing
+from patchwright.server.nodes.listing import EVERY_NODE, Listing, count_by
 from patchwright.server.nodes.model import (
     DEFAULT_LIFE_SECONDS,
     MAX_LIFE_SECONDS,
@@ -108,7 +108,7 @@ class Service:
 
     async def counted(self, scope: Scope, listing: Listing, fields: Sequence[str]) -> list[tuple[tuple[str, ...], int]]:
         """How many nodes of *listing* there are for each combination of values of *fields*, in order of the values."""
-        return await self._database.read(store.count_by, scope, listing, fields)
+        return await self._database.read(count_by, scope, listing, fields)
 
     async def set_role(self, scope: Scope, instance_id: str, role: str) -> None:
         """Give a node another role. Errors: UnknownNode, MissingRole."""

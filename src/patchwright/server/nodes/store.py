@@ -9,18 +9,14 @@ from typing import Any
 
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
-from patchwright.server.nodes.listing import Listing, Words, resolved
+from patchwright.server.nodes import listing
+from patchwright.server.nodes.listing import MACHINE_COLUMNS, NODE_COLUMNS, Listing
 from patchwright.server.nodes.model import Activation, Identity, Machine, Node
 
 _ACTIVATION = (
     "account, region, id, code_hash, role, description, default_name, tags,"
     " registration_limit, registrations, expires_at, created_at"
 )
-_MACHINE = (
-    "machine_id, computer_name, platform_type, platform_name, platform_version, agent_name, agent_version, ip_address,"
-    " source_id, source_type, source_location, availability_zone, availability_zone_id"
-)
-_NODE = f"account, region, id, activation_id, role, name, {_MACHINE}, registered_at, last_ping_at, facts_id"
 
 
 def put_activation(activation: Activation) -> UnitOfWork[None]:
@@ -89,7 +85,7 @@ def use_activation(activation_id: str) -> UnitOfWork[bool]:
 def put_node(node: Node, *, enrolment_hash: str) -> UnitOfWork[None]:
     """Store a new node of generation 1."""
     yield sql(
-        f"INSERT INTO node ({_NODE}, enrolment_hash, generation) VALUES ({placeholders(1, 22)}, $23, 1)",
+        f"INSERT INTO node ({NODE_COLUMNS}, enrolment_hash, generation) VALUES ({placeholders(1, 22)}, $23, 1)",
         *node.scope,
         node.id,
         node.activation_id,
@@ -124,7 +120,7 @@ def find(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[Node]]:
     if not ids:
         return []
     rows = yield sql(
-        f"SELECT {_NODE} FROM node"
+        f"SELECT {NODE_COLUMNS} FROM node"
         f" WHERE account = $1 AND region = $2 AND id IN ({placeholders(3, len(ids))}) ORDER BY id",
         *scope,
         *ids,
@@ -132,22 +128,10 @@ def find(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[Node]]:
     return [_node(row) for row in rows]
 
 
-def page(scope: Scope, listing: Listing, *, after: str, limit: int) -> UnitOfWork[list[Node]]:
-    """Up to *limit* nodes of *listing* whose id comes after *after*, in order of id."""
-    words = Words(scope, (yield from resolved(scope, listing)))
-    where = words.where()
-    bounds = f"id > {words.bind(after)} ORDER BY id LIMIT {words.bind(limit)}"
-    rows = yield sql(f"SELECT {_NODE} FROM node WHERE {where} AND {bounds}", *words.params)
+def page(scope: Scope, listed: Listing, *, after: str, limit: int) -> UnitOfWork[list[Node]]:
+    """Up to *limit* nodes of a listing whose id comes after *after*, in order of id."""
+    rows = yield from listing.page(scope, listed, after=after, limit=limit)
     return [_node(row) for row in rows]
-
-
-def count_by(scope: Scope, listing: Listing, fields: Sequence[str]) -> UnitOfWork[list[tuple[tuple[str, ...], int]]]:
-    """How many nodes of *listing* there are for each combination of values of *fields*, in order of the values."""
-    words = Words(scope, (yield from resolved(scope, listing)))
-    where = words.where()
-    columns = ", ".join(words.field(name) for name in fields)
-    rows = yield sql(f"SELECT {columns}, COUNT(*) FROM node WHERE {where} GROUP BY {columns}", *words.params)
-    return sorted((tuple(row[:-1]), int(row[-1])) for row in rows)
 
 
 def ids(scope: Scope) -> UnitOfWork[list[str]]:
@@ -182,7 +166,7 @@ def remove(scope: Scope, instance_id: str) -> UnitOfWork[bool]:
 
 def ping(scope: Scope, instance_id: str, machine: Machine, *, now: float) -> UnitOfWork[None]:
     """Note that the node was heard of, and what it says of itself; empty members keep what is known."""
-    members = _MACHINE.split(", ")[1:]
+    members = MACHINE_COLUMNS.split(", ")[1:]
     sets = ", ".join(f"{name} = COALESCE(NULLIF(${n}, ''), {name})" for n, name in enumerate(members, start=5))
     yield sql(
         f"UPDATE node SET last_ping_at = $4, {sets} WHERE account = $1 AND region = $2 AND id = $3",
@@ -201,8 +185,8 @@ def _activation(row: Row) -> Activation:
 
 
 def _columns(machine: Machine) -> tuple[str, ...]:
-    """The values of the columns in `_MACHINE`, in that order."""
-    return tuple(getattr(machine, name) for name in _MACHINE.split(", "))
+    """The values of the columns in `MACHINE_COLUMNS`, in that order."""
+    return tuple(getattr(machine, name) for name in MACHINE_COLUMNS.split(", "))
 
 
 def _identity(rows: list[Row]) -> Identity | None:

@@ -3,13 +3,15 @@
 What hangs on resources of every type and goes with them: tags (spec §1.19), policies (§1.15).
 
 The door. The functions are units of work: other rooms and the edges compose them with `yield from`, in the transaction in
-which they have made sure that the resource exists. `carriers` is SQL for statements of theirs.
+which they have made sure that the resource exists. `NODES_WITH` is for statements of
+theirs.
 """
 
 from __future__ import annotations
 
 from patchwright.server.tags.model import (
     DOCUMENT,
+    MAINTENANCE_WINDOW,
     MANAGED_INSTANCE,
     PARAMETER,
     PATCH_BASELINE,
@@ -31,11 +33,22 @@ from patchwright.server.tags.policies import (
     put_policy,
     remove_policy,
 )
-from patchwright.server.tags.service import add, carriers, forget, in_patch_group, of, of_each, remove, tagged
+from patchwright.server.tags.service import (
+    NODES_WITH,
+    add,
+    forget,
+    in_patch_group,
+    of,
+    of_each,
+    remove,
+    tagged,
+)
 
 __all__ = [
     "DOCUMENT",
+    "MAINTENANCE_WINDOW",
     "MANAGED_INSTANCE",
+    "NODES_WITH",
     "PARAMETER",
     "PATCH_BASELINE",
     "InvalidPolicyParameter",
@@ -48,7 +61,6 @@ __all__ = [
     "TooManyTags",
     "UnknownPolicy",
     "add",
-    "carriers",
     "check",
     "forget",
     "in_patch_group",

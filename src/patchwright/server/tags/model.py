@@ -10,6 +10,7 @@ from patchwright.core.errors import PatchwrightError
 
 Tags: TypeAlias = dict[str, str]
 
+MAINTENANCE_WINDOW = "MaintenanceWindow"
 DOCUMENT = "Document"
 MANAGED_INSTANCE = "ManagedInstance"
 PARAMETER = "Parameter"

@@ -9,7 +9,14 @@ from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.tags import policy_store, store
 from patchwright.server.tags.model import MANAGED_INSTANCE, PATCH_GROUP_KEYS, Tags, check
-from patchwright.server.tags.store import carriers
+
+NODES_WITH = (
+    "SELECT resource_id FROM tag WHERE account = $1 AND region = $2 AND resource_type = 'ManagedInstance' AND key"
+)
+"""
+The beginning of a subquery for the nodes that carry a key: it goes on with what `key` is to be, and perhaps `value`. $1 and
+$2 are account and region.
+"""
 
 
 def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[Tags]:
@@ -52,6 +59,3 @@ def in_patch_group(scope: Scope, group: str, *, after: str, limit: int) -> UnitO
             scope, group, resource_type=MANAGED_INSTANCE, keys=PATCH_GROUP_KEYS, after=after, limit=limit
         )
     )
-
-
-__all__ = ["add", "carriers", "forget", "in_patch_group", "of", "of_each", "remove", "tagged"]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork, placeholders, sql, sql_each
@@ -110,30 +110,3 @@ def in_patch_group(
         )
         found.update(row[0] for row in rows)
     return sorted(found)[:limit]
-
-
-def carriers(
-    scope: Scope,
-    resource_type: str,
-    bind: Callable[..., str],
-    *,
-    keys: Sequence[str],
-    values: Sequence[str] = (),
-    prefixes: Sequence[str] = (),
-) -> str:
-    """
-    A subquery for the statement whose parameters *bind* takes: the ids of resources that carry one of *keys*.
-
-    With one of *values*, if any are given, or a value that begins with one of *prefixes*.
-    """
-    account, region = scope
-    parts = [
-        f"account = {bind(account)} AND region = {bind(region)} AND resource_type = {bind(resource_type)}",
-        f"key IN ({bind(*keys)})",
-    ]
-    if values:
-        parts.append(f"value IN ({bind(*values)})")
-    if prefixes:
-        each = [f"substr(value, 1, {bind(len(prefix))}) = {bind(prefix)}" for prefix in prefixes]
-        parts.append(f"({' OR '.join(each)})")
-    return f"SELECT resource_id FROM tag WHERE {' AND '.join(parts)}"

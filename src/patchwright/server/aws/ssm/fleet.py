@@ -74,7 +74,9 @@ class FleetOperations:
                 for values, count in counted
                 if number > first or after is None or values > after
             ]
-        answer: dict[str, Any] = {"Summary": [_row(groupings[number], *rest) for number, *rest in rows[:limit]]}
+        answer: dict[str, Any] = {
+            "Summary": [_row(groupings[number], values, count) for number, values, count in rows[:limit]]
+        }
         if len(rows) > limit:
             number, values, _ = rows[limit - 1]
             answer["NextToken"] = self._pager.token(caller, request, [number, values])
