@@ -44,7 +44,8 @@ def listening(directory: Path, *, account: str = ACCOUNT) -> Iterator[Server]:
             yield server
         finally:
             server.close()
-    assert [line for line in lines if line["log_level"] in {"error", "critical"}] == []
+    faults = [line for line in lines if line["log_level"] in {"error", "critical"}]
+    assert not faults, faults
 
 
 def keys(server: Server, region: str = REGION) -> dict[str, str]:

@@ -66,7 +66,8 @@ def examples(page: str) -> list[Example]:
 
 def _command(lines: list[str], start: int) -> tuple[str, int]:
     end = start
-    while lines[end].rstrip().endswith("\\"):
+    # One page forgets the backslash before a line of options.
+    while lines[end].rstrip().endswith("\\") or (lines[end + 1 : end + 2] and lines[end + 1].strip().startswith("--")):
         end += 1
     text = " ".join(line.rstrip().removesuffix("\\") for line in lines[start : end + 1])
     return text.strip().removeprefix("$ "), end + 1

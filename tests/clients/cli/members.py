@@ -37,6 +37,8 @@ def lacking(documented: Any, given: Any, shape: Shape | None) -> list[str]:
 
 def _compare(documented: list[Any], given: list[Any], shape: Shape | None, path: str) -> Iterator[str]:
     wanted, found = {_kind(one, shape) for one in documented}, {_kind(one, shape) for one in given}
+    if shape is not None and shape.type_name == "timestamp":
+        wanted = {"time"}  # one page has a date that is none
     if not found <= wanted:
         yield f"{path}: {' or '.join(sorted(found - wanted))} instead of {' or '.join(sorted(wanted))}"
     elif wanted == {"list"}:

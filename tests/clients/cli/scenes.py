@@ -220,6 +220,16 @@ def _group(stage: Stage) -> Names:
     return {"Production": "Production", NODE: str(stage.node(Patch_Group="Production").instance_id)}
 
 
+def _many_missing(stage: Stage) -> Names:
+    """As many as this node misses: fewer than the page asks for."""
+    return {**_group(stage), "Values=5": "Values=1"}
+
+
+def _own_command_document(_: Stage) -> Names:
+    """The predefined document that is here."""
+    return {"AWS-RunShellScript": "AWS-RunPatchBaseline"}
+
+
 def _two_groups(stage: Stage) -> Names:
     found = stage.baseline(Description="Patches for Production")
     for group in ("Production", "Development"):
@@ -262,13 +272,19 @@ def _parameters(stage: Stage) -> Names:
     for name in ("MyStringParameter", "MyParameter", "MyFirstParameter", "MySecondParameter", "parameterName"):
         stage.parameter(name, Description="This is a parameter")
         stage.parameter(name, Value="Vidi", Overwrite=True)
-    stage.parameter("MyStringListParameter", "StringList", Value="a,b")
+    stage.parameter("MyStringListParameter", "StringList", Value="a,b", Description="This is a list")
     stage.parameter("MySecureStringParameter", "SecureString", Value="16679b88-310b-4895-a943-e0764EXAMPLE")
     stage.parameter("MyConvertedParameter")
     stage.parameter("/site/newyork/department/one")
     stage.ssm.label_parameter_version(Name="MyParameter", ParameterVersion=2, Labels=["label"])
     stage.ssm.label_parameter_version(Name="parameterName", ParameterVersion=2, Labels=["label_1", "label_2"])
     return {}
+
+
+def _parameters_with_policies(stage: Stage) -> Names:
+    policy = {"Type": "Expiration", "Version": "1.0", "Attributes": {"Timestamp": "2036-07-07T22:30:00.000Z"}}
+    stage.parameter("WithPolicy", Tier="Advanced", Policies=json.dumps([policy]))
+    return _parameters(stage)
 
 
 def _future(stage: Stage) -> Names:
@@ -344,9 +360,10 @@ SCENES: dict[str, Callable[[Stage], Names]] = {
     "describe-instance-information": _named_node,
     "describe-instance-patch-states": _group,
     "describe-instance-patch-states-for-patch-group": _group,
+    "describe-instance-patch-states-for-patch-group 2": _many_missing,
     "describe-instance-patches": _group,
     "describe-inventory-deletions": _deletion,
-    "describe-parameters": _parameters,
+    "describe-parameters": _parameters_with_policies,
     "describe-patch-baselines": _baseline(),
     "describe-patch-group-state": _group,
     "describe-patch-groups": _two_groups,
@@ -355,7 +372,7 @@ SCENES: dict[str, Callable[[Stage], Names]] = {
     "get-connection-status": lambda stage: {NODE: str(stage.node().instance_id)},
     "get-default-patch-baseline": nothing,
     "get-deployable-patch-snapshot-for-instance": _asking_node,
-    "get-document": nothing,
+    "get-document": _own_command_document,
     "get-inventory": _applications,
     "get-inventory-schema": nothing,
     "get-parameter": _parameters,
