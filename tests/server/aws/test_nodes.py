@@ -37,6 +37,39 @@ def test_a_node_is_described_as_it_described_itself(aws, ssm):
     assert not {"AgentVersion", "Name", "SourceLocation", "AssociationStatus"} & set(found)
 
 
+def test_a_node_says_what_its_cloud_calls_it(aws, ssm):
+    """An `i-…` id is where it comes from, and never its own; it can be found by it."""
+    node, _ = aws.enrol(), aws.enrol()
+    said = {
+        "SourceId": "i-0123456789abcdef0",
+        "SourceType": "AWS::EC2::Instance",
+        "SourceLocation": "eu-west-1",
+        "AvailabilityZone": "eu-west-1a",
+        "AvailabilityZoneId": "euw1-az1",
+    }
+    hello = {"InstanceId": node.instance_id, **said}
+    aws.run(aws.house.ask("AmazonSSM.UpdateInstanceInformation", hello, key=node))
+    wrong = {**hello, "SourceType": "A toaster"}
+    assert aws.run(aws.house.code("AmazonSSM.UpdateInstanceInformation", wrong, key=node)) == "ValidationException"
+
+    (found,) = ssm.describe_instance_information(Filters=[{"Key": "SourceIds", "Values": [said["SourceId"]]}])[
+        "InstanceInformationList"
+    ]
+    (properties,) = ssm.describe_instance_properties(
+        FiltersWithOperator=[{"Key": "SourceTypes", "Values": [said["SourceType"]]}]
+    )["InstanceProperties"]
+    (listed,) = ssm.list_nodes(Filters=[{"Key": "AvailabilityZoneId", "Values": ["euw1"], "Type": "BeginWith"}])[
+        "Nodes"
+    ]
+
+    assert found["InstanceId"] == node.instance_id
+    assert {name: found[name] for name in said if name.startswith("Source")} == dict(list(said.items())[:3])
+    assert {name: properties[name] for name in said if name != "AvailabilityZoneId"} == {
+        name: value for name, value in said.items() if name != "AvailabilityZoneId"
+    }
+    assert {name: listed["NodeType"]["Instance"][name] for name in said} == said
+
+
 def test_nodes_are_listed_in_pages_of_any_size(aws, ssm):
     """Every node once, in order of id; ten a page unless told otherwise."""
     expected = sorted(aws.enrol().instance_id for _ in range(13))

@@ -42,6 +42,11 @@ _MACHINE = {
     "AgentName": "agent_name",
     "AgentVersion": "agent_version",
     "IPAddress": "ip_address",
+    "SourceId": "source_id",
+    "SourceType": "source_type",
+    "SourceLocation": "source_location",
+    "AvailabilityZone": "availability_zone",
+    "AvailabilityZoneId": "availability_zone_id",
 }
 _DETAILS = {
     "InProgress": Detail.IN_PROGRESS,
