@@ -59,6 +59,12 @@ def everything(tenant):
     ids = {"InstanceIds": [tenant.node.instance_id]}
     return {
         "DescribeInstanceInformation": {"MaxResults": 50},
+        "DescribeInstanceProperties": {},
+        "DescribeActivations": {},
+        "ListNodes": {},
+        "ListNodesSummary": {
+            "Aggregators": [{"AggregatorType": "Count", "TypeName": "Instance", "AttributeName": "Region"}]
+        },
         "DescribePatchBaselines": {"Filters": [{"Key": "OWNER", "Values": ["Self"]}]},
         "DescribeInstancePatchStates": ids,
         "DescribeInstancePatches": {"InstanceId": tenant.node.instance_id},
@@ -109,6 +115,8 @@ async def test_what_is_the_neighbours_does_not_exist(neighbours):
                 "Parameters": {"Operation": ["Install"]},
                 "InstanceIds": [node],
             },
+            ("DeregisterManagedInstance", "InvalidInstanceId"): {"InstanceId": node},
+            ("UpdateManagedInstanceRole", "InvalidInstanceId"): {"InstanceId": node, "IamRole": "stolen"},
             ("AddTagsToResource", "InvalidResourceId"): {"ResourceType": "ManagedInstance", "ResourceId": node, **tag},
             ("ListTagsForResource", "InvalidResourceId"): {"ResourceType": "PatchBaseline", "ResourceId": baseline},
             ("RemoveTagsFromResource", "InvalidResourceId"): {
