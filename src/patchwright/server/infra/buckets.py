@@ -28,6 +28,7 @@ from patchwright.server.infra.files import make_folder, write_atomically
 
 LONGEST_KEY = 1024  # bytes
 PROBE = "patchwright-write-test"
+JSON = "application/json"
 
 _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _REGION = re.compile(r"[a-z0-9-]{1,64}\Z")
@@ -55,8 +56,8 @@ class Bucket(NamedTuple):
 class Buckets(Protocol):
     """A store of objects."""
 
-    async def put(self, bucket: Bucket, key: str, data: bytes) -> None:
-        """Write an object, durably. Errors: BucketRefused."""
+    async def put(self, bucket: Bucket, key: str, data: bytes, *, kind: str = JSON) -> None:
+        """Write an object, durably; *kind* is its media type, where the store keeps one. Errors: BucketRefused."""
         ...
 
     async def probe(self, bucket: Bucket, prefix: str) -> None:
@@ -84,7 +85,7 @@ class DirectoryBuckets:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def put(self, bucket: Bucket, key: str, data: bytes) -> None:
+    async def put(self, bucket: Bucket, key: str, data: bytes, *, kind: str = JSON) -> None:
         """Write an object as a file; it is there whole or not at all, and survives a power cut."""
         path = self._path(bucket, key)
         await asyncio.to_thread(_write, path, data)
@@ -118,10 +119,10 @@ class ServiceBuckets:
         self._authority = url.netloc.rpartition("@")[2]
         self._idle: list[http.client.HTTPConnection] = []  # of which each thread takes one for itself
 
-    async def put(self, bucket: Bucket, key: str, data: bytes) -> None:
+    async def put(self, bucket: Bucket, key: str, data: bytes, *, kind: str = JSON) -> None:
         """Write an object."""
         check_key(bucket, key)
-        more = {"Content-Type": "application/json"}
+        more = {"Content-Type": kind}
         if bucket.kms_key:
             more["X-Amz-Server-Side-Encryption"] = "aws:kms"
             more["X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"] = bucket.kms_key
