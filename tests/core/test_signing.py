@@ -66,3 +66,22 @@ def test_a_signer_does_not_show_its_secret():
 
     assert "hidden" not in f"{signer!r} {signer} {[signer]}"
     assert "AKIAMADE" in repr(signer)
+
+
+def test_an_object_is_put_with_the_signature_of_the_documented_example():
+    """Amazon's own, of a PUT with a path, in the reference of its object store."""
+    body = b"Welcome to Amazon S3."
+    headers = {
+        "Date": "Fri, 24 May 2013 00:00:00 GMT",
+        "Host": "examplebucket.s3.amazonaws.com",
+        "X-Amz-Content-Sha256": "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
+        "X-Amz-Date": "20130524T000000Z",
+        "X-Amz-Storage-Class": "REDUCED_REDUNDANCY",
+    }
+    signer = Signer("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
+
+    made = signer.authorization(
+        headers, body, service="s3", moment="20130524T000000Z", method="PUT", path="/test%24file.text"
+    )
+
+    assert made.endswith("Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd")

@@ -28,11 +28,23 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from patchwright import __version__
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import aws, commands, compliance, documents, gateway, inventory, nodes, parameters, patching, settings
+from patchwright.server import (
+    aws,
+    commands,
+    compliance,
+    documents,
+    gateway,
+    inventory,
+    nodes,
+    parameters,
+    patching,
+    reports,
+    settings,
+)
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
-from patchwright.server.infra import Clock, Database, InfraError, SystemClock, open_database
+from patchwright.server.infra import S3, Buckets, Clock, Database, InfraError, SystemClock, open_buckets, open_database
 from patchwright.server.wire import (
     Certificate,
     Credential,
@@ -67,6 +79,7 @@ class House:
     clock: Clock
     waking: commands.Waking
     root: AccessKey | None
+    writer: reports.Writer
 
 
 class Application:
@@ -136,6 +149,8 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
     models = load_models(strict=strict)
     url = config.public_url or local_url(config, port or config.port)
     links, snapshots = aws.SnapshotLinks(url, master.links, clock), patching.Snapshots(database, clock)
+    buckets = open_buckets(config.bucket_dir, _s3(config), clock)
+    known = inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds)
     endpoint = Endpoint(
         _operations(
             config,
@@ -145,6 +160,8 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
             messages=messages,
             waking=waking,
             master=master,
+            known=known,
+            buckets=buckets,
             pager=Pager(master.paging, models),
             snapshots=snapshots,
             links=links,
@@ -158,7 +175,8 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
     )
     downloads = gateway.Downloads(url, by_host=not config.public_url)
     application = Application(endpoint, downloads, aws.SnapshotDownloads(snapshots, links), database)
-    return House(application, database, clock, waking, root)
+    writer = reports.Writer(database, clock, buckets, known)
+    return House(application, database, clock, waking, root, writer)
 
 
 def _operations(
@@ -170,6 +188,8 @@ def _operations(
     messages: gateway.Messages,
     waking: commands.Waking,
     master: MasterKey,
+    known: inventory.Service,
+    buckets: Buckets,
     pager: Pager,
     snapshots: patching.Snapshots,
     links: aws.SnapshotLinks,
@@ -186,7 +206,7 @@ def _operations(
             documents=documents.Service(database, clock, config.quotas),
             commands=commands.Service(database, clock),
             compliance=compliance.Service(database, clock, config.quotas),
-            inventory=inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds),
+            inventory=known,
             quotas=config.quotas,
             parameters=parameters.Service(database, clock, config.quotas, master),
             baselines=patching.Baselines(database, clock, config.quotas),
@@ -196,6 +216,7 @@ def _operations(
             snapshot_links=links,
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
             settings=settings.Service(database, clock),
+            syncs=reports.Syncs(database, clock, config.quotas, buckets),
             online_seconds=config.online_seconds,
         )
         served.update(aws.operations(services))
@@ -203,6 +224,13 @@ def _operations(
         exchange = gateway.Exchange(database, patching.Operations(database, clock, finished=compliance.refresh))
         served.update(gateway.operations(messages, exchange))
     return served
+
+
+def _s3(config: Config) -> S3 | None:
+    """The S3-compatible service that buckets are in, if they are in one."""
+    if not config.s3_endpoint:
+        return None
+    return S3(config.s3_endpoint, config.s3_access_key_id, config.s3_secret_access_key)
 
 
 def _lookup(accounts: Accounts, messages: gateway.Messages) -> Callable[[str], Awaitable[Credential | None]]:

@@ -17,6 +17,7 @@ _LARGEST_QUOTA = 10**9
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _REGION = re.compile(r"[a-z0-9-]{1,32}\Z")  # what a signature may be scoped to
 _KEY_ID = re.compile(r"(?!mi-)[A-Za-z0-9_-]{0,128}\Z")
+_S3_KEY_ID = re.compile(r"[\x21-\x7e]{0,128}\Z")
 _PUBLIC_URL = re.compile(r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?\Z")
 
 
@@ -60,6 +61,10 @@ SETTINGS = (
     Setting("root_access_key_id", "", "Sets the root access key instead of making one."),
     Setting("root_secret_access_key", "", "The secret that belongs to root_access_key_id."),
     Setting("stale_after_hours", "48", "From which age on a node's facts cannot tell that it is compliant."),
+    Setting("bucket_dir", "", "Where buckets are directories; default: buckets in the data directory."),
+    Setting("s3_endpoint", "", "The URL of an S3-compatible service to write buckets to instead."),
+    Setting("s3_access_key_id", "", "The access key for it."),
+    Setting("s3_secret_access_key", "", "The secret that belongs to s3_access_key_id."),
     Setting("online_minutes", "11", "A node that was not heard of for longer shows ConnectionLost."),
 )
 
@@ -93,6 +98,7 @@ class Quotas:
     patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
     patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
     policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")
+    resource_data_syncs: int = quota(5, "Resource data syncs of an account and region.")
     public_documents: int = quota(5, "Documents of an account and region that are shared with everybody.")
 
 
@@ -113,12 +119,16 @@ class Config:
     account_id: str
     root_access_key_id: str
     root_secret_access_key: str
+    bucket_dir: Path
+    s3_endpoint: str
+    s3_access_key_id: str
+    s3_secret_access_key: str
     stale_after_seconds: float
     online_seconds: float
     quotas: Quotas
 
     def __repr__(self) -> str:
-        hidden = {"root_secret_access_key", "database"}  # a database URL may hold a password
+        hidden = {"root_secret_access_key", "s3_secret_access_key", "database"}  # a database URL may hold a password
         shown = (f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if item.name not in hidden)
         return f"Config({', '.join(shown)})"
 
@@ -147,8 +157,9 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         for setting in SETTINGS
     }
     host, port = _address(given["listen"])
+    data_dir = Path(given["data_dir"]).absolute() if given["data_dir"] else _state_home(environment) / "patchwright"
     config = Config(
-        data_dir=Path(given["data_dir"]).absolute() if given["data_dir"] else _state_home(environment) / "patchwright",
+        data_dir=data_dir,
         host=host,
         port=port,
         public_url=given["public_url"].rstrip("/"),
@@ -161,6 +172,10 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         account_id=given["account_id"],
         root_access_key_id=given["root_access_key_id"],
         root_secret_access_key=given["root_secret_access_key"],
+        bucket_dir=Path(given["bucket_dir"]).absolute() if given["bucket_dir"] else data_dir / "buckets",
+        s3_endpoint=given["s3_endpoint"].rstrip("/"),
+        s3_access_key_id=given["s3_access_key_id"],
+        s3_secret_access_key=given["s3_secret_access_key"],
         stale_after_seconds=_number("stale_after_hours", given) * 3600,
         online_seconds=_number("online_minutes", given) * 60,
         quotas=_quotas(environment),
@@ -182,11 +197,16 @@ def _check(config: Config) -> None:
     if bool(config.root_access_key_id) != bool(config.root_secret_access_key):
         msg = "PATCHWRIGHT_ROOT_ACCESS_KEY_ID and PATCHWRIGHT_ROOT_SECRET_ACCESS_KEY go together"
         raise ConfigError(msg)
+    if len({bool(config.s3_endpoint), bool(config.s3_access_key_id), bool(config.s3_secret_access_key)}) > 1:
+        msg = "PATCHWRIGHT_S3_ENDPOINT, PATCHWRIGHT_S3_ACCESS_KEY_ID and PATCHWRIGHT_S3_SECRET_ACCESS_KEY go together"
+        raise ConfigError(msg)
     for setting, value, form, wanted in (
         ("PATCHWRIGHT_ACCOUNT_ID", config.account_id, _ACCOUNT, "12 digits"),
         ("PATCHWRIGHT_REGION", config.region, _REGION, "a region's name such as us-east-1"),
         ("PATCHWRIGHT_ROOT_ACCESS_KEY_ID", config.root_access_key_id, _KEY_ID, "letters and digits, and no node's id"),
         ("--public-url", config.public_url, _PUBLIC_URL, "https://HOST or https://HOST:PORT"),
+        ("PATCHWRIGHT_S3_ENDPOINT", config.s3_endpoint, _PUBLIC_URL, "https://HOST or https://HOST:PORT"),
+        ("PATCHWRIGHT_S3_ACCESS_KEY_ID", config.s3_access_key_id, _S3_KEY_ID, "an access key's id"),
     ):
         if not form.match(value):
             msg = f"{setting} takes {wanted}, not {value!r}"

@@ -52,6 +52,7 @@ class Server:
 
     def __init__(self, directory: Path, database_url: str, account: str, master_key: Path) -> None:
         shutil.copy(master_key, directory / "master.key")
+        self.directory = directory
         self._settings = (directory, database_url, account)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"

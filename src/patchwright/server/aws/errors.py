@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from patchwright.core import errors as core
-from patchwright.server import commands, compliance, documents, inventory, nodes, parameters, patching, settings, tags
+from patchwright.server import (
+    commands,
+    compliance,
+    documents,
+    inventory,
+    nodes,
+    parameters,
+    patching,
+    reports,
+    settings,
+    tags,
+)
 from patchwright.server.aws.ssm import resources
 from patchwright.server.infra import TokenReused, Unavailable
 
@@ -96,6 +107,8 @@ ERRORS: Mapping[type[Exception], str] = {
     patching.TooManyGroups: "ResourceLimitExceededException",
     patching.UnknownBaseline: "DoesNotExistException",
     patching.UnknownOperation: "DoesNotExistException",
+    reports.InvalidSync: "ResourceDataSyncInvalidConfigurationException",
+    reports.TooManySyncs: "ResourceDataSyncCountExceededException",
     patching.UnsupportedSystem: "UnsupportedOperatingSystem",
     resources.UnknownResource: "InvalidResourceId",
     settings.UnknownSetting: "ServiceSettingNotFound",

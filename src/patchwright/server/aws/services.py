@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchwright.server import commands, compliance, documents, inventory, nodes, parameters, patching, settings
+from patchwright.server import (
+    commands,
+    compliance,
+    documents,
+    inventory,
+    nodes,
+    parameters,
+    patching,
+    reports,
+    settings,
+)
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
@@ -35,4 +45,5 @@ class Services:
     snapshot_links: SnapshotLinks
     verdicts: patching.Verdicts
     settings: settings.Service
+    syncs: reports.Syncs
     online_seconds: float

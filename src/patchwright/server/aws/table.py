@@ -24,6 +24,7 @@ from patchwright.server.aws.ssm import (
     settings,
     snapshots,
     states,
+    sync,
     tags,
 )
 from patchwright.server.wire import Handler
@@ -45,6 +46,7 @@ MODULES = (
     settings,
     snapshots,
     states,
+    sync,
     tags,
     patchwright,
     reports,

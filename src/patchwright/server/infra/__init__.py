@@ -8,6 +8,7 @@ The door. Importing it imports neither a PostgreSQL driver nor SQLAlchemy.
 from __future__ import annotations
 
 from patchwright.server.infra.blobs import Blobs, DirectoryBlobs
+from patchwright.server.infra.buckets import S3, Bucket, BucketRefused, Buckets, joined, open_buckets
 from patchwright.server.infra.clock import Clock, SystemClock, backoff, today
 from patchwright.server.infra.counters import Counters
 from patchwright.server.infra.database import Database, open_database
@@ -30,10 +31,14 @@ from patchwright.server.infra.statement import Row, Statement, UnitOfWork, place
 from patchwright.server.infra.tokens import ClientToken, TokenReused, earlier_result, keep_result
 
 __all__ = [
+    "S3",
     "BlobDamaged",
     "BlobNotFound",
     "BlobTooLarge",
     "Blobs",
+    "Bucket",
+    "BucketRefused",
+    "Buckets",
     "CheckViolation",
     "ClientToken",
     "Clock",
@@ -56,9 +61,11 @@ __all__ = [
     "UnknownDatabase",
     "backoff",
     "earlier_result",
+    "joined",
     "keep_result",
     "new_id",
     "new_uuid",
+    "open_buckets",
     "open_database",
     "placeholders",
     "sql",

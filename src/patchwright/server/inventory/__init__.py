@@ -34,7 +34,7 @@ from patchwright.server.inventory.model import (
     version_of,
 )
 from patchwright.server.inventory.query import Asked, Operator
-from patchwright.server.inventory.service import Entity, Entries, Service
+from patchwright.server.inventory.service import Entity, Entries, Outline, Service
 from patchwright.server.inventory.store import forget
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "MalformedFilter",
     "MalformedGroup",
     "Operator",
+    "Outline",
     "Reported",
     "Service",
     "TooManySubTypes",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from patchwright.core.inventory import INSTANCE_INFORMATION, MAX_ROWS, SCHEMAS, Row, Schema
@@ -50,6 +50,14 @@ class Entity:
 
     instance_id: str
     types: Sequence[tuple[Reported, Sequence[Row]]]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A node, and what it shows of each type, without the rows that are stored; `Service.rows` has them."""
+
+    instance_id: str
+    types: Mapping[str, Reported]
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,12 @@ class Service:
             entities.append(Entity(one.node.id, types))  # type: ignore[arg-type]
         return entities, following
 
+    async def outline(self, scope: Scope, *, after: str, limit: int) -> list[Outline]:
+        """Up to *limit* nodes in order of id, from the one that follows *after*, with what they show of every type."""
+        types = await self._known(scope)
+        found = await self._database.read(derived.page, scope, types, after=after, limit=limit, moment=self._moment())
+        return [Outline(one.node.id, one.types) for one in found]
+
     async def counted(
         self, scope: Scope, asked: Sequence[Asked], by: Sequence[AskedAggregator], *, start: int
     ) -> tuple[list[Counted], int]:
@@ -165,7 +179,7 @@ class Service:
         if reported is None:
             schema = SCHEMAS.get(type_name)
             return Entries(schema.version if schema else "", None, (), more=False)
-        rows = await self._rows(scope, reported)
+        rows = await self.rows(scope, reported)
         left = [row for row in rows if fits(filters, row)][start:]
         return Entries(reported.version, reported, left[:limit], more=len(left) > limit)
 
@@ -213,7 +227,8 @@ class Service:
     async def _known(self, scope: Scope) -> Known:
         return known_types(await self._database.read(store.custom_types, scope))
 
-    async def _rows(self, scope: Scope, reported: Reported) -> Sequence[Row]:
+    async def rows(self, scope: Scope, reported: Reported) -> Sequence[Row]:
+        """The rows of what a node shows of a type; none where they are gone meanwhile."""
         if not reported.digest:
             return [dict(row) for row in reported.rows]
         found = await self._database.read(store.contents, scope, [reported.digest])
