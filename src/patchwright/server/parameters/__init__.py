@@ -30,7 +30,7 @@ from patchwright.server.parameters.errors import (
     UnsupportedType,
     VersionsExhausted,
 )
-from patchwright.server.parameters.jobs import delete_expired
+from patchwright.server.parameters.jobs import SWEEP_SECONDS, delete_expired
 from patchwright.server.parameters.model import ADVANCED, INTELLIGENT, SECURE_STRING, STANDARD, Change, Parameter
 from patchwright.server.parameters.names import arn, hierarchy
 from patchwright.server.parameters.policies import kind as policy_kind
@@ -42,6 +42,7 @@ __all__ = [
     "INTELLIGENT",
     "SECURE_STRING",
     "STANDARD",
+    "SWEEP_SECONDS",
     "Change",
     "Filter",
     "Found",

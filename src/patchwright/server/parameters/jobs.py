@@ -6,6 +6,8 @@ from __future__ import annotations
 from patchwright.server.infra import Clock, Database
 from patchwright.server.parameters import service
 
+SWEEP_SECONDS = 10.0
+
 
 async def delete_expired(database: Database, clock: Clock) -> int:
     """Delete every parameter whose time has come; returns how many those were. Any process may do it at any time."""
