@@ -38,6 +38,7 @@ TAIL = """
 | operation | what |
 |---|---|
 | GetVerdict | `InstanceId` → `Document`, JSON text: `LiveVerdict` (today's baseline over the newest facts, with their age and the doubts about them), `Node`, and `LastOperation`, kept apart |
+| ExportPatchReport | `BucketName`, `Prefix`, `Region` (default: the caller's), `InstanceId` → the report whole, written to a bucket: `BucketName`, `Key`, `Bytes` |
 | GetPatchReport | `InstanceId` (none: every node), `MaxResults` rows, `NextToken` → `Report`: a page of CSV text, the first with the names of the columns; pages are put together as they come |
 
 ## For agents

@@ -53,6 +53,18 @@ def test_a_file_is_replaced_whole_or_not_at_all(server, silent_node, tmp_path):
     assert [one.name for one in tmp_path.glob(".report*")] == []
 
 
+def test_a_report_is_written_to_a_bucket_by_the_server(server, silent_node):
+    """Where it is, is printed; words that contradict each other are refused."""
+    result = server.run("report", "patches", "--bucket", "audit", "--prefix", "daily")
+
+    assert result.code == 0, result.err
+    assert result.out.startswith("audit/daily/patch-report/accountid=000000000001/region=us-east-1/")
+    assert result.out.endswith(" bytes\n")
+    assert server.run("report", "patches", "--bucket", "..").code == 1
+    for words in (["--bucket", "x", "--output", "y"], ["--prefix", "x"]):
+        assert server.run("report", "patches", *words).code == 2
+
+
 def test_a_pipe_is_written_to_and_stays_a_pipe(server, silent_node, tmp_path):
     """Nothing takes the place of what is no file."""
     path = tmp_path / "pipe"

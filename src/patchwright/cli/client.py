@@ -19,7 +19,9 @@ from patchwright.cli.config import Config
 from patchwright.cli.errors import BadSetting, CliError, Refused, Unreachable
 from patchwright.core.signing import Signer
 
-OWN_OPERATIONS = frozenset({"GetPatchReport", "GetVerdict"})  # what AWS has no call for; everything else is of ssm
+OWN_OPERATIONS = frozenset(
+    {"ExportPatchReport", "GetPatchReport", "GetVerdict"}
+)  # what AWS has no call for; everything else is of ssm
 TIMEOUT_SECONDS = 60.0
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 WORTH_LEARNING_SECONDS = 30.0

@@ -14,6 +14,7 @@ import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.nodes import find_nodes
+from patchwright.cli.output import screen
 from patchwright.cli.program import connected
 
 
@@ -22,17 +23,30 @@ from patchwright.cli.program import connected
     "--instance-id", "node", metavar="NODE", help="This node alone, by id or name, with a row for each patch."
 )
 @click.option("--output", type=click.Path(dir_okay=False), help="Write to this file, whole or not at all.")
+@click.option("--bucket", help="Let the server write it to this bucket, and print where.")
+@click.option("--prefix", help="What the key in the bucket begins with.")
 @connected
-def report_patches(client: Client, *, node: str | None, output: str | None) -> None:
+def report_patches(
+    client: Client, *, node: str | None, output: str | None, bucket: str | None, prefix: str | None
+) -> None:
     """
     Patch compliance as CSV: a row for each node, or one node with its patches.
 
     It tells what the last operation of each node reported. Cells that a spreadsheet would take for formulas are written
     behind an apostrophe.
     """
+    if (output and bucket) or (prefix and not bucket):
+        msg = "--output and --bucket are two places; --prefix goes with --bucket"
+        raise click.UsageError(msg)
     request: dict[str, str] = {}
     if node is not None:
         (request["InstanceId"],) = find_nodes(client, [node])
+    if bucket:
+        answer = client.call(
+            "ExportPatchReport", {**request, "BucketName": bucket, **({"Prefix": prefix} if prefix else {})}
+        )
+        screen().line(f"{answer['BucketName']}/{answer['Key']}: {answer['Bytes']} bytes")
+        return
     with _opened(output) as write:
         for text in _pages(client, request):
             write(text)

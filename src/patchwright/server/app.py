@@ -217,6 +217,9 @@ def _operations(
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
             settings=settings.Service(database, clock),
             syncs=reports.Syncs(database, clock, config.quotas, buckets),
+            patch_reports=reports.PatchReports(
+                database, clock, compliance.Service(database, clock, config.quotas), buckets
+            ),
             online_seconds=config.online_seconds,
         )
         served.update(aws.operations(services))

@@ -192,6 +192,7 @@ async def test_nodes_do_not_call_what_is_for_users(guard, house):
     node = await house.enrol()
     for_users = [name for name in sorted(SERVED) if AUDIENCE.get(f"AmazonSSM.{name}") != ANY]
     for target in [f"AmazonSSM.{name}" for name in for_users] + [
+        "Patchwright.ExportPatchReport",
         "Patchwright.GetPatchReport",
         "Patchwright.GetVerdict",
         "AmazonSSM.DeleteActivation",

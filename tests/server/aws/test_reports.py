@@ -7,7 +7,7 @@ import csv
 
 from server.patching.bench import OUTDATED
 
-REPORT = "Patchwright.GetPatchReport"
+REPORT, EXPORT = "Patchwright.GetPatchReport", "Patchwright.ExportPatchReport"
 
 
 async def whole(house, **request):
@@ -32,6 +32,25 @@ async def test_every_node_and_one_node(house):
     one = await whole(house, InstanceId=found[0].instance_id)
     assert [row[4] for row in one[3:]] == ["bar.amd64", "foo.amd64", "plain.amd64"]
     assert await whole(house, InstanceId=found[0].instance_id, MaxResults=2) == one
+
+
+async def test_a_report_is_written_to_a_bucket(house):
+    """With its key and length in the answer; a bucket that is none is refused, and so is a node as the asker."""
+    node = await house.enrol()
+    await house.scan(node, OUTDATED)
+    whole_text = "".join(",".join(row) for row in await whole(house))
+
+    made = await house.ask(EXPORT, {"BucketName": "audit", "Prefix": "daily"})
+
+    assert made["BucketName"] == "audit"
+    assert made["Key"].startswith(f"daily/patch-report/accountid={house.account}/region=us-east-1/2026-11-20T04-")
+    assert made["Bytes"] > len(whole_text)
+    assert await house.code(EXPORT, {"BucketName": "../x"}) == "BucketRefusedException"
+    assert (
+        await house.code(EXPORT, {"BucketName": "audit", "InstanceId": "mi-00000000000000000"}) == "InvalidInstanceId"
+    )
+    assert await house.code(EXPORT, {}) == "ValidationException"
+    assert await house.code(EXPORT, {"BucketName": "audit"}, key=node) == "AccessDeniedException"
 
 
 async def test_refusals(house):

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from patchwright.server import nodes
 from patchwright.server.compliance import Execution
+from patchwright.server.infra import Bucket, BucketRefused
+from patchwright.server.infra.buckets import DirectoryBuckets
 from patchwright.server.nodes import Machine, UnknownNode
 from patchwright.server.reports import PatchReports
 from patchwright.server.reports.patch_report import DETAIL_COLUMNS, SUMMARY_COLUMNS, harmless, to_csv
@@ -46,9 +48,9 @@ def desk(shared_database, scope):
 
 
 @pytest.fixture
-def reports(desk):
+def reports(desk, tmp_path):
     """The reports over them."""
-    return PatchReports(desk.database, desk.service)
+    return PatchReports(desk.database, desk.bench.clock, desk.service, DirectoryBuckets(tmp_path))
 
 
 async def everything(reports, scope, instance_id="", *, limit=500):
@@ -62,6 +64,34 @@ async def everything(reports, scope, instance_id="", *, limit=500):
         text, after = text + page.text, page.more
         if after is None:
             return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+
+
+async def test_a_report_is_written_to_a_bucket_whole(desk, reports, tmp_path, monkeypatch):
+    """Under a name that tells whose it is and when it was; several pages are one object."""
+    monkeypatch.setattr("patchwright.server.reports.patch_report._EXPORTED", 2)
+    ids = [await desk.bench.enrol() for _ in range(3)]
+    await desk.bench.scan(ids[0], OUTDATED)
+
+    every = await reports.export(desk.scope, Bucket("audit", "us-east-1"), prefix="patches/")
+    one = await reports.export(desk.scope, Bucket("audit", "us-east-1"), instance_id=ids[0])
+
+    folder = f"patch-report/accountid={desk.scope.account}/region=us-east-1"
+    assert every.key == f"patches/{folder}/2026-11-20T04-00-01Z.csv"
+    assert one.key == f"{folder}/{ids[0]}-2026-11-20T04-00-01Z.csv"
+    for made, rows in ((every, 4), (one, 6)):
+        data = (tmp_path / "audit" / made.key).read_bytes()
+        assert (len(data), data.count(b"\r\n")) == (made.size, rows)
+
+
+async def test_what_cannot_be_written_leaves_nothing(desk, reports, tmp_path):
+    """A bucket that is none, a prefix that leads out of it, a node that is none."""
+    for bucket, prefix in (("Not A Bucket", ""), ("..", ""), ("audit", "../../etc"), ("audit", "a//b")):
+        with pytest.raises(BucketRefused):
+            await reports.export(desk.scope, Bucket(bucket, "us-east-1"), prefix=prefix)
+    with pytest.raises(UnknownNode):
+        await reports.export(desk.scope, Bucket("audit", "us-east-1"), instance_id="mi-00000000000000000")
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_columns_are_those_of_aws():

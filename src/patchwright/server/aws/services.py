@@ -46,4 +46,5 @@ class Services:
     verdicts: patching.Verdicts
     settings: settings.Service
     syncs: reports.Syncs
+    patch_reports: reports.PatchReports
     online_seconds: float

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 from patchwright.server import compliance, nodes
 from patchwright.server.accounts import Scope
 from patchwright.server.compliance import PATCH, SEVERITIES, Filter, Listed, Summary
-from patchwright.server.infra import Database, UnitOfWork
+from patchwright.server.infra import Bucket, Buckets, Clock, Database, UnitOfWork, joined
 from patchwright.server.nodes import Node
 
 SUMMARY_COLUMNS = (
@@ -59,6 +59,7 @@ DETAIL_COLUMNS = (
     "SSM Agent version",
 )
 NEVER_REPORTED = "NEVER_REPORTED"  # the status of a node without an operation
+_EXPORTED = 500  # rows read at once for an export
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # wide ones too
 
 Row: TypeAlias = Sequence[str]
@@ -78,12 +79,21 @@ class Page(NamedTuple):
     more: Cursor | None
 
 
+class Exported(NamedTuple):
+    """A report that was written: the key of the object, and how many bytes it has."""
+
+    key: str
+    size: int
+
+
 class PatchReports:
     """Patch compliance reports of every account."""
 
-    def __init__(self, database: Database, service: compliance.Service) -> None:
+    def __init__(self, database: Database, clock: Clock, service: compliance.Service, buckets: Buckets) -> None:
         self._database = database
+        self._clock = clock
         self._service = service
+        self._buckets = buckets
 
     async def of_all(self, scope: Scope, *, after: Cursor | None = None, limit: int) -> Page:
         """Every node in a row, in order of id, up to *limit* of them; the first page begins with the names of the columns."""
@@ -112,6 +122,30 @@ class PatchReports:
         rows: list[Row] = [] if after else [SUMMARY_COLUMNS, summary_row(1, node, known), DETAIL_COLUMNS]
         rows += [detail_row(index + n, node, one) for n, one in enumerate(found, start=1)]
         return Page(to_csv(rows), Cursor(index + len(found), more) if more else None)
+
+    async def export(self, scope: Scope, bucket: Bucket, *, prefix: str = "", instance_id: str = "") -> Exported:
+        """
+        Write a whole report to *bucket*, of every node or of one, under a name that tells when; says where and how long it is.
+
+        Errors: BucketRefused, UnknownNode; then nothing is written.
+        """
+        when = _iso(self._clock.now()).replace(":", "-")
+        subject = f"{instance_id}-{when}" if instance_id else when
+        folder = f"patch-report/accountid={scope.account}/region={scope.region}"
+        parts, after = [], None
+        while True:
+            if instance_id:
+                page = await self.of_one(scope, instance_id, after=after, limit=_EXPORTED)
+            else:
+                page = await self.of_all(scope, after=after, limit=_EXPORTED)
+            parts.append(page.text)
+            after = page.more
+            if after is None:
+                break
+        data = "".join(parts).encode()
+        key = joined(prefix, f"{folder}/{subject}.csv")
+        await self._buckets.put(bucket, key, data, kind="text/csv; charset=utf-8")
+        return Exported(key, len(data))
 
 
 def summary_row(index: int, node: Node, known: Summary | None) -> Row:

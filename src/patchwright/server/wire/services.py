@@ -40,6 +40,7 @@ AUDIENCE: Mapping[str, str] = {
     "EC2WindowsMessageDeliveryService": NODE,
     "Patchwright": NODE,
     "Patchwright.Enroll": ANONYMOUS,
+    "Patchwright.ExportPatchReport": USER,
     "Patchwright.GetPatchReport": USER,
     "Patchwright.GetVerdict": USER,
 }
