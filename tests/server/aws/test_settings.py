@@ -56,3 +56,37 @@ def test_a_value_that_a_setting_cannot_have_is_refused(ssm, value):
         ssm.update_service_setting(SettingId=THROUGHPUT, SettingValue=value)
 
     assert ssm.get_service_setting(SettingId=THROUGHPUT)["ServiceSetting"]["Status"] == "Default"
+
+
+def test_the_default_tier_is_that_of_parameters_that_name_none(ssm):
+    """New ones and those that are overwritten; a tier that is named counts."""
+    for name in ("old", "kept"):
+        ssm.put_parameter(Name=name, Value="1", Type="String")
+    ssm.update_service_setting(SettingId="/ssm/parameter-store/default-parameter-tier", SettingValue="Advanced")
+
+    assert ssm.put_parameter(Name="new", Value="1", Type="String")["Tier"] == "Advanced"
+    assert ssm.put_parameter(Name="small", Value="1", Type="String", Tier="Standard")["Tier"] == "Standard"
+    assert ssm.put_parameter(Name="old", Value="2", Overwrite=True)["Tier"] == "Advanced"
+    assert ssm.get_parameter(Name="kept")["Parameter"]["Version"] == 1
+
+    ssm.update_service_setting(
+        SettingId="/ssm/parameter-store/default-parameter-tier", SettingValue="Intelligent-Tiering"
+    )
+    assert ssm.put_parameter(Name="long", Value="x" * 5000, Type="String")["Tier"] == "Advanced"
+    assert ssm.put_parameter(Name="short", Value="x", Type="String")["Tier"] == "Standard"
+
+
+def test_documents_become_public_only_where_the_account_allows_it(ssm):
+    """Accounts that are named are another thing."""
+    content = '{"schemaVersion": "2.2", "mainSteps": [{"action": "aws:runShellScript", "name": "a", "inputs": {}}]}'
+    for name in ("one", "two"):
+        ssm.create_document(Name=name, Content=content, DocumentType="Command")
+    ssm.modify_document_permission(Name="one", PermissionType="Share", AccountIdsToAdd=["all"])
+    ssm.update_service_setting(SettingId="/ssm/documents/console/public-sharing-permission", SettingValue="Disable")
+
+    with pytest.raises(ssm.exceptions.DocumentPermissionLimit):
+        ssm.modify_document_permission(Name="two", PermissionType="Share", AccountIdsToAdd=["all"])
+    ssm.modify_document_permission(Name="two", PermissionType="Share", AccountIdsToAdd=["111122223333"])
+    ssm.modify_document_permission(Name="one", PermissionType="Share", AccountIdsToRemove=["all"])
+    for name, accounts in (("one", []), ("two", ["111122223333"])):
+        assert ssm.describe_document_permission(Name=name, PermissionType="Share")["AccountIds"] == accounts

@@ -7,7 +7,23 @@ The door. `value` is a unit of work for whoever asks what an account has set.
 
 from __future__ import annotations
 
-from patchwright.server.settings.model import Setting, SettingsError, UnknownSetting, UnsuitableValue
+from patchwright.server.settings.model import (
+    DEFAULT_TIER,
+    PUBLIC,
+    Setting,
+    SettingsError,
+    UnknownSetting,
+    UnsuitableValue,
+)
 from patchwright.server.settings.service import Service, value
 
-__all__ = ["Service", "Setting", "SettingsError", "UnknownSetting", "UnsuitableValue", "value"]
+__all__ = [
+    "DEFAULT_TIER",
+    "PUBLIC",
+    "Service",
+    "Setting",
+    "SettingsError",
+    "UnknownSetting",
+    "UnsuitableValue",
+    "value",
+]

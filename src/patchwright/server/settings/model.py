@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
 
+DEFAULT_TIER = "/ssm/parameter-store/default-parameter-tier"
+PUBLIC = "/ssm/documents/console/public-sharing-permission"
 _ARN = re.compile(r"arn:aws[a-z-]*:ssm:([a-z0-9-]+):([0-9]{12}):servicesetting(/.+)\Z", re.DOTALL)
 
 
@@ -54,15 +56,13 @@ DEFINITIONS: Mapping[str, Definition] = {
         "/aws/ssm/automation/executeScript", form=r"[\w./#-]{1,512}"
     ),
     "/ssm/automation/enable-adaptive-concurrency": Definition("False", ("True", "False")),
-    "/ssm/documents/console/public-sharing-permission": Definition("Enable", ("Enable", "Disable")),
+    PUBLIC: Definition("Enable", ("Enable", "Disable")),
     "/ssm/managed-instance/activation-tier": Definition("standard", ("standard", "advanced")),
     "/ssm/managed-instance/default-ec2-instance-management-role": Definition(
         "$None", form=r"\$None|[\w+=,.@/-]{1,512}"
     ),
     "/ssm/opsinsights/opscenter": Definition("Disabled", ("Enabled", "Disabled")),
-    "/ssm/parameter-store/default-parameter-tier": Definition(
-        "Standard", ("Standard", "Advanced", "Intelligent-Tiering")
-    ),
+    DEFAULT_TIER: Definition("Standard", ("Standard", "Advanced", "Intelligent-Tiering")),
     "/ssm/parameter-store/high-throughput-enabled": Definition("false", ("true", "false")),
 }
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from patchwright.server import documents
+from patchwright.server import documents, settings
 from patchwright.server.aws.members import filters_of
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm.documents import identity, named
@@ -29,7 +29,7 @@ _CONDITIONS: Mapping[str, Callable[[Sequence[str]], listing.Condition]] = {
 
 def operations(services: Services) -> Mapping[str, Handler]:
     """The operations served here, by target."""
-    lists = DocumentLists(services.documents, services.pager)
+    lists = DocumentLists(services.documents, services.settings, services.pager)
     return {
         "AmazonSSM.DescribeDocumentPermission": lists.describe_document_permission,
         "AmazonSSM.ListDocumentMetadataHistory": lists.list_document_metadata_history,
@@ -43,8 +43,9 @@ def operations(services: Services) -> Mapping[str, Handler]:
 class DocumentLists:
     """One method per operation."""
 
-    def __init__(self, service: documents.Service, pager: Pager) -> None:
+    def __init__(self, service: documents.Service, own: settings.Service, pager: Pager) -> None:
         self._service = service
+        self._settings = own
         self._pager = pager
 
     async def list_documents(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +95,8 @@ class DocumentLists:
             raise validation("Name accounts in AccountIdsToAdd or AccountIdsToRemove.")
         if shared not in {documents.DEFAULT, documents.LATEST, documents.ALL}:
             raise validation("SharedDocumentVersion is $DEFAULT, $LATEST or $ALL.")
+        if documents.EVERYBODY in add and (await self._settings.get(caller.scope, settings.PUBLIC)).value == "Disable":
+            raise ApiError("DocumentPermissionLimit", f"Documents cannot be public: {settings.PUBLIC} is Disable.")
         try:
             await self._service.share(
                 caller.scope, request["Name"], add=[Share(account, shared) for account in add], remove=remove

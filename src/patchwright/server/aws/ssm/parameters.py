@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from patchwright.server import parameters
+from patchwright.server import parameters, settings
 from patchwright.server.accounts import Scope
 from patchwright.server.aws.members import tags_of
 from patchwright.server.aws.services import Services
@@ -24,7 +24,7 @@ _PATH_KEYS = ("Type", "KeyId", "Label")
 
 def operations(services: Services) -> Mapping[str, Handler]:
     """The operations served here, by target."""
-    store = ParameterOperations(services.parameters, services.pager)
+    store = ParameterOperations(services.parameters, services.settings, services.pager)
     return {
         "AmazonSSM.DeleteParameter": store.delete_parameter,
         "AmazonSSM.DeleteParameters": store.delete_parameters,
@@ -42,12 +42,14 @@ def operations(services: Services) -> Mapping[str, Handler]:
 class ParameterOperations:
     """One method per operation."""
 
-    def __init__(self, service: parameters.Service, pager: Pager) -> None:
+    def __init__(self, service: parameters.Service, own: settings.Service, pager: Pager) -> None:
         self._parameters = service
+        self._settings = own
         self._pager = pager
 
     async def put_parameter(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """PutParameter."""
+        """PutParameter; without Tier it is that of the account's setting."""
+        default = (await self._settings.get(caller.scope, settings.DEFAULT_TIER)).value
         change = Change(
             request["Name"],
             request["Value"],
@@ -56,7 +58,7 @@ class ParameterOperations:
             description=request.get("Description"),
             key_id=request.get("KeyId"),
             allowed_pattern=request.get("AllowedPattern"),
-            tier=request.get("Tier"),
+            tier=request.get("Tier") or (None if default == parameters.STANDARD else default),
             policies=request.get("Policies"),
             data_type=request.get("DataType") or None,
             tags=tags_of(request),
