@@ -100,6 +100,7 @@ class Simulator:
         self.problems: list[str] = []
         self.operations: dict[str, Operation] = {}
         self.bodies: dict[str, bytes] = {}
+        self.inventory: dict[str, dict[str, Any]] = {}  # by node and type, the last whole item
         self.down = False
         self.time_offset = 0.0
         self.sources: source.Sources = ()
@@ -211,6 +212,14 @@ class Simulator:
             return {"Messages": ready, "Destination": caller, "MessagesRequestId": "x"}
 
     def _on_UpdateInstanceInformation(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def _on_PutInventory(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        kept = self.inventory.setdefault(caller, {})
+        for item in members["Items"]:
+            if "Content" not in item and kept.get(item["TypeName"], {}).get("ContentHash") != item["ContentHash"]:
+                raise Refusal("ItemContentMismatchException", item["TypeName"])
+        kept.update((item["TypeName"], item) for item in members["Items"] if "Content" in item)
         return {}
 
     def _on_AcknowledgeMessage(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:

@@ -184,7 +184,12 @@ class Stage:
 
     def logs(self) -> str:
         """Everything the agent wrote."""
-        paths = [self.log, self.state_dir / "worker.log", *self.state_dir.glob("work/**/log")]
+        paths = [
+            self.log,
+            self.state_dir / "worker.log",
+            self.state_dir / "inventory.log",
+            *self.state_dir.glob("work/**/log"),
+        ]
         return "\n".join(path.read_text(errors="replace") for path in paths if path.exists())
 
     def close(self) -> None:
@@ -196,7 +201,7 @@ class Stage:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        for word in ("work", "facts", "resolve", "install"):
+        for word in ("work", "inventory", "facts", "resolve", "install"):
             for pid in self.processes(word):
                 try:
                     os.kill(pid, signal.SIGKILL)
