@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -44,7 +44,18 @@ from patchwright.server import (
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
-from patchwright.server.infra import S3, Buckets, Clock, Database, InfraError, SystemClock, open_buckets, open_database
+from patchwright.server.infra import (
+    S3,
+    Buckets,
+    Clock,
+    Database,
+    InfraError,
+    Job,
+    SystemClock,
+    open_buckets,
+    open_database,
+    repeating,
+)
 from patchwright.server.wire import (
     Certificate,
     Credential,
@@ -304,7 +315,7 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
     with _held(config):
         house = await build(config, port=port)
         sock.listen(_BACKLOG)  # before anyone is told the address: whoever comes early waits in the backlog
-        async with _sweeping(config, house):
+        async with repeating(_jobs(config, house), house.clock):
             _announce(config, house, certificate, port)
             await _Server(_settings(house.application, certificate), house.waking).serve(sockets=[sock])
         await house.database.close()
@@ -349,18 +360,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextlib.asynccontextmanager
-async def _sweeping(config: Config, house: House) -> AsyncIterator[None]:
+def _jobs(config: Config, house: House) -> list[Job]:
+    """What this process does beside answering, by its roles."""
     if "worker" not in config.roles:
-        yield
-        return
-    task = asyncio.create_task(gateway.sweep_for_ever(house.database, house.clock))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        return []
+    database, clock = house.database, house.clock
+    return [
+        Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
+        Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),
+        Job("syncs", reports.STEP_SECONDS, house.writer.run_due),
+    ]
 
 
 def _announce(config: Config, house: House, certificate: Certificate | None, port: int) -> None:

@@ -7,11 +7,8 @@ import asyncio
 import json
 
 import pytest
-from structlog.testing import capture_logs
 
 from patchwright.server import gateway
-from patchwright.server.gateway import sweeping
-from patchwright.server.infra import Unavailable
 from server.clocks import FakeClock
 from server.gateway.house import build
 from server.patching.bench import OUTDATED
@@ -78,26 +75,3 @@ async def test_a_sweep_ends_though_others_hold_what_is_overdue():
     busy = Busy()
     assert await asyncio.wait_for(gateway.sweep(busy, FakeClock()), 5) == 0
     assert busy.writes == 1
-
-
-@pytest.mark.parametrize("failure", [Unavailable("gone"), RuntimeError("a mistake of ours")])
-async def test_sweeping_goes_on_whatever_happens(monkeypatch, failure):
-    """A failure is logged, with its trace where it was unexpected; the next sweep comes."""
-    sweeps = 0
-
-    async def sweep(_database, _clock):
-        nonlocal sweeps
-        sweeps += 1
-        if sweeps > 3:
-            raise asyncio.CancelledError
-        raise failure
-
-    monkeypatch.setattr(sweeping, "sweep", sweep)
-    clock = FakeClock()
-
-    with capture_logs() as lines, pytest.raises(asyncio.CancelledError):
-        await gateway.sweep_for_ever(None, clock)
-
-    assert clock.slept == [sweeping.SWEEP_SECONDS] * 3
-    assert [line["event"] for line in lines] == ["sweep"] * 3
-    assert str(failure) in json.dumps(lines)

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from patchwright.server.gateway.downloads import Downloads
 from patchwright.server.gateway.exchange import Exchange
 from patchwright.server.gateway.messages import Messages
-from patchwright.server.gateway.sweeping import sweep, sweep_for_ever
+from patchwright.server.gateway.sweeping import SWEEP_SECONDS, sweep
 from patchwright.server.wire import Handler
 
-__all__ = ["PARKED", "Downloads", "Exchange", "Messages", "operations", "sweep", "sweep_for_ever"]
+__all__ = ["PARKED", "SWEEP_SECONDS", "Downloads", "Exchange", "Messages", "operations", "sweep"]
 
 
 # Their handlers wait until there is something to say, so they end when the agent that asked is gone.

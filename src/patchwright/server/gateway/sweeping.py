@@ -3,27 +3,10 @@
 
 from __future__ import annotations
 
-import traceback
-
-import structlog
-
 from patchwright.server import commands, compliance, patching
-from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork
+from patchwright.server.infra import Clock, Database, UnitOfWork
 
 SWEEP_SECONDS = 5.0
-_log = structlog.get_logger("patchwright.sweep")
-
-
-async def sweep_for_ever(database: Database, clock: Clock) -> None:
-    """Sweep every few seconds until cancelled. Whatever goes wrong is logged, and tried again."""
-    while True:
-        try:
-            await sweep(database, clock)
-        except InfraError as error:
-            _log.warning("sweep", error=str(error))
-        except Exception:  # noqa: BLE001 - a sweep that ended for good would leave everything in progress for ever
-            _log.error("sweep", traceback=traceback.format_exc())
-        await clock.sleep(SWEEP_SECONDS)
 
 
 async def sweep(database: Database, clock: Clock) -> int:

@@ -27,6 +27,7 @@ from patchwright.server.infra.errors import (
     UnknownDatabase,
 )
 from patchwright.server.infra.identifiers import RequestIds, new_id, new_uuid
+from patchwright.server.infra.repeating import Job, repeat, repeating
 from patchwright.server.infra.statement import Row, Statement, UnitOfWork, placeholders, sql, sql_each
 from patchwright.server.infra.tokens import ClientToken, TokenReused, earlier_result, keep_result
 
@@ -48,6 +49,7 @@ __all__ = [
     "DirectoryBlobs",
     "ForeignKeyViolation",
     "InfraError",
+    "Job",
     "RequestIds",
     "Row",
     "SchemaTooNew",
@@ -68,6 +70,8 @@ __all__ = [
     "open_buckets",
     "open_database",
     "placeholders",
+    "repeat",
+    "repeating",
     "sql",
     "sql_each",
     "today",
