@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -288,7 +289,7 @@ def test_a_node_that_was_deregistered_asks_less_and_less(stage):
         """The test has seen what it wanted."""
 
     class Patient(Clock):
-        pauses: list[float] = []
+        pauses: ClassVar[list[float]] = []
 
         def sleep(self, seconds):
             self.pauses.append(seconds)
