@@ -115,17 +115,24 @@ def last_of_each(
     """Up to *limit* last operations of these nodes, in order of the nodes' ids, with counters within all of *bounds*."""
     if not instance_ids:
         return []
-    first = 4 + len(instance_ids)
+    # Joined, not in an IN list, which a plan that PostgreSQL keeps looks through for every row; and between bounds, since
+    # before it has counted its rows it may read them all.
+    wanted = "), (".join(f"${6 + i}" for i in range(len(instance_ids)))
+    first = 6 + len(instance_ids)
     narrowed = "".join(
         f" AND l.{COUNTERS[bounds[i].counter]} {_SIGNS[bounds[i].sign]} ${first + i}" for i in range(len(bounds))
     )
     rows = yield sql(
-        f"SELECT {_OF_LAST}, l.no_reboot_install_at FROM last_operation l JOIN operation o"
-        " ON o.account = l.account AND o.region = l.region AND o.id = l.operation_id"
-        " WHERE l.account = $1 AND l.region = $2"
-        f" AND l.instance_id IN ({placeholders(4, len(instance_ids))}){narrowed} ORDER BY l.instance_id LIMIT $3",
+        f"WITH wanted (id) AS (VALUES ({wanted}))"
+        f" SELECT {_OF_LAST}, l.no_reboot_install_at FROM wanted w"
+        " JOIN last_operation l ON l.account = $1 AND l.region = $2 AND l.instance_id = w.id"
+        " AND l.instance_id >= $4 AND l.instance_id <= $5"
+        " JOIN operation o ON o.account = l.account AND o.region = l.region AND o.id = l.operation_id"
+        f" WHERE 1 = 1{narrowed} ORDER BY l.instance_id LIMIT $3",
         *scope,
         limit,
+        min(instance_ids),
+        max(instance_ids),
         *instance_ids,
         *(one.number for one in bounds),
     )
@@ -149,10 +156,15 @@ def tally(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[dict[str, int
     """By counter, how many of these nodes had at least one at the end of their last operation."""
     if not instance_ids:
         return dict.fromkeys(COUNTERS, 0)
+    # As in last_of_each: joined, between bounds.
+    wanted = "), (".join(f"${5 + i}" for i in range(len(instance_ids)))
     rows = yield sql(
-        f"SELECT {_TALLY} FROM last_operation"
-        f" WHERE account = $1 AND region = $2 AND instance_id IN ({placeholders(3, len(instance_ids))})",
+        f"WITH wanted (id) AS (VALUES ({wanted})) SELECT {_TALLY} FROM wanted w"
+        " JOIN last_operation l ON l.account = $1 AND l.region = $2 AND l.instance_id = w.id"
+        " AND l.instance_id >= $3 AND l.instance_id <= $4",
         *scope,
+        min(instance_ids),
+        max(instance_ids),
         *instance_ids,
     )
     return dict(zip(COUNTERS, rows[0], strict=True))
