@@ -9,8 +9,10 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from patchwright.core.protocol import Phase
+from patchwright.server.gateway import sweep
 from server.aws.served import Account, new_region
-from server.patching.bench import OUTDATED, debian
+from server.patching.bench import OUTDATED, PATCHED, debian
 
 THEN = datetime.datetime(2019, 2, 18, 16, tzinfo=datetime.UTC)
 NONE = dict.fromkeys(
@@ -356,3 +358,31 @@ def test_hostile_text_is_kept_as_it_is(ssm, node):
     for name in names:
         (found,) = ssm.list_compliance_items(Filters=where("Id", name, how="BEGIN_WITH"))["ComplianceItems"]
         assert (found["Id"], found["Details"]) == (name, {name: name})
+
+
+@pytest.mark.parametrize("how", ["its reply", "the sweeper"])
+async def test_an_install_whose_command_ends_while_it_restarts_counts(house, how):
+    """What it had reported is what is known, whoever ends the command."""
+    made = await house.enrol()
+    command = (await house.send(made, operation="Install", Parameters={"RebootOption": ["RebootIfNeeded"]}))[
+        "CommandId"
+    ]
+    await house.messages(made)
+    operation = await house.begin(made, command)
+    directive = await house.put_facts(made, operation, OUTDATED)
+    actions = [[*wanted, True] for wanted in directive["Intent"]["Wanted"]]
+    resolution = {"Actions": actions, "Unresolved": {}}
+    request = {"OperationId": operation, "Attempt": 0, "Resolution": resolution}
+    await house.ask("Patchwright.PutResolution", request, key=made)
+    after = await house.put_facts(made, operation, PATCHED, phase=Phase.AFTER, acted_boot_id="boot-1")
+    assert after["Next"] == "reboot"
+    assert (await house.ask("AmazonSSM.ListComplianceItems", {}))["ComplianceItems"] == []
+
+    if how == "its reply":
+        await house.reply(made, command, "Failed")
+    else:
+        house.clock.time += 10**6
+        await sweep(house.wired.database, house.clock)
+
+    (found,) = (await house.ask("AmazonSSM.ListResourceComplianceSummaries", {}))["ResourceComplianceSummaryItems"]
+    assert (found["Status"], found["ExecutionSummary"]["ExecutionId"]) == ("NON_COMPLIANT", command)
