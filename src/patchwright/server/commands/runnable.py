@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from patchwright.core import document
 from patchwright.core.errors import MalformedDocument
+from patchwright.core.patch_step import PatchStep
 from patchwright.core.protocol import PATCH_ACTION
 from patchwright.server import documents
 from patchwright.server.commands.model import Request, UnservedDocument
@@ -47,6 +48,13 @@ def read(found: Found, request: Request) -> tuple[Mapping[str, Any], document.Do
         msg = f"{found.document.reference} has steps that this version's nodes do not run: {', '.join(unserved)}."
         raise UnservedDocument(msg[:1000])
     return content, parsed
+
+
+def check(parsed: document.Document, given: Mapping[str, Sequence[str]]) -> None:
+    """See to it that every step can be begun with the parameters *given*. Errors: InvalidParameters."""
+    values = document.bind(parsed, given)
+    for step in parsed.steps:
+        PatchStep.read(step.name, document.interpolate(dict(step.inputs), values))
 
 
 def _check_hash(content: str, request: Request) -> None:

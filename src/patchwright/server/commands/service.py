@@ -49,7 +49,7 @@ class Service:
         """
         found = await self._database.read(documents.select, scope, request.document_name, request.document_version)
         content, read = await asyncio.to_thread(runnable.read, found, request)  # YAML takes its time
-        document.bind(read, request.parameters)
+        runnable.check(read, request.parameters)
         resolve(request.max_concurrency, 1, least=1)
         resolve(request.max_errors, 1, least=0)
         if len(set(request.instance_ids)) != len(request.instance_ids):

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from patchwright.core.compliance import Operation as Kind
-from patchwright.core.protocol import FactsMessage, RebootOption, resolution_from_json
+from patchwright.core.patch_step import PatchStep
+from patchwright.core.protocol import FactsMessage, resolution_from_json
 from patchwright.server import commands, patching
 from patchwright.server.infra import Database
 from patchwright.server.wire import Caller
@@ -25,14 +25,15 @@ class Exchange:
         inputs = await self._database.read(
             commands.parameters_of_step, scope, request["CommandId"], instance_id, request["StepName"]
         )
+        step = PatchStep.read(request["StepName"], inputs)
         begun = await self._operations.begin(
             scope,
             instance_id,
             command_id=request["CommandId"],
             step=request["StepName"],
-            kind=Kind(inputs["Operation"]),
-            snapshot_id=str(inputs["SnapshotId"]),
-            reboot_option=RebootOption(inputs["RebootOption"]),
+            kind=step.operation,
+            snapshot_id=step.snapshot_id,
+            reboot_option=step.reboot_option,
             operating_system=request["OperatingSystem"],
             product=request.get("Product", ""),
         )

@@ -22,7 +22,6 @@ _NO_CLOUDWATCH = {"CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": False
 _UNSERVED = (
     "AlarmConfiguration",
     "CloudWatchOutputConfig",
-    "DocumentHash",
     "NotificationConfig",
     "OutputS3BucketName",
     "OutputS3KeyPrefix",
@@ -69,6 +68,8 @@ class CommandOperations:
                 timeout_seconds=request.get("TimeoutSeconds", 3600),
                 max_concurrency=request.get("MaxConcurrency", "50"),
                 max_errors=request.get("MaxErrors", "0"),
+                document_hash=request.get("DocumentHash", ""),
+                document_hash_type=request.get("DocumentHashType", "Sha256"),
             ),
         )
         self._waking.wake(released)
