@@ -66,6 +66,7 @@ def test_properties_say_what_is_known_of_a_node(aws, ssm):
         ("PingStatus", "Equal", "x", "InvalidInstancePropertyFilterValue"),
         ("tag-key", "BeginWith", "x", "InvalidInstancePropertyFilterValue"),
         ("tag:x", "LessThan", "x", "InvalidInstancePropertyFilterValue"),
+        ("DocumentName", "Equal", "no-such-document", "InvalidDocument"),
         ("InstanceIds", "Like", "x", "ValidationException"),
     ],
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -236,8 +237,59 @@ def test_a_node_that_is_deregistered_is_gone_and_its_history_stays(aws, ssm):
     assert ssm.get_command_invocation(CommandId=done, InstanceId=name)["Status"] == "Success"
     waiting = ssm.get_command_invocation(CommandId=open_command, InstanceId=other.instance_id)
     assert waiting["Status"] == "Pending"
-    assert rows(aws, "operation", "instance_id", name, "state IN ('begun', 'intended', 'planned', 'done')") <= 1
+    assert rows(aws, "operation", "instance_id", name) == 2
+    assert rows(aws, "operation", "instance_id", name, "ended_at IS NULL") == 0
+    assert rows(aws, "last_operation", "instance_id", name) == 0
     assert rows(aws, "facts", "instance_id", name) == 1
+
+
+def test_of_many_who_deregister_a_node_at_once_one_does(aws):
+    """While it pings, replies and begins; the others are told that there is no such node."""
+    node, other = aws.enrol(), aws.enrol()
+    command = aws.run(aws.house.send(node, other))["CommandId"]
+    aws.run(aws.house.messages(node))
+    hello = {"InstanceId": node.instance_id}
+
+    async def everybody():
+        house = aws.house
+        going = [house.call("AmazonSSM.DeregisterManagedInstance", hello, region=aws.region) for _ in range(4)]
+        talk = [
+            house.call("AmazonSSM.UpdateInstanceInformation", hello, key=node),
+            house.reply(node, command, "InProgress"),
+            house.reply(node, command, "Success"),
+        ]
+        answers = await asyncio.gather(*going, *talk)
+        return answers[:4], answers[4:]
+
+    gone, talked = aws.run(everybody())
+    ssm = aws.client()
+
+    assert sorted((one.status, one.status == 200 or one.code) for one in gone) == [
+        (200, True),
+        *[(400, "InvalidInstanceId")] * 3,
+    ]
+    assert all(one.status in {200, 400} for one in talked)
+    assert ids([ssm.describe_instance_information()]) == [other.instance_id]
+    ended = ssm.get_command_invocation(CommandId=command, InstanceId=node.instance_id)
+    assert ended["StatusDetails"] in {"Undeliverable", "Success"}
+
+
+def test_a_machine_that_was_deregistered_enrols_again_as_another_node(aws, ssm):
+    """With an activation; nothing of what it was before comes back."""
+    made = ssm.create_activation(IamRole="fleet", RegistrationLimit=2)
+    given = {name: made[name] for name in ("ActivationId", "ActivationCode")}
+    enrol = {**given, "EnrollmentToken": "t" * 40 + aws.region}
+    first = aws.run(aws.house.ask("Patchwright.Enroll", enrol))["InstanceId"]
+    ssm.add_tags_to_resource(ResourceType="ManagedInstance", ResourceId=first, Tags=[{"Key": "a", "Value": "1"}])
+    ssm.deregister_managed_instance(InstanceId=first)
+
+    second = aws.run(aws.house.ask("Patchwright.Enroll", enrol))["InstanceId"]
+
+    assert second != first
+    assert ids([ssm.describe_instance_information()]) == [second]
+    assert ssm.list_tags_for_resource(ResourceType="ManagedInstance", ResourceId=second)["TagList"] == []
+    with_another_token = {**enrol, "EnrollmentToken": "u" * 40 + aws.region}
+    assert aws.run(aws.house.code("Patchwright.Enroll", with_another_token)) == "InvalidActivation"
 
 
 def test_what_cannot_be_deregistered_is_refused(aws, ssm):

@@ -37,6 +37,7 @@ class NodeOperations:
     def __init__(self, services: Services) -> None:
         self._database = services.database
         self._directory = services.directory
+        self._documents = services.documents
         self._clock = services.clock
         self._pager = services.pager
         self._waking = services.waking
@@ -62,6 +63,8 @@ class NodeOperations:
         wanted = node_filters.conditions(
             given, node_filters.PROPERTIES, wrong="InvalidInstancePropertyFilterValue", tagged=True
         )
+        for name in {value for one in given if one.key == "DocumentName" for value in one.values}:
+            await self._documents.get(caller.scope, name)  # unknown: InvalidDocument
         return await self._page(caller, request, wanted, page=PROPERTIES_PAGE, member="InstanceProperties")
 
     async def deregister_managed_instance(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
