@@ -33,9 +33,9 @@ from patchwright.server.inventory.model import (
     UnsupportedVersion,
     version_of,
 )
+from patchwright.server.inventory.puts import forget
 from patchwright.server.inventory.query import Asked, Operator
 from patchwright.server.inventory.service import Entity, Entries, Outline, Service
-from patchwright.server.inventory.store import forget
 
 __all__ = [
     "Asked",

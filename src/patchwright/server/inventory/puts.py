@@ -56,6 +56,11 @@ def put(
     return sorted(ignored)
 
 
+def forget(scope: Scope, instance_id: str) -> UnitOfWork[None]:
+    """Remove all that a node reported, and the contents that were its own; a unit of work for whoever takes the node away."""
+    yield from store.forget(scope, instance_id)
+
+
 def _item(instance_id: str, given: Given, packed: Mapping[str, Packed], before: Mapping[str, Item]) -> Item:
     """What is bound now: what came, or what was kept under the hash that came. Raises ContentMismatch."""
     content, kept = packed.get(given.type_name), before.get(given.type_name)
