@@ -31,7 +31,17 @@ from patchwright.server.compliance.model import (
     UnknownResource,
     Upload,
 )
-from patchwright.server.compliance.service import START, Cursor, Service, forget, of_node, of_nodes, refresh
+from patchwright.server.compliance.service import (
+    START,
+    Cursor,
+    Service,
+    entries,
+    forget,
+    of_each,
+    of_node,
+    of_nodes,
+    refresh,
+)
 
 __all__ = [
     "ASSOCIATION",
@@ -62,7 +72,9 @@ __all__ = [
     "UnknownResource",
     "Upload",
     "check_filters",
+    "entries",
     "forget",
+    "of_each",
     "of_node",
     "of_nodes",
     "refresh",

@@ -95,7 +95,7 @@ class Service:
                 if seen > _ROWS or (unknown and len(contents.known) == _CONTENTS):
                     return await self._dated(scope, found), after
                 if unknown:
-                    contents.known[record.digest] = await self._database.read(_content, scope, record)
+                    contents.known[record.digest] = await self._database.read(_content, scope, record.digest)
                 key = (record.instance_id, record.type)
                 for part in contents.after(record, after[2] if after[:2] == key else None):
                     if len(found) == limit:
@@ -204,6 +204,16 @@ def of_nodes(scope: Scope, type_name: str, ids: Sequence[str]) -> UnitOfWork[dic
     return {one.record.instance_id: one for one in (yield from store.of_nodes(scope, type_name, ids))}
 
 
+def of_each(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[Summary]]:
+    """What is known of these nodes, in order of node and type, a few hundred nodes at a time; a unit of work."""
+    return (yield from store.of_each(scope, ids))
+
+
+def entries(scope: Scope, digest: str) -> UnitOfWork[list[Entry]]:
+    """The items that a record's digest names, in order of id; none where they are gone meanwhile. A unit of work."""
+    return [part.entry for part in (yield from _content(scope, digest))]
+
+
 def _put(scope: Scope, instance_id: str, upload: Upload, *, limit: int, now: float) -> UnitOfWork[None]:
     yield from _require_each(scope, [instance_id])
     before = yield from store.find(scope, instance_id, upload.type)
@@ -256,12 +266,12 @@ def _drop(scope: Scope, record: Record) -> UnitOfWork[None]:
     yield from store.drop_content(scope, record.digest)
 
 
-def _content(scope: Scope, record: Record) -> UnitOfWork[list[_Part]]:
-    """The items of a node and type in order of id; none where others have taken their place since it was read."""
-    if not record.put:
-        rows = yield from patching.items(scope, record.digest)
+def _content(scope: Scope, digest: str) -> UnitOfWork[list[_Part]]:
+    """The items under a digest in order of id; none where others have taken their place since it was read."""
+    if not digest.startswith(model.PUT_FORMAT):
+        rows = yield from patching.items(scope, digest)
         return [_Part(model.entry_of(item), item) for item in rows]
-    body = yield from store.find_content(scope, record.digest)
+    body = yield from store.find_content(scope, digest)
     return [_Part(entry, None) for entry in model.thaw(body)] if body is not None else []
 
 

@@ -229,6 +229,21 @@ def of_nodes(scope: Scope, type_name: str, ids: Sequence[str]) -> UnitOfWork[lis
     return (yield from _counted(scope, [_record(row) for row in rows]))
 
 
+def of_each(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[Summary]]:
+    """Everything that is known of these nodes, with the items counted, in order of node and type."""
+    if not ids:
+        return []
+    rows = yield sql(
+        f"SELECT {_RECORD} FROM compliance WHERE account = $1 AND region = $2 AND instance_id >= $3"
+        f" AND instance_id <= $4 AND instance_id IN ({placeholders(5, len(ids))}) ORDER BY instance_id, type",
+        *scope,
+        min(ids),
+        max(ids),
+        *ids,
+    )
+    return (yield from _counted(scope, [_record(row) for row in rows]))
+
+
 def _counted(scope: Scope, found: Sequence[Record]) -> UnitOfWork[list[Summary]]:
     digests = sorted({record.digest for record in found})
     if not digests:

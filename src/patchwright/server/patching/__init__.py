@@ -36,7 +36,7 @@ from patchwright.server.patching.model import (
     UnknownOperation,
     UnsupportedSystem,
 )
-from patchwright.server.patching.operation_store import last_finished
+from patchwright.server.patching.operation_store import last_finished, last_of_each
 from patchwright.server.patching.operations import Operations, close, forget
 from patchwright.server.patching.snapshots import Deployable, Snapshots
 from patchwright.server.patching.states import CRITICAL, OTHER, SECURITY, count, counters
@@ -88,5 +88,6 @@ __all__ = [
     "installed_times",
     "items",
     "last_finished",
+    "last_of_each",
     "require",
 ]
