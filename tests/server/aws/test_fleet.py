@@ -126,14 +126,28 @@ def test_nodes_are_counted_by_attributes(aws, fleet, summed):
     assert len(whole) == 5
     assert whole[-1] == {"Region": aws.region, "Count": "3"}
     for size in (1, 2, 3, 5):
-        assert summed(
-            count("PlatformType", count("AgentVersion"), count("PlatformVersion")), count("Region"), size=size
-        ) == whole
+        assert (
+            summed(count("PlatformType", count("AgentVersion"), count("PlatformVersion")), count("Region"), size=size)
+            == whole
+        )
     only = [{"Key": "PlatformType", "Values": ["Linux"]}]
     assert summed(count("ResourceType"), Filters=only) == [{"ResourceType": "ManagedInstance", "Count": "1"}]
     assert summed(count("SourceType", count("AvailabilityZone")), Filters=only) == [
         {"SourceType": "AWS::SSM::ManagedInstance", "AvailabilityZone": "", "Count": "1"}
     ]
+
+
+def test_what_a_node_says_at_length_is_cut_and_does_not_stop_a_summary(aws, summed, listed):
+    """To what the API shows; tokens of pages stay readable."""
+    for letter in ("a", "b", "c"):
+        aws.enrol(PlatformName="\U0001f98a" * 511 + letter, PlatformVersion="\U0001f427" * 500 + letter)
+    aws.enrol(PlatformName="z")
+
+    rows = summed(count("PlatformName", count("PlatformVersion")), size=1)
+
+    assert sorted(row["Count"] for row in rows) == ["1", "3"]
+    assert max(len(row["PlatformName"]) for row in rows) == 120
+    assert len(listed(size=1)) == 4
 
 
 @pytest.mark.parametrize(

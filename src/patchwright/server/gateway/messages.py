@@ -33,20 +33,20 @@ LOOK_AGAIN_SECONDS = 3.0  # for what another process released, and for what was 
 _DEADLINE_MARGIN_SECONDS = 0.5
 _STEPS_LIMIT = 50  # of one reply
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_MACHINE = {
-    "MachineId": "machine_id",
-    "ComputerName": "computer_name",
-    "PlatformType": "platform_type",
-    "PlatformName": "platform_name",
-    "PlatformVersion": "platform_version",
-    "AgentName": "agent_name",
-    "AgentVersion": "agent_version",
-    "IPAddress": "ip_address",
-    "SourceId": "source_id",
-    "SourceType": "source_type",
-    "SourceLocation": "source_location",
-    "AvailabilityZone": "availability_zone",
-    "AvailabilityZoneId": "availability_zone_id",
+_MACHINE = {  # members of a Machine, and how many characters of them the API shows: what is longer is cut
+    "MachineId": ("machine_id", 512),
+    "ComputerName": ("computer_name", 255),
+    "PlatformType": ("platform_type", 32),
+    "PlatformName": ("platform_name", 120),
+    "PlatformVersion": ("platform_version", 120),
+    "AgentName": ("agent_name", 255),
+    "AgentVersion": ("agent_version", 64),
+    "IPAddress": ("ip_address", 46),
+    "SourceId": ("source_id", 128),
+    "SourceType": ("source_type", 64),
+    "SourceLocation": ("source_location", 128),
+    "AvailabilityZone": ("availability_zone", 120),
+    "AvailabilityZoneId": ("availability_zone_id", 50),
 }
 _DETAILS = {
     "InProgress": Detail.IN_PROGRESS,
@@ -257,7 +257,7 @@ def _own_command(caller: Caller, message: str) -> str:
 
 def _said(request: Mapping[str, Any]) -> dict[str, str]:
     """The members of a Machine that the request gives."""
-    return {member: request[name] for name, member in _MACHINE.items() if name in request}
+    return {member: request[name][:most] for name, (member, most) in _MACHINE.items() if name in request}
 
 
 def _message(delivery: commands.Delivery) -> dict[str, Any]:
