@@ -57,7 +57,8 @@ Signed with the node's own key, which is its `mi-` id and the secret that enrolm
 
 ## Beside the API
 
-`GET /healthz` (200 when ready), `GET /metrics` (Prometheus), `GET /agent/patchwright-agent.pyz`, `GET /agent/install.sh`.
+`GET /healthz` (200 when ready), `GET /metrics` (Prometheus), `GET /agent/patchwright-agent.pyz`, `GET /agent/install.sh`,
+`GET /snapshots/…` (what the link of GetDeployablePatchSnapshotForInstance downloads, for 24 hours: [patches.md](patches.md)).
 """
 
 

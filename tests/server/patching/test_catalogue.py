@@ -256,13 +256,13 @@ async def test_errors_are_those_of_the_baseline(bench, room):
 
 
 async def test_a_catalogue_is_made_once_for_all_who_ask_at_once(bench, room, monkeypatch):
-    """And anew when a node is offered something else; few are remembered."""
+    """And anew when a node is offered something else; so many patches are remembered."""
     built = []
     whole = catalogue._Together.patches
     monkeypatch.setattr(
         catalogue._Together, "patches", lambda *arguments: built.append(1) or whole(*arguments), raising=True
     )
-    monkeypatch.setattr(catalogue, "_SHELVES", 1)
+    monkeypatch.setattr(catalogue, "_KEPT", 5)
     node = await bench.enrol()
     await bench.scan(node, OUTDATED)
 

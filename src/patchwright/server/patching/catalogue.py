@@ -12,7 +12,7 @@ import bisect
 import datetime
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from patchwright.core.advisory import Notice
 from patchwright.core.baseline import Baseline, Decision, Filter, Verdict, fold
@@ -29,10 +29,10 @@ from patchwright.server.patching.decisions import decider
 from patchwright.server.patching.model import PatchBaseline
 from patchwright.server.patching.offers import Offers
 
+Kept = TypeVar("Kept")
 Cursor: TypeAlias = tuple[str, str, str, str, str]  # operating system, product, name, architecture, version
 
-_SHELVES = 16  # remembered; one of 10,000 patches takes about 10 MB
-_LISTS = 16
+_KEPT = 100_000  # patches that are remembered, about 1 KB each, over all accounts; and as many answers of baselines
 _VENDORS = {  # who signs notices whose ids begin so
     **dict.fromkeys(("RHSA-", "RHBA-", "RHEA-"), "Red Hat"),
     **dict.fromkeys(("ELSA-", "ELBA-", "ELEA-"), "Oracle"),
@@ -131,7 +131,8 @@ class Catalogue:
         if key not in self._shelves:
             async with self._building:  # whoever waited finds it made
                 if key not in self._shelves:
-                    _keep(self._shelves, key, await self._build(scope, parts), most=_SHELVES)
+                    _keep(self._shelves, key, await self._build(scope, parts))
+                return self._shelves[key]
         return self._shelves[key]
 
     async def _build(self, scope: Scope, parts: Sequence[Offers]) -> tuple[Available, ...]:
@@ -146,7 +147,7 @@ class Catalogue:
         shelf = await self._shelf(scope, parts)
         key = (scope, rules, day, tuple(part.name for part in parts))
         if key not in self._lists:
-            _keep(self._lists, key, await asyncio.to_thread(_decide, shelf, rules, day), most=_LISTS)
+            _keep(self._lists, key, await asyncio.to_thread(_decide, shelf, rules, day))
         return self._lists[key]
 
 
@@ -234,8 +235,9 @@ def _decide(shelf: Sequence[Available], rules: Baseline, day: datetime.date) -> 
     return tuple(one for one in decided if one.decision.verdict is not Verdict.NOT_APPROVED)
 
 
-def _keep(kept: dict[Hashable, Any], key: Hashable, value: Any, *, most: int) -> None:
-    """Remember *value*, and forget what was remembered first."""
+def _keep(kept: dict[Hashable, tuple[Kept, ...]], key: Hashable, value: tuple[Kept, ...]) -> None:
+    """Remember *value*, and forget what was remembered first where it is too much together."""
+    kept.pop(key, None)  # two may have made it at once: it is the newest again
     kept[key] = value
-    while len(kept) > most:
+    while len(kept) > 1 and sum(len(one) for one in kept.values()) > _KEPT:
         del kept[next(iter(kept))]
