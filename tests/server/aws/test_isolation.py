@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from unittest.mock import MagicMock
 
 import pytest
 
+from server.aws import tenant as town
+from server.aws.test_unserved import OUR_OWN, SERVED
 from server.gateway.house import build
 from server.patching.bench import OUTDATED, PATCHED
+from server.wire.client import MODELS
 
 
 class Tenant:
@@ -161,3 +165,93 @@ async def test_a_users_key_reaches_every_region_of_its_own_account_only(neighbou
     assert (
         mine.house.account == theirs.house.account or mine.house.root.access_key_id != theirs.house.root.access_key_id
     )
+
+
+# -- two accounts and two regions side by side
+
+# Answers in which nothing is anybody's own: the operation tells of the product, or of what is not there before windows run.
+NOBODYS = {
+    "DescribeMaintenanceWindowExecutionTaskInvocations",
+    "DescribeMaintenanceWindowExecutionTasks",
+    "DescribeMaintenanceWindowExecutions",
+    "DescribePatchGroupState",
+    "DescribePatchProperties",
+    "GetDefaultPatchBaseline",
+    "GetMaintenanceWindowExecution",
+    "GetMaintenanceWindowExecutionTask",
+    "GetMaintenanceWindowExecutionTaskInvocation",
+    "ListComplianceSummaries",
+    "ListNodesSummary",
+}
+REGIONS = ("us-east-1", "eu-west-1")
+
+
+@pytest.fixture
+async def square(house, shared_url, master_key, tmp_path):
+    """Four tenants with the same things: two accounts, each in two regions."""
+    (tmp_path / "other").mkdir()
+    shutil.copy(master_key, tmp_path / "other" / "master.key")
+    other = await build(tmp_path / "other", shared_url, "8" + house.account[1:])
+    yield [await town.Tenant(one, region).furnish() for one in (house, other) for region in REGIONS]
+    await other.close()
+
+
+def test_no_operation_is_forgotten():
+    """Whatever is served has a request that meets a tenant's things: a new operation is not left out."""
+    made = town.Tenant(MagicMock(), "us-east-1")
+    for name in (
+        "ids",
+        "activation",
+        "baseline",
+        "command",
+        "parameter",
+        "policy",
+        "setting",
+        "window",
+        "target",
+        "task",
+    ):
+        setattr(made, name, MagicMock())
+
+    asked = {*made.reads(), *made.writes()}
+
+    assert {*SERVED, *OUR_OWN} - asked == set()
+    model = MODELS.service("AmazonSSM").model
+    for name in SERVED & set(made.writes()):
+        assert not name.startswith(("Describe", "List", "Get")), name
+        assert model["operations"][name]["output"]
+
+
+async def test_no_answer_shows_anything_of_a_neighbour(square):
+    """Asked as widely as can be, and asked for the neighbours' very ids: twelve pairs, every operation that answers."""
+    for mine in square:
+        others = {one for neighbour in square if neighbour is not mine for one in neighbour.known()}
+        for asker in square:
+            for operation, body in asker.reads().items():
+                if operation not in {*SERVED, *OUR_OWN}:
+                    continue
+                answer = await mine.call(operation, body)
+                assert answer.status in {200, 400}, (operation, answer.body)
+                text = answer.body.decode()
+                # An id that was asked for may be repeated; what stands behind it may not be shown.
+                found = {one for one in others if one in text and one not in json.dumps(body)}
+                assert not found, (operation, mine.mark, asker.mark, found)
+                own = any(one in text for one in mine.known())
+                assert asker is not mine or own == (operation not in NOBODYS), (operation, text[:300])
+
+
+async def test_nothing_of_a_neighbour_changes(square):
+    """Whatever is done with the neighbours' ids, or to things of the same name, every row of theirs stays as it is."""
+    mine, *others = square
+    for victim in others:
+        before = await rows_of(victim)
+        for operation, body in victim.writes().items():
+            assert operation not in victim.reads()
+            await mine.call(operation, body)
+            assert await rows_of(victim) == before, operation
+
+
+async def rows_of(one):
+    """Every row of a tenant, by table; what a read leaves behind in a memory is no matter."""
+    rows = await one.house.dump()
+    return {table: [row for row in found if repr(one.region) in row] for table, found in rows.items()}

@@ -11,8 +11,10 @@ from botocore.exceptions import ClientError
 
 from patchwright.server.aws import operations
 
+TARGETS = sorted(operations(MagicMock()))
+OUR_OWN = [target for target in TARGETS if not target.startswith("AmazonSSM.")]
 SERVED = {
-    target.partition(".")[2] for target in operations(MagicMock()) if target.startswith("AmazonSSM.")
+    target.partition(".")[2] for target in TARGETS if target.startswith("AmazonSSM.")
 }  # for clients of the AWS API
 MODEL = boto3.client("ssm", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x").meta.service_model
 OTHERS = sorted(set(MODEL.operation_names) - SERVED)

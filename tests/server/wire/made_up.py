@@ -35,7 +35,7 @@ class Maker:
     """
     Makes values that keep the constraints of *shapes*, drawn from *chance*.
 
-    *pool* has things that exist, by member name or shape name: drawn half the time. *odd* is how many of a hundred
+    *pool* has things that exist, by shape or member name: drawn more often than not. *odd* is how many of a hundred
     characters of free text are odd ones.
     """
 
@@ -49,8 +49,8 @@ class Maker:
 
     def value(self, name: str, *, member: str = "", depth: int = 0) -> Any:
         """A value of shape *name*. Raises Impossible."""
-        known = self.pool.get(member) or self.pool.get(name)
-        if known and self.chance.random() < 0.7:
+        known = self.pool.get(name) or self.pool.get(member)
+        if known and self.chance.random() < (0.7 if depth else 0.3):
             return self.chance.choice(known)
         shape = self.shapes[name]
         make = getattr(self, f"_{shape['type']}")
@@ -61,7 +61,7 @@ class Maker:
         if shape.get("union"):
             chosen = [self.chance.choice(sorted(members))]
         else:
-            likely = 0.0 if depth > DEEPEST else 0.5 if depth else 0.4
+            likely = 0.0 if depth > DEEPEST else 0.5 if depth else self.chance.choice([0.0, 0.15, 0.5, 0.9])
             chosen = [one for one in members if one in required or self.chance.random() < likely]
         made = {}
         for one in chosen:
