@@ -19,7 +19,10 @@ SILENCED = re.compile(r"# noqa: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)* - \S+")
 TOOLS = Path(sys.executable).parent
 # Just enough of a house for the contracts to have something to look at.
 BUILDINGS = ("agent", "cli", "core", "server")
-ROOMS = ("aws", "gateway", "wire", "commands", "patching", "nodes", "tags", "accounts", "infra")
+ROOMS = (
+    *("aws", "gateway", "wire", "windows", "reports", "inventory", "compliance", "commands", "patching"),
+    *("documents", "nodes", "parameters", "settings", "tags", "accounts", "infra"),
+)
 
 
 def ruff(root: Path, *words: str) -> str:

@@ -40,6 +40,7 @@ from patchwright.server import (
     patching,
     reports,
     settings,
+    windows,
 )
 from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
 from patchwright.server.accounts import Service as Accounts
@@ -227,6 +228,8 @@ def _operations(
             snapshot_links=links,
             verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
             settings=settings.Service(database, clock),
+            maintenance=windows.Service(database, clock, config.quotas),
+            executions=windows.Executions(database, clock),
             syncs=reports.Syncs(database, clock, config.quotas, buckets),
             patch_reports=reports.PatchReports(
                 database, clock, compliance.Service(database, clock, config.quotas), buckets
@@ -369,6 +372,7 @@ def _jobs(config: Config, house: House) -> list[Job]:
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
         Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),
         Job("syncs", reports.STEP_SECONDS, house.writer.run_due),
+        Job("windows", windows.TEND_SECONDS, lambda: windows.tend(database, clock, house.waking.wake)),
     ]
 
 

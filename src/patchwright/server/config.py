@@ -95,11 +95,14 @@ class Quotas:
     inventory_put_bytes: int = quota(1_048_576, "Bytes of the items of one PutInventory, as JSON.")
     parameters_advanced: int = quota(100_000, "Parameters of the advanced tier of an account and region.")
     parameters_standard: int = quota(100_000, "Parameters of the standard tier of an account and region.")
+    maintenance_windows: int = quota(1_000, "Maintenance windows of an account and region.")
     patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
     patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
     policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")
     resource_data_syncs: int = quota(5, "Resource data syncs of an account and region.")
     public_documents: int = quota(5, "Documents of an account and region that are shared with everybody.")
+    targets_per_window: int = quota(100, "Targets registered with one maintenance window.")
+    tasks_per_window: int = quota(20, "Tasks registered with one maintenance window.")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from patchwright.server import (
     reports,
     settings,
     tags,
+    windows,
 )
 from patchwright.server.aws.ssm import resources
 from patchwright.server.infra import TokenReused, Unavailable
@@ -118,4 +119,9 @@ ERRORS: Mapping[type[Exception], str] = {
     tags.PolicyConflict: "ResourcePolicyConflictException",
     tags.TooManyTags: "TooManyTagsError",
     tags.UnknownPolicy: "ResourcePolicyNotFoundException",
+    windows.InvalidWindow: "ValidationException",
+    windows.MalformedSchedule: "ValidationException",
+    windows.TargetInUse: "TargetInUseException",
+    windows.TooMany: "ResourceLimitExceededException",
+    windows.UnknownWindow: "DoesNotExistException",
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from patchwright.server.infra import ClientToken
-from patchwright.server.wire import Caller, access_denied, validation
+from patchwright.server.wire import Caller, Pager, access_denied, validation
 
 
 def tags_of(request: Mapping[str, Any]) -> dict[str, str]:
@@ -34,7 +34,7 @@ def token_of(caller: Caller, request: Mapping[str, Any], *, member: str = "Clien
     if not token:
         return None
     rest = {name: value for name, value in request.items() if name != member}
-    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True, default=bytes.hex).encode()).hexdigest()
     return ClientToken(caller.target, token, digest)
 
 
@@ -42,3 +42,15 @@ def require_self(caller: Caller, instance_id: str) -> None:
     """Refuse a node that speaks of another than itself. Users may speak of any; whether it exists is another question."""
     if caller.kind == "node" and caller.instance_id != instance_id:
         raise access_denied(f"{caller.principal} is not authorized to perform {caller.target} on {instance_id}.")
+
+
+def paged(
+    pager: Pager, caller: Caller, request: Mapping[str, Any], member: str, rows: Sequence[Any], *, page: int = 100
+) -> dict[str, Any]:
+    """The page of *rows*, all there are and few, that the request asks for, as *member* of the answer."""
+    start = pager.cursor(caller, request) or 0
+    end = start + min(request.get("MaxResults", page), page)
+    answer: dict[str, Any] = {member: list(rows[start:end])}
+    if end < len(rows):
+        answer["NextToken"] = pager.token(caller, request, end)
+    return answer

@@ -15,6 +15,7 @@ from patchwright.server import (
     patching,
     reports,
     settings,
+    windows,
 )
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.commands import Waking
@@ -45,6 +46,8 @@ class Services:
     snapshot_links: SnapshotLinks
     verdicts: patching.Verdicts
     settings: settings.Service
+    maintenance: windows.Service
+    executions: windows.Executions
     syncs: reports.Syncs
     patch_reports: reports.PatchReports
     online_seconds: float

@@ -26,6 +26,9 @@ from patchwright.server.aws.ssm import (
     states,
     sync,
     tags,
+    window_contents,
+    window_executions,
+    windows,
 )
 from patchwright.server.wire import Handler
 
@@ -48,6 +51,9 @@ MODULES = (
     states,
     sync,
     tags,
+    window_contents,
+    window_executions,
+    windows,
     patchwright,
     reports,
 )

@@ -8,6 +8,7 @@ The door. `Service` has the use cases that stand alone; the functions are units 
 from __future__ import annotations
 
 from patchwright.server.commands.model import (
+    DEFAULT_TIMEOUT_SECONDS,
     Command,
     CommandsError,
     Delivery,
@@ -35,12 +36,15 @@ from patchwright.server.commands.service import (
     fresh_ids,
     parameters_of_step,
     record,
+    send,
     step_result,
     waiting,
 )
+from patchwright.server.commands.steering import detail, withdraw
 from patchwright.server.commands.waking import Waking
 
 __all__ = [
+    "DEFAULT_TIMEOUT_SECONDS",
     "Command",
     "CommandsError",
     "Delivery",
@@ -62,11 +66,14 @@ __all__ = [
     "acknowledge",
     "any_overdue",
     "deliveries",
+    "detail",
     "document_of",
     "expire",
     "fresh_ids",
     "parameters_of_step",
     "record",
+    "send",
     "step_result",
     "waiting",
+    "withdraw",
 ]

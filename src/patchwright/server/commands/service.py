@@ -47,30 +47,11 @@ class Service:
         Errors: those of `documents.select` and of `runnable.read`; InvalidParameters, UnknownInstances,
         DuplicateInstance, InvalidTargets.
         """
+        # Read beforehand, in no transaction and not on the event loop: YAML takes its time. It is remembered.
         found = await self._database.read(documents.select, scope, request.document_name, request.document_version)
-        content, read = await asyncio.to_thread(runnable.read, found, request)  # YAML takes its time
-        runnable.check(read, request.parameters)
-        resolve(request.max_concurrency, 1, least=1)
-        resolve(request.max_errors, 1, least=0)
-        if len(set(request.instance_ids)) != len(request.instance_ids):
-            msg = "The same node is named twice."
-            raise DuplicateInstance(msg)
-        if bool(request.instance_ids) == bool(request.targets):
-            msg = "Name the nodes with either InstanceIds or Targets."
-            raise InvalidTargets(msg)
-        now = self._clock.now()
-        command = Command(
-            scope=scope,
-            id=new_uuid(),
-            request=request,
-            content=content,
-            principal=principal,
-            requested_at=now,
-            expires_at=now + request.timeout_seconds + EXECUTION_TIMEOUT_SECONDS,
-            detail=Detail.PENDING,
-            target_count=0,
-        )
-        return await self._database.write(_send, command)
+        if found.version.format == "YAML":
+            await asyncio.to_thread(runnable.read, found, request)
+        return await self._database.write(send, scope, principal, request, now=self._clock.now())
 
     async def command(self, scope: Scope, command_id: str) -> Command:
         """The command as it stands. Errors: UnknownCommand."""
@@ -104,6 +85,37 @@ class Service:
         return await self._database.read(
             _invocations, scope, command_id=command_id, instance_id=instance_id, before=before, limit=limit
         )
+
+
+def send(scope: Scope, principal: str, request: Request, *, now: float) -> UnitOfWork[tuple[Command, list[str]]]:
+    """
+    Send a document to nodes; returns the command and the nodes that may start at once. A unit of work.
+
+    What is refused is refused before anything is written. Errors: as of `Service.send`.
+    """
+    found = yield from documents.select(scope, request.document_name, request.document_version)
+    content, read = runnable.read(found, request)
+    runnable.check(read, request.parameters)
+    resolve(request.max_concurrency, 1, least=1)
+    resolve(request.max_errors, 1, least=0)
+    if len(set(request.instance_ids)) != len(request.instance_ids):
+        msg = "The same node is named twice."
+        raise DuplicateInstance(msg)
+    if bool(request.instance_ids) == bool(request.targets):
+        msg = "Name the nodes with either InstanceIds or Targets."
+        raise InvalidTargets(msg)
+    command = Command(
+        scope=scope,
+        id=new_uuid(),
+        request=request,
+        content=content,
+        principal=principal,
+        requested_at=now,
+        expires_at=now + request.timeout_seconds + EXECUTION_TIMEOUT_SECONDS,
+        detail=Detail.PENDING,
+        target_count=0,
+    )
+    return (yield from _send(command))
 
 
 def step_result(command: Command, invocation: Invocation, name: str = "") -> tuple[str, StepResult]:
@@ -210,7 +222,7 @@ def record(
     yield from store.acknowledge(scope, reply.command_id, instance_id, now=now)
     if wanted is invocation.detail:
         return False, []  # a step's result: the command as a whole stands where it stood
-    released = yield from _settle(scope, reply.command_id, now=now, fresh_ids=fresh_ids)
+    released = yield from settle(scope, reply.command_id, now=now, fresh_ids=fresh_ids)
     return wanted.final, released
 
 
@@ -230,7 +242,7 @@ def expire(*, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[Invocatio
         ):
             ended.append(changed)
     for scope, command_id in dict.fromkeys((one.scope, one.command_id) for one in ended):
-        yield from _settle(scope, command_id, now=now, fresh_ids=fresh_ids)
+        yield from settle(scope, command_id, now=now, fresh_ids=fresh_ids)
     return ended
 
 
@@ -254,7 +266,7 @@ def abandon(
             ended.append(invocation.command_id)
     released: list[str] = []
     for command_id in ended:
-        released += yield from _settle(scope, command_id, now=now, fresh_ids=fresh_ids)
+        released += yield from settle(scope, command_id, now=now, fresh_ids=fresh_ids)
     return ended, released
 
 
@@ -320,7 +332,7 @@ def _matching(scope: Scope, key: str, values: Sequence[str]) -> UnitOfWork[list[
     raise InvalidTargets(msg)
 
 
-def _settle(scope: Scope, command_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[str]]:
+def settle(scope: Scope, command_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[str]]:
     """After a change: release what may start, or end what never will, and store what it all adds up to."""
     command = yield from store.find_command(scope, command_id)
     if command is None:

@@ -1,2 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Maintenance windows: when they open, and what they do then."""
+"""
+Maintenance windows: when they open, for which targets, and what they do then.
+
+The door. `Service` keeps windows, targets and tasks; `Executions` shows what was executed; `tend` is the job that executes.
+"""
+
+from __future__ import annotations
+
+from patchwright.server.windows.executions import TEND_SECONDS, Executions, tend
+from patchwright.server.windows.fields import MalformedSchedule
+from patchwright.server.windows.model import (
+    Execution,
+    InvalidWindow,
+    Invocation,
+    Status,
+    Target,
+    TargetInUse,
+    TaskExecution,
+    TooMany,
+    UnknownWindow,
+    Window,
+    WindowTarget,
+    WindowTask,
+    moment,
+)
+from patchwright.server.windows.service import Service, require
+
+__all__ = [
+    "TEND_SECONDS",
+    "Execution",
+    "Executions",
+    "InvalidWindow",
+    "Invocation",
+    "MalformedSchedule",
+    "Service",
+    "Status",
+    "Target",
+    "TargetInUse",
+    "TaskExecution",
+    "TooMany",
+    "UnknownWindow",
+    "Window",
+    "WindowTarget",
+    "WindowTask",
+    "moment",
+    "require",
+    "tend",
+]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import documents, nodes, parameters, patching, tags
+from patchwright.server import documents, nodes, parameters, patching, tags, windows
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.wire import ApiError
@@ -51,8 +51,13 @@ def _document(scope: Scope, name: str) -> UnitOfWork[str]:
     return (yield from documents.require(scope, name)).name
 
 
+def _window(scope: Scope, name: str) -> UnitOfWork[str]:
+    return (yield from windows.require(scope, name)).id
+
+
 _KINDS: Mapping[str, Callable[[Scope, str], UnitOfWork[str]]] = {
     tags.DOCUMENT: _document,
+    tags.MAINTENANCE_WINDOW: _window,
     tags.MANAGED_INSTANCE: _node,
     tags.PARAMETER: parameters.require,
     tags.PATCH_BASELINE: _baseline,
@@ -65,4 +70,5 @@ _UNKNOWN = (
     parameters.UnknownParameter,
     patching.MalformedBaselineId,
     patching.UnknownBaseline,
+    windows.UnknownWindow,
 )

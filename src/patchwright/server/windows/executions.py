@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was executed of windows, as callers see it; and the job that opens windows and takes executions further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from patchwright.server import commands
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import Clock, Database, UnitOfWork
+from patchwright.server.windows import execution_store as executed
+from patchwright.server.windows import machine, store
+from patchwright.server.windows.model import KEPT_SECONDS, Execution, Invocation, TaskExecution, UnknownWindow, Window
+
+TEND_SECONDS = 2.0  # between two looks
+_BATCH = 100
+
+
+class Executions:
+    """The executions of windows of every account."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def page(
+        self, scope: Scope, window_id: str, *, before: tuple[float, str] | None, limit: int
+    ) -> list[Execution]:
+        """Up to *limit* executions of a window, newest first, older than *before* (started_at, id)."""
+        return await self._database.read(executed.page, scope, window_id, before=before, limit=limit)
+
+    async def get(self, scope: Scope, execution_id: str) -> tuple[Execution, list[TaskExecution]]:
+        """An execution with its tasks, by priority. Errors: UnknownWindow."""
+        return await self._database.read(_get, scope, execution_id)
+
+    async def task(self, scope: Scope, execution_id: str, task_id: str) -> tuple[TaskExecution, list[Invocation]]:
+        """A task of an execution with its invocations, in order. Errors: UnknownWindow."""
+        return await self._database.read(_task, scope, execution_id, task_id)
+
+    async def cancel(self, scope: Scope, execution_id: str) -> None:
+        """Let nothing of an execution start any more. Errors: UnknownWindow."""
+        if not await self._database.write(machine.cancel, scope, execution_id):
+            raise _unknown(execution_id)
+
+
+async def tend(database: Database, clock: Clock, wake: Callable[[list[str]], None]) -> int:
+    """
+    Open the windows that are due, take every execution as far as it goes, forget old ones; returns how many were opened.
+
+    Safe to run in several processes at once, and again after any of them died: each step is one transaction that looks anew.
+    *wake* is given the nodes for which a command waits.
+    """
+    opened = 0
+    while due := await database.read(store.due, now=clock.now(), limit=_BATCH):
+        for window in due:
+            opened += await _open(database, clock, window)
+    after = ""
+    while under_way := await database.read(executed.unfinished, after=after, limit=_BATCH):
+        for execution in under_way:
+            released = await database.write(
+                machine.advance, execution.scope, execution.id, now=clock.now(), fresh_ids=commands.fresh_ids()
+            )
+            wake(released)
+        after = under_way[-1].id
+    await database.write(executed.forget, before=clock.now() - KEPT_SECONDS, limit=_BATCH)
+    return opened
+
+
+async def _open(database: Database, clock: Clock, window: Window) -> bool:
+    made = await database.write(
+        machine.open_window, window.scope, window.id, now=clock.now(), fresh_ids=commands.fresh_ids()
+    )
+    return made is not None
+
+
+def _get(scope: Scope, execution_id: str) -> UnitOfWork[tuple[Execution, list[TaskExecution]]]:
+    execution = yield from executed.find(scope, execution_id)
+    if execution is None:
+        raise _unknown(execution_id)
+    return execution, (yield from executed.tasks(scope, execution_id))
+
+
+def _task(scope: Scope, execution_id: str, task_id: str) -> UnitOfWork[tuple[TaskExecution, list[Invocation]]]:
+    _, tasks = yield from _get(scope, execution_id)
+    for task in tasks:
+        if task.id == task_id:
+            return task, (yield from executed.invocations(scope, execution_id, task_id))
+    msg = f"Task execution {task_id} does not exist in window execution {execution_id}"
+    raise UnknownWindow(msg)
+
+
+def _unknown(execution_id: str) -> UnknownWindow:
+    return UnknownWindow(f"Maintenance window execution {execution_id} does not exist")

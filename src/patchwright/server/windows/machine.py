@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What happens when a window opens (spec §4.4, §4.5): units of work, each a step that can be taken by any process, once.
+
+`open_window` makes an execution of a window that is due. `advance` looks at what is under way, starts what may start, and ends
+what has ended; taken again it changes nothing until something else has. A command is sent in the transaction that notes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from patchwright.core.errors import PatchwrightError
+from patchwright.core.invocation import Detail
+from patchwright.server import commands
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import InfraError, UnitOfWork
+from patchwright.server.windows import execution_store as executed
+from patchwright.server.windows import store
+from patchwright.server.windows.model import (
+    HOUR,
+    KEPT_SECONDS,
+    NO_TASKS,
+    RUN_COMMAND,
+    SOME_FAILED,
+    Execution,
+    Invocation,
+    Status,
+    TaskExecution,
+)
+from patchwright.server.windows.running import invocations_of, request_of
+
+_OF_COMMAND = {
+    Detail.SUCCESS: Status.SUCCESS,
+    Detail.NO_INSTANCES_IN_TAG: Status.SUCCESS,
+    Detail.DELIVERY_TIMED_OUT: Status.TIMED_OUT,
+    Detail.EXECUTION_TIMED_OUT: Status.TIMED_OUT,
+    Detail.CANCELLED: Status.CANCELLED,
+    Detail.TERMINATED: Status.CANCELLED,
+}
+_WORST_FIRST = (Status.FAILED, Status.TIMED_OUT, Status.CANCELLED)
+_CUTOFF = "The cutoff time was reached."
+_CANCELLED = "The execution was cancelled."
+
+
+def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[Execution | None]:
+    """
+    Make the execution of a window that is due, and note when it opens next; None if it is not due (any more).
+
+    Late is better than never only before the cutoff: a window that should have opened while no server ran, and whose cutoff has
+    passed, ends TIMED_OUT and says so. Openings missed longer ago than history is kept are passed over.
+    """
+    window = yield from store.find(scope, window_id)
+    if window is None or not window.enabled or window.next_at is None or window.next_at > now:
+        return None
+    scheduled = window.next_at
+    if scheduled < now - KEPT_SECONDS:
+        yield from store.put(replace(window, next_at=window.compiled().next(now - KEPT_SECONDS)))
+        return None
+    yield from store.put(replace(window, next_at=window.compiled().next(scheduled)))
+    ends_at = scheduled + window.duration * HOUR
+    cutoff_at = ends_at - window.cutoff * HOUR
+    execution = Execution(
+        scope, next(fresh_ids), window_id, scheduled, cutoff_at, ends_at, Status.IN_PROGRESS, "", started_at=now
+    )
+    tasks = yield from store.tasks(scope, window_id)
+    if now >= cutoff_at:
+        missed = f"No server was running when the window opened at {_shown(scheduled)}; its cutoff has passed."
+        execution = replace(execution, status=Status.TIMED_OUT, details=missed, ended_at=now)
+    elif (yield from executed.has_open(scope, window_id)):
+        skipped = "The window's execution before this one has not ended."
+        execution = replace(execution, status=Status.SKIPPED_OVERLAPPING, details=skipped, ended_at=now)
+    elif not tasks:
+        execution = replace(execution, status=Status.SUCCESS, details=NO_TASKS, ended_at=now)
+    if not (yield from executed.add(execution)):
+        return None
+    if not execution.status.final:
+        yield from executed.add_tasks(
+            [TaskExecution(scope, execution.id, next(fresh_ids), task, position) for position, task in enumerate(tasks)]
+        )
+    return execution
+
+
+def advance(scope: Scope, execution_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[str]]:
+    """Take an execution as far as it goes at *now*; returns the nodes for which a command waits now."""
+    execution = yield from executed.find(scope, execution_id)
+    if execution is None or execution.status.final:
+        return []
+    step = _Step(execution, now, fresh_ids)
+    tasks = yield from executed.tasks(scope, execution_id)
+    for place, task in enumerate(tasks):
+        if task.status is Status.IN_PROGRESS:
+            tasks[place] = yield from step.go_on(task)
+    while not any(task.status is Status.IN_PROGRESS for task in tasks):
+        turn = next((task.task.priority for task in tasks if task.status is Status.PENDING), None)
+        if turn is None:
+            yield from _finish(execution, tasks, now=now)
+            break
+        for place, task in enumerate(tasks):
+            if task.status is Status.PENDING and task.task.priority == turn:
+                tasks[place] = yield from step.begin(task)
+    return step.released
+
+
+def cancel(scope: Scope, execution_id: str) -> UnitOfWork[bool]:
+    """Let nothing of an execution start any more; what is under way runs to its end. False for an unknown one."""
+    execution = yield from executed.find(scope, execution_id)
+    if execution is None:
+        return False
+    if not execution.status.final:
+        yield from executed.put(replace(execution, status=Status.CANCELLING, details=_CANCELLED))
+    return True
+
+
+class _Step:
+    """One transaction's worth of an execution. *released* gathers the nodes for which a command waits."""
+
+    def __init__(self, execution: Execution, now: float, fresh_ids: Iterator[str]) -> None:
+        self.execution = execution
+        self.now = now
+        self.fresh_ids = fresh_ids
+        self.released: list[str] = []
+
+    def begin(self, task: TaskExecution) -> UnitOfWork[TaskExecution]:
+        """Start a task whose turn it is, unless nothing may start any more."""
+        if self.execution.status is Status.CANCELLING:
+            return (yield from self._end(task, Status.CANCELLED, _CANCELLED))
+        if self.now >= self.execution.cutoff_at:
+            return (yield from self._end(task, Status.TIMED_OUT, f"{_CUTOFF} The task was not started."))
+        if task.task.type != RUN_COMMAND:
+            task = replace(task, started_at=self.now)
+            return (yield from self._end(task, Status.FAILED, f"Tasks of type {task.task.type} are not served yet."))
+        task = replace(task, status=Status.IN_PROGRESS, started_at=self.now)
+        registered = yield from store.targets(task.scope, task.task.window_id)
+        yield from executed.add_invocations(invocations_of(task, registered, self.fresh_ids))
+        yield from executed.put_task(task)
+        return (yield from self.go_on(task))
+
+    def go_on(self, task: TaskExecution) -> UnitOfWork[TaskExecution]:
+        """Look at a task under way: one registration of targets after the other."""
+        late = self.now >= self.execution.cutoff_at and task.task.cutoff_behavior == "CANCEL_TASK"
+        found = yield from executed.invocations(task.scope, task.execution_id, task.id)
+        for place, one in enumerate(found):
+            if one.status is Status.IN_PROGRESS:
+                found[place] = yield from self._look_at(one, late=late)
+            elif one.status is Status.PENDING:
+                found[place] = yield from self._invoke(task, one, late=late)
+            if not found[place].status.final:
+                return task
+        worst = next((bad for bad in _WORST_FIRST if any(one.status is bad for one in found)), Status.SUCCESS)
+        details = next((one.details for one in found if one.status is worst and one.details), "")
+        return (yield from self._end(task, worst, details if found else "No targets."))
+
+    def _look_at(self, invocation: Invocation, *, late: bool) -> UnitOfWork[Invocation]:
+        detail = yield from commands.detail(invocation.scope, invocation.command_id)
+        if detail is not None and not detail.final:
+            if not late:
+                return invocation
+            yield from commands.withdraw(
+                invocation.scope, invocation.command_id, now=self.now, fresh_ids=self.fresh_ids
+            )
+            status, details = Status.TIMED_OUT, f"{_CUTOFF} What had begun on a node goes on there."
+        elif detail is None:
+            status, details = Status.FAILED, "The command is gone."
+        else:
+            status = _OF_COMMAND.get(detail, Status.FAILED)
+            details = "" if status is Status.SUCCESS else f"Command {invocation.command_id}: {detail.value}."
+        return (yield from self._put(replace(invocation, status=status, details=details, ended_at=self.now)))
+
+    def _invoke(self, task: TaskExecution, invocation: Invocation, *, late: bool) -> UnitOfWork[Invocation]:
+        """Send the command of an invocation whose turn it is."""
+        stopped = Status.CANCELLED if self.execution.status is Status.CANCELLING else Status.TIMED_OUT if late else None
+        if stopped is not None:
+            details = _CANCELLED if stopped is Status.CANCELLED else _CUTOFF
+            return (yield from self._put(replace(invocation, status=stopped, details=details, ended_at=self.now)))
+        invocation = replace(invocation, started_at=self.now)
+        try:
+            request, shown = yield from request_of(self.execution, task, invocation)
+            command, released = yield from commands.send(
+                task.scope, task.task.service_role or "window", request, now=self.now
+            )
+        except InfraError:
+            raise
+        except PatchwrightError as error:  # a room's refusal, raised before anything is written
+            failed = replace(invocation, status=Status.FAILED, details=str(error), ended_at=self.now)
+            return (yield from self._put(failed))
+        self.released += released
+        sent = replace(invocation, status=Status.IN_PROGRESS, command_id=command.id, parameters=shown)
+        if command.detail.final:  # nobody matched
+            sent = replace(sent, status=Status.SUCCESS, details="No targets.", ended_at=self.now)
+        return (yield from self._put(sent))
+
+    def _put(self, invocation: Invocation) -> UnitOfWork[Invocation]:
+        yield from executed.put_invocation(invocation)
+        return invocation
+
+    def _end(self, task: TaskExecution, status: Status, details: str) -> UnitOfWork[TaskExecution]:
+        ended = replace(task, status=status, details=details, ended_at=self.now)
+        yield from executed.put_task(ended)
+        return ended
+
+
+def _finish(execution: Execution, tasks: list[TaskExecution], *, now: float) -> UnitOfWork[None]:
+    worst = next((bad for bad in _WORST_FIRST if any(task.status is bad for task in tasks)), Status.SUCCESS)
+    if execution.status is Status.CANCELLING:
+        worst = Status.CANCELLED
+    details = {Status.SUCCESS: "", Status.FAILED: SOME_FAILED, Status.CANCELLED: _CANCELLED}.get(worst, _CUTOFF)
+    yield from executed.put(replace(execution, status=worst, details=details, ended_at=now))
+
+
+def _shown(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which nodes a window's targets reach (spec §4.3); units of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from patchwright.server import nodes, tags
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import UnitOfWork
+from patchwright.server.windows.model import InvalidWindow, Target
+
+_FEW = 1000  # nodes that one statement names
+KEYS = "InstanceIds, tag:KEY or tag-key"
+
+
+def check_keys(targets: Sequence[Target]) -> None:
+    """Raise InvalidWindow for a target by something that is not served."""
+    for target in targets:
+        if target.key not in {"InstanceIds", "tag-key"} and not target.key.startswith("tag:"):
+            msg = f"Targets by {target.key!r} are not served; use {KEYS}."
+            raise InvalidWindow(msg)
+        if not target.values:
+            msg = f"The target {target.key!r} names no value."
+            raise InvalidWindow(msg)
+
+
+def matches(scope: Scope, targets: Sequence[Target]) -> UnitOfWork[list[str]]:
+    """The managed nodes that match every target, in order of id; values of one target are alternatives."""
+    found: set[str] | None = None
+    for target in targets:
+        one = set((yield from _of(scope, target)))
+        found = one if found is None else found & one
+    if not found:
+        return []
+    if len(found) > _FEW:
+        return [instance_id for instance_id in (yield from nodes.all_ids(scope)) if instance_id in found]
+    return [node.id for node in (yield from nodes.known(scope, sorted(found)))]
+
+
+def _of(scope: Scope, target: Target) -> UnitOfWork[list[str]]:
+    if target.key == "InstanceIds":
+        return list(target.values)
+    if target.key.startswith("tag:"):
+        key = target.key.removeprefix("tag:")
+        return (yield from tags.tagged(scope, tags.MANAGED_INSTANCE, key, target.values))
+    carriers: list[str] = []
+    for key in target.values:
+        carriers += yield from tags.tagged(scope, tags.MANAGED_INSTANCE, key, ())
+    return carriers

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a task of type RUN_COMMAND sends: to whom, with which parameters (spec §4.3, §4.7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from patchwright.server import commands
+from patchwright.server.infra import UnitOfWork
+from patchwright.server.windows import store
+from patchwright.server.windows.model import Execution, InvalidWindow, Invocation, Target, TaskExecution, WindowTarget
+from patchwright.server.windows.resolving import check_keys, matches
+
+_OF_ONE_SNAPSHOT = ("AWS-RunPatchBaseline", "AWS-RunPatchBaselineWithHooks")
+
+
+def invocations_of(
+    task: TaskExecution, registered: Sequence[WindowTarget], fresh_ids: Iterator[str]
+) -> list[Invocation]:
+    """The invocations of a task: one for each registration it names, and one for nodes that it names itself."""
+    by_id = {target.id: target for target in registered}
+    wanted: list[tuple[str, tuple[Target, ...], str]] = []
+    for target in task.task.targets:
+        if target.key == "WindowTargetIds":
+            # A registration that was removed since reaches nobody.
+            chosen = [by_id[value] for value in target.values if value in by_id]
+            wanted += [(one.id, one.targets, one.owner_information) for one in chosen]
+        else:
+            wanted.append(("", (target,), ""))
+    return [
+        Invocation(task.scope, task.execution_id, task.id, next(fresh_ids), position, target_id, targets, owner)
+        for position, (target_id, targets, owner) in enumerate(wanted)
+    ]
+
+
+def request_of(
+    execution: Execution, task: TaskExecution, invocation: Invocation
+) -> UnitOfWork[tuple[commands.Request, str]]:
+    """The command of an invocation, and the JSON that the API shows of it. Errors: InvalidWindow."""
+    settings = task.task.invocation.get("RunCommand", {})
+    check_keys(invocation.targets)
+    ids = (yield from _associated(task, invocation)) if not invocation.window_target_id else ()
+    words = _words(execution, task, invocation)
+    parameters = {
+        name: [_filled(value, words) for value in values] for name, values in settings.get("Parameters", {}).items()
+    }
+    bare = task.task.arn.rpartition("/")[2]
+    if bare in _OF_ONE_SNAPSHOT and not any(parameters.get("SnapshotId", [])):
+        parameters["SnapshotId"] = [execution.id]  # all nodes of one window see the same baseline (design D13)
+    request = commands.Request(
+        document_name=task.task.arn,
+        document_version=settings.get("DocumentVersion", "$DEFAULT"),
+        parameters=parameters,
+        instance_ids=ids,
+        targets=() if ids else tuple(commands.Target(*target) for target in invocation.targets),
+        comment=settings.get("Comment", ""),
+        timeout_seconds=settings.get("TimeoutSeconds", commands.DEFAULT_TIMEOUT_SECONDS),
+        max_concurrency=task.task.max_concurrency,
+        max_errors=task.task.max_errors,
+    )
+    return request, _shown(request)
+
+
+def _associated(task: TaskExecution, invocation: Invocation) -> UnitOfWork[tuple[str, ...]]:
+    """The nodes that a task names itself: those that belong to the window, where it asks that they do."""
+    named = invocation.targets[0].values
+    window = yield from store.find(task.scope, task.task.window_id)
+    if window is None or window.allow_unassociated_targets:
+        return named
+    reached: set[str] = set()
+    for target in (yield from store.targets(task.scope, task.task.window_id)):
+        reached.update((yield from matches(task.scope, target.targets)))
+    found = tuple(instance_id for instance_id in named if instance_id in reached)
+    if not found:
+        msg = "None of the nodes that the task names belongs to a target of the window."
+        raise InvalidWindow(msg)
+    return found
+
+
+def _words(execution: Execution, task: TaskExecution, invocation: Invocation) -> dict[str, str]:
+    """The pseudo parameters that a command may use (spec §4.7); the node itself is implicit."""
+    return {
+        "{{WINDOW_ID}}": execution.window_id,
+        "{{WINDOW_TASK_ID}}": task.task.id,
+        "{{WINDOW_TARGET_ID}}": invocation.window_target_id,
+        "{{WINDOW_EXECUTION_ID}}": execution.id,
+        "{{TASK_EXECUTION_ID}}": task.id,
+        "{{INVOCATION_ID}}": invocation.id,
+        "{{TARGET_TYPE}}": "INSTANCE",
+    }
+
+
+def _filled(value: str, words: dict[str, str]) -> str:
+    for word, meaning in words.items():
+        value = value.replace(word, meaning)
+    return value
+
+
+def _shown(request: commands.Request) -> str:
+    shown: dict[str, Any] = {
+        "documentName": request.document_name,
+        "documentVersion": request.document_version,
+        "parameters": request.parameters,
+        "maxConcurrency": request.max_concurrency,
+        "maxErrors": request.max_errors,
+        "timeoutSeconds": request.timeout_seconds,
+    }
+    if request.comment:
+        shown["comment"] = request.comment
+    if request.instance_ids:
+        shown["instanceIds"] = list(request.instance_ids)
+    else:
+        shown["targets"] = [{"key": target.key, "values": list(target.values)} for target in request.targets]
+    return json.dumps(shown, sort_keys=True)
