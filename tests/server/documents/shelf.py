@@ -68,9 +68,9 @@ class Shelf:
         add = [Share(account, version) for account in accounts]
         await self.service.share(self.scope, name, add=add, remove=list(remove))
 
-    async def names(self, *groups: str, limit: int = 50, conditions: Any = ()) -> list[str]:
+    async def names(self, *groups: str, limit: int = 50, **narrowed: Any) -> list[str]:
         """What is listed, over all pages of *limit*."""
-        wanted = Wanted(groups or documents.listing.EVERY, tuple(conditions))
+        wanted = Wanted(groups or documents.listing.EVERY, **narrowed)
         names: list[str] = []
         cursor: Cursor | None = None
         while True:

@@ -11,6 +11,7 @@ from patchwright.server.documents.listing import BATCH
 from server.documents.shelf import Shelf, content
 
 OWNED = ["AWS-RunPatchBaseline"]
+SESSION = '{"schemaVersion": "1.0", "description": "Änderung", "sessionType": "Port"}'
 
 
 # ------------------------------------------------------------------------------------------------------------- listing
@@ -37,34 +38,50 @@ async def test_more_documents_than_are_read_at_once_are_all_listed(shelf):
 
     names = [f"doc-{number:04}" for number in range(BATCH + 5)]
     assert await shelf.names("Self") == names
-    last = listing.name_begins([names[-1], names[0]])
-    assert await shelf.names(conditions=[last]) == [names[0], names[-1]]
+    last = (names[-1], names[0])
+    assert await shelf.names(conditions=(lambda found: found.document.name in last,)) == [names[0], names[-1]]
+    assert await shelf.names(prefixes=(last,)) == [names[0], names[-1]]
 
 
-async def test_conditions_are_anded_and_their_values_ored(shelf):
-    """By what the default version says."""
-    session = '{"schemaVersion": "1.0", "description": "Änderung", "sessionType": "Port"}'
+async def test_tags_are_followed_to_the_last_document(shelf):
+    """However many carry them, and however few of those are wanted."""
+    for number in range(BATCH + 5):
+        kind, content = ("Session", SESSION) if number == BATCH + 2 else ("Command", "")
+        more = {"content": content} if content else {}
+        await shelf.create(f"doc-{number:04}", kind=kind, own_tags={"team": "web", "n": str(number)}, **more)
+
+    every = [f"doc-{number:04}" for number in range(BATCH + 5)]
+    assert await shelf.names(tags=(("team", ("web", "db")),)) == every
+    assert await shelf.names(tags=(("team", ()),), types=(("Session",),)) == [every[BATCH + 2]]
+    assert await shelf.names(tags=(("n", ("7", str(BATCH + 1))),)) == [every[7], every[BATCH + 1]]
+
+
+async def test_everything_that_is_wanted_has_to_hold(shelf):
+    """The values of each condition are alternatives; what the default version says counts."""
     await shelf.create("command-1", own_tags={"team": "web", "stage": "prod"}, target_type="/")
     await shelf.create("command-2", own_tags={"team": "db"}, display_name="The BIG one")
-    await shelf.create("session-1", kind="Session", content=session, target_type="/AWS::EC2::Instance")
-    await shelf.update("session-1", content=session.replace("Port", "Standard_Stream"), target_type="/none")
+    await shelf.create("session-1", kind="Session", content=SESSION, target_type="/AWS::EC2::Instance")
+    await shelf.update("session-1", content=SESSION.replace("Port", "Standard_Stream"), target_type="/none")
 
-    for conditions, expected in (
-        ([listing.name_begins(["comm", "x"])], ["command-1", "command-2"]),
-        ([listing.name_begins(["AWS-"])], OWNED),
-        ([listing.name_begins(["ommand"])], []),
-        ([listing.type_is(["Session", "Policy"])], ["session-1"]),
-        ([listing.runs_on(["Windows", "Plan9"])], ["command-1", "command-2", "session-1"]),
-        ([listing.targets(["/", "/AWS::EC2::Instance"])], ["command-1", "session-1"]),
-        ([listing.targets(["/none"])], []),
-        ([listing.mentions(["big", "ÄNDER"])], ["command-2", "session-1"]),
-        ([listing.mentions(["number 1"])], ["command-1", "command-2"]),
-        ([listing.tagged("team", ["web", "ops"])], ["command-1"]),
-        ([listing.tagged("team", [])], ["command-1", "command-2"]),
-        ([listing.tagged("team", ["web"]), listing.tagged("stage", ["test"])], []),
-        ([listing.tagged("team", []), listing.type_is(["Command"]), listing.name_begins(["command-2"])], ["command-2"]),
+    for wanted, expected in (
+        ({"prefixes": (("comm", "x"),)}, ["command-1", "command-2"]),
+        ({"prefixes": (("comm", "x"), ("command-2",))}, ["command-2"]),
+        ({"prefixes": (("AWS-",),)}, OWNED),
+        ({"prefixes": (("ommand", "%", "_ommand", "Command"),)}, []),
+        ({"types": (("Session", "Policy"),)}, ["session-1"]),
+        ({"types": (("Session", "Policy"), ("Command",))}, []),
+        ({"conditions": (listing.runs_on(["Windows", "Plan9"]),)}, ["command-1", "command-2", "session-1"]),
+        ({"conditions": (listing.targets(["/", "/AWS::EC2::Instance"]),)}, ["command-1", "session-1"]),
+        ({"conditions": (listing.targets(["/none"]),)}, []),
+        ({"conditions": (listing.mentions(["big", "ÄNDER"]),)}, ["command-2", "session-1"]),
+        ({"conditions": (listing.mentions(["number 1"]),)}, ["command-1", "command-2"]),
+        ({"tags": (("team", ("web", "ops")),)}, ["command-1"]),
+        ({"tags": (("team", ()),)}, ["command-1", "command-2"]),
+        ({"tags": (("team", ("web",)), ("stage", ("test",)))}, []),
+        ({"tags": (("team", ("web",)), ("stage", ()))}, ["command-1"]),
+        ({"tags": (("team", ()),), "types": (("Command",),), "prefixes": (("command-2",),)}, ["command-2"]),
     ):
-        assert await shelf.names(conditions=conditions) == expected
+        assert await shelf.names(**wanted) == expected, wanted
 
 
 async def test_versions_are_listed_newest_first(shelf):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from patchwright.server import tags
 from patchwright.server.accounts import Scope
 from patchwright.server.documents import owned, store
-from patchwright.server.documents.model import EVERYBODY, Document, Found, Version
+from patchwright.server.documents.model import EVERYBODY, Found
 from patchwright.server.infra import UnitOfWork
 
 # Where documents come from, in the order in which they are listed, and what AWS calls each as an owner.
@@ -23,7 +23,9 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "ThirdParty": (),
 }
 EVERY = (PRODUCT, OWN, SHARED)  # what a listing shows that names no owner
-BATCH = 200
+BATCH = 200  # documents looked at in one read where not all of them are shown
+
+Condition = Callable[[Found], bool]
 
 
 class Cursor(NamedTuple):
@@ -36,27 +38,33 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a listing is narrowed to. Conditions are ANDed, the values of each ORed."""
+    """
+    What a listing is narrowed to. Everything is ANDed, the values of each ORed.
+
+    *prefixes* of names, *types*, and *tags* with one of their values (none: with any) are the database's to look for;
+    *conditions* are asked of each document.
+    """
 
     groups: tuple[str, ...] = EVERY
+    prefixes: tuple[tuple[str, ...], ...] = ()
+    types: tuple[tuple[str, ...], ...] = ()
+    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     conditions: tuple[Condition, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is narrowed: what is read is what is shown."""
+        return not (self.prefixes or self.types or self.tags or self.conditions)
 
     def holds(self, found: Found) -> bool:
         """Whether the listing shows this document."""
-        return all(condition(found) for condition in self.conditions)
-
-
-Condition = Callable[[Found], bool]
-
-
-def name_begins(values: Sequence[str]) -> Condition:
-    """The name begins with one of *values*; a shared document's does not begin with its ARN."""
-    return lambda found: found.document.name.startswith(tuple(values))
-
-
-def type_is(values: Sequence[str]) -> Condition:
-    """The type is one of *values*."""
-    return lambda found: found.document.type in values
+        document = found.document
+        return (
+            all(document.name.startswith(values) for values in self.prefixes)
+            and all(document.type in values for values in self.types)
+            and all(key in found.tags and (not values or found.tags[key] in values) for key, values in self.tags)
+            and all(condition(found) for condition in self.conditions)
+        )
 
 
 def runs_on(values: Sequence[str]) -> Condition:
@@ -81,25 +89,39 @@ def mentions(values: Sequence[str]) -> Condition:
     return holds
 
 
-def tagged(key: str, values: Sequence[str]) -> Condition:
-    """It carries the tag with one of *values*; without values, with any."""
-    return lambda found: key in found.tags and (not values or found.tags[key] in values)
+def batch(scope: Scope, wanted: Wanted, cursor: Cursor, *, limit: int) -> UnitOfWork[tuple[list[Found], Cursor | None]]:
+    """
+    The next documents of the cursor's group, at most *limit*, and where to go on, None at the group's end; a unit of work.
 
-
-def batch(scope: Scope, cursor: Cursor) -> UnitOfWork[tuple[list[Found], bool]]:
-    """The next documents of the cursor's group, at most `BATCH`, and whether the group ends with them; a unit of work."""
+    What is wanted narrows what is read, though not to the last: `Wanted.holds` says.
+    """
     if cursor.group == PRODUCT:
-        return [owned.found(name) for name in sorted(owned.NAMES) if name > cursor.name], True
-    rows: list[tuple[Document, Version]]
+        return [owned.found(name) for name in sorted(owned.NAMES) if name > cursor.name], None
     if cursor.group == OWN:
-        rows = yield from store.own(scope, after=cursor.name, limit=BATCH)
-        carried = yield from tags.of_each(scope, tags.DOCUMENT, [document.name for document, _ in rows])
-        found = [Found(document, version, carried[document.name]) for document, version in rows]
-    else:
-        recipient = scope.account if cursor.group == SHARED else EVERYBODY
-        rows = yield from store.shared_with(scope, recipient, after=(cursor.owner, cursor.name), limit=BATCH)
-        found = [Found(document, version) for document, version in rows]
-    return found, len(rows) < BATCH
+        return (yield from _own(scope, wanted, cursor, limit=limit))
+    recipient = scope.account if cursor.group == SHARED else EVERYBODY
+    rows = yield from store.shared_with(scope, recipient, after=(cursor.owner, cursor.name), limit=limit)
+    found = [Found(document, version) for document, version in rows]
+    return found, place_of(cursor, found[-1]) if len(rows) == limit else None
+
+
+def _own(scope: Scope, wanted: Wanted, cursor: Cursor, *, limit: int) -> UnitOfWork[tuple[list[Found], Cursor | None]]:
+    names: list[str] = []
+    if wanted.tags:
+        carriers = []
+        for key, values in wanted.tags:
+            carriers.append(set((yield from tags.tagged(scope, tags.DOCUMENT, key, values))))
+        names = sorted(name for name in set.intersection(*carriers) if name > cursor.name)[:limit]
+        if not names:
+            return [], None
+    narrowed = store.Narrowed(
+        wanted.prefixes[0] if wanted.prefixes else (), tuple(names), wanted.types[0] if wanted.types else ()
+    )
+    rows = yield from store.own(scope, narrowed, after=cursor.name, limit=limit)
+    carried = yield from tags.of_each(scope, tags.DOCUMENT, [document.name for document, _ in rows])
+    found = [Found(document, version, carried[document.name]) for document, version in rows]
+    read = names if wanted.tags else [document.name for document, _ in rows]
+    return found, cursor._replace(owner=scope.account, name=read[-1]) if len(read) == limit else None
 
 
 def place_of(cursor: Cursor, found: Found) -> Cursor:

@@ -115,16 +115,13 @@ class Service:
         """
         groups = list(wanted.groups)
         place = cursor or (Cursor(groups[0]) if groups else None)
+        look = limit + 1 if wanted.plain else listing.BATCH
         found: list[tuple[Found, Cursor]] = []
         while place is not None and len(found) <= limit:
-            batch, ended = await self._database.read(listing.batch, scope, place)
-            for one in batch:
-                place = listing.place_of(place, one)
-                if wanted.holds(one):
-                    found.append((one, place))
-            if ended:
-                later = groups[groups.index(place.group) + 1 :]
-                place = Cursor(later[0]) if later else None
+            batch, rest = await self._database.read(listing.batch, scope, wanted, place, limit=look)
+            found += [(one, listing.place_of(place, one)) for one in batch if wanted.holds(one)]
+            later = groups[groups.index(place.group) + 1 :]
+            place = rest or (Cursor(later[0]) if later else None)
         more = found[limit - 1][1] if len(found) > limit else None
         return [one for one, _ in found[:limit]], more
 

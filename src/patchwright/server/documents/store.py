@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from patchwright.server.accounts import Scope
 from patchwright.server.documents.model import Attachment, Document, Parameter, Reading, Share, Version, arn
@@ -19,7 +20,16 @@ _VERSION = (
     "v.version, v.format, v.hash, v.schema_version, v.description, v.parameters, v.platform_types, v.created_at,"
     " v.version_name, v.display_name, v.target_type, v.attachments, v.author, v.review_status"
 )
+_SHOWN = _VERSION.replace("v.parameters", "'[]'").replace("v.attachments", "'[]'")  # what listings show of a version
 _WIDTH = 7  # columns of _HEAD
+
+
+class Narrowed(NamedTuple):
+    """What the database narrows a listing to: names by how they begin, names, types. Empty: it does not."""
+
+    prefixes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
 
 
 def put(scope: Scope, document: Document, *, now: float) -> UnitOfWork[bool]:
@@ -133,7 +143,7 @@ def versions(
     """Up to *limit* versions below the number *before*, newest first, without their contents; *only* these if given."""
     narrowed = f" AND v.version IN ({placeholders(6, len(only))})" if only else ""
     rows = yield sql(
-        f"SELECT {_VERSION} FROM document_version v WHERE v.account = $1 AND v.region = $2 AND v.name = $3"
+        f"SELECT {_SHOWN} FROM document_version v WHERE v.account = $1 AND v.region = $2 AND v.name = $3"
         f" AND v.version < $4{narrowed} ORDER BY v.version DESC LIMIT $5",
         *scope,
         name,
@@ -170,15 +180,29 @@ def delete(scope: Scope, name: str) -> UnitOfWork[None]:
 # ------------------------------------------------------------------------------------------------------------ listings
 
 
-def own(scope: Scope, *, after: str, limit: int) -> UnitOfWork[list[tuple[Document, Version]]]:
+def own(scope: Scope, narrowed: Narrowed, *, after: str, limit: int) -> UnitOfWork[list[tuple[Document, Version]]]:
     """Up to *limit* of the account's documents after the name *after*, with their default versions, without contents."""
+    prefixes, names, types = narrowed
+    start = 5
+    begins = " OR ".join(
+        f"SUBSTR(d.name, 1, LENGTH(CAST(${start + number} AS TEXT))) = ${start + number}"
+        for number in range(len(prefixes))
+    )
+    beginning = f" AND ({begins})" if prefixes else ""
+    start += len(prefixes)
+    among = f" AND d.name IN ({placeholders(start, len(names))})" if names else ""
+    start += len(names)
+    of_type = f" AND d.type IN ({placeholders(start, len(types))})" if types else ""
     rows = yield sql(
-        f"SELECT {_HEAD}, {_VERSION} FROM document d JOIN document_version v ON v.account = d.account"
+        f"SELECT {_HEAD}, {_SHOWN} FROM document d JOIN document_version v ON v.account = d.account"
         " AND v.region = d.region AND v.name = d.name AND v.version = d.default_version"
-        " WHERE d.account = $1 AND d.region = $2 AND d.name > $3 ORDER BY d.name LIMIT $4",
+        f" WHERE d.account = $1 AND d.region = $2 AND d.name > $3{beginning}{among}{of_type} ORDER BY d.name LIMIT $4",
         *scope,
         after,
         limit,
+        *prefixes,
+        *names,
+        *types,
     )
     return [(_document(scope, row), _version(row[_WIDTH:])) for row in rows]
 
@@ -192,7 +216,7 @@ def shared_with(
     With each the version that is shared: the latest where only that is, else the default. Without contents.
     """
     rows = yield sql(
-        f"SELECT {_HEAD}, {_VERSION} FROM document_share s"
+        f"SELECT {_HEAD}, {_SHOWN} FROM document_share s"
         " JOIN document d ON d.account = s.account AND d.region = s.region AND d.name = s.name"
         " JOIN document_version v ON v.account = d.account AND v.region = d.region AND v.name = d.name"
         " AND v.version = CASE WHEN s.shared_version = '$LATEST' THEN (SELECT MAX(n.version) FROM document_version n"

@@ -19,12 +19,11 @@ SHARES_PAGE = 200
 _NEWEST = 2**53
 _REVIEWER = re.compile(r"[^a-zA-Z0-9_.-]")
 _CONDITIONS: Mapping[str, Callable[[Sequence[str]], listing.Condition]] = {
-    "Name": listing.name_begins,
-    "DocumentType": listing.type_is,
     "PlatformTypes": listing.runs_on,
     "TargetType": listing.targets,
     "SearchKeyword": listing.mentions,
 }
+_KEYS = frozenset({"Owner", "Name", "DocumentType", *_CONDITIONS})
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
@@ -179,19 +178,21 @@ def _wanted(request: Mapping[str, Any]) -> Wanted:
     new = filters_of(request.get("Filters", []))
     if old and new:
         raise validation("Use either Filters or DocumentFilterList.")
-    groups: tuple[str, ...] | None = None
-    conditions = []
+    given: dict[str, list[tuple[str, ...]]] = {}
     for key, values in old or new:
-        tag = key.removeprefix("tag:") if key.startswith("tag:") else ""
-        if not tag and key != "Owner" and key not in _CONDITIONS:
+        if key not in _KEYS and not (key.startswith("tag:") and key != "tag:"):
             raise ApiError("InvalidFilterKey", f"There is no filter {key!r} here.")
-        if not values and not tag:
+        if not values and key in _KEYS:
             raise validation(f"The filter {key} names no value.")
-        if key == "Owner":
-            groups = tuple(group for group in _groups(values) if groups is None or group in groups)
-        else:
-            conditions.append(listing.tagged(tag, values) if tag else _CONDITIONS[key](values))
-    return Wanted(listing.EVERY if groups is None else groups, tuple(conditions))
+        given.setdefault(key, []).append(tuple(values))
+    owners = [_groups(values) for values in given.get("Owner", [])]
+    return Wanted(
+        groups=tuple(group for group in owners[0] if all(group in one for one in owners)) if owners else listing.EVERY,
+        prefixes=tuple(given.get("Name", [])),
+        types=tuple(given.get("DocumentType", [])),
+        tags=tuple((key.removeprefix("tag:"), values) for key in given if key not in _KEYS for values in given[key]),
+        conditions=tuple(make(values) for key, make in _CONDITIONS.items() for values in given.get(key, [])),
+    )
 
 
 def _groups(owners: Sequence[str]) -> tuple[str, ...]:
