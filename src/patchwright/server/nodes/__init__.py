@@ -35,7 +35,6 @@ from patchwright.server.nodes.model import (
     NodesError,
     UnknownActivation,
     UnknownNode,
-    tagged,
 )
 from patchwright.server.nodes.service import (
     Service,
@@ -85,5 +84,4 @@ __all__ = [
     "record",
     "require",
     "since",
-    "tagged",
 ]

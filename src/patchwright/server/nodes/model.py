@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
@@ -119,7 +119,6 @@ class Node:
     registered_at: float
     last_ping_at: float
     facts_id: str | None
-    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> tuple[str, str]:
@@ -129,11 +128,6 @@ class Node:
     def online(self, since: float) -> bool:
         """Whether it was heard of at or after *since* (epoch seconds)."""
         return self.last_ping_at >= since
-
-
-def tagged(node: Node, tags: Mapping[str, str]) -> Node:
-    """*node* with its tags."""
-    return replace(node, tags=dict(tags))
 
 
 def hash_code(text: str) -> str:
