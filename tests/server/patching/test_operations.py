@@ -504,7 +504,7 @@ async def test_a_command_that_ends_while_the_node_restarts_keeps_what_was_report
     await bench.database.write(patching.close, bench.scope, run.node, run.command, now=NOW + 5, reason="Too late.")
 
     assert await bench.states(run.node) == PENDING
-    (last,) = await bench.verdicts.last(bench.scope, [run.node])
+    last = (await bench.verdicts.live(bench.scope, run.node)).last
     assert last.operation.report is not None
     assert (last.operation.report.succeeded, last.operation.report.error) == (False, "Too late.")
 

@@ -43,6 +43,8 @@ COUNTERS = {  # columns of last_operation, by counter
 }
 _SIGNS = {"=": "=", "<>": "<>", "<": "<", ">": ">"}
 _OF_LAST = ", ".join(f"o.{name.strip()}" for name in _COLUMNS.split(","))
+_BLANK = {"drift": "'[]'", "intent": "''", "failures": "'{}'", "report": "''"}  # long, and not for listings
+_BRIEF = ", ".join(_BLANK.get(name.strip(), f"o.{name.strip()}") for name in _COLUMNS.split(","))
 _TALLY = ", ".join(
     f"CAST(COALESCE(SUM(CASE WHEN {name} > 0 THEN 1 ELSE 0 END), 0) AS BIGINT)" for name in COUNTERS.values()
 )
@@ -105,14 +107,18 @@ def unfinished(scope: Scope, instance_id: str) -> UnitOfWork[list[Operation]]:
 
 def last(scope: Scope, instance_id: str) -> UnitOfWork[Operation | None]:
     """The node's last operation that finished (one that failed has no verdict), or None."""
-    found = yield from last_of_each(scope, [instance_id])
+    found = yield from last_of_each(scope, [instance_id], whole=True)
     return found[0].operation if found else None
 
 
 def last_of_each(
-    scope: Scope, instance_ids: Sequence[str], bounds: Sequence[Bound] = (), *, limit: int = 1_000
+    scope: Scope, instance_ids: Sequence[str], bounds: Sequence[Bound] = (), *, limit: int = 1_000, whole: bool = False
 ) -> UnitOfWork[list[LastOperation]]:
-    """Up to *limit* last operations of these nodes, in order of the nodes' ids, with counters within all of *bounds*."""
+    """
+    Up to *limit* last operations of these nodes, in order of the nodes' ids, with counters within all of *bounds*.
+
+    Without drift, intent, failures and report, unless they are to be *whole*.
+    """
     if not instance_ids:
         return []
     # Joined, not in an IN list, which a plan that PostgreSQL keeps looks through for every row; and between bounds, since
@@ -122,9 +128,10 @@ def last_of_each(
     narrowed = "".join(
         f" AND l.{COUNTERS[bounds[i].counter]} {_SIGNS[bounds[i].sign]} ${first + i}" for i in range(len(bounds))
     )
+    columns = _OF_LAST if whole else _BRIEF
     rows = yield sql(
         f"WITH wanted (id) AS (VALUES ({wanted}))"
-        f" SELECT {_OF_LAST}, l.no_reboot_install_at FROM wanted w"
+        f" SELECT {columns}, l.no_reboot_install_at FROM wanted w"
         " JOIN last_operation l ON l.account = $1 AND l.region = $2 AND l.instance_id = w.id"
         " AND l.instance_id >= $4 AND l.instance_id <= $5"
         " JOIN operation o ON o.account = l.account AND o.region = l.region AND o.id = l.operation_id"

@@ -57,7 +57,11 @@ class Verdicts:
         self._stale_after = stale_after
 
     async def last(self, scope: Scope, instance_ids: Sequence[str]) -> list[LastOperation]:
-        """The last operation of each of these nodes, in order of id; nodes without one are passed over."""
+        """
+        The last operation of each of these nodes, in order of id; nodes without one are passed over.
+
+        Of the operations what a listing shows: no drift, intent, failures and report.
+        """
         return await self._database.read(store.last_of_each, scope, sorted(set(instance_ids)))
 
     async def rows(self, scope: Scope, instance_id: str) -> list[PatchRow]:
@@ -109,7 +113,7 @@ def _live(scope: Scope, instance_id: str, *, now: float, stale_after: float) -> 
     node = yield from nodes.require(scope, instance_id)
     group = tags.patch_group((yield from tags.of(scope, tags.MANAGED_INSTANCE, instance_id)))
     observed = yield from nodes.latest(scope, instance_id)
-    last = next(iter((yield from store.last_of_each(scope, [instance_id]))), None)
+    last = next(iter((yield from store.last_of_each(scope, [instance_id], whole=True))), None)
     if observed is None:
         found = doubts(None, 0.0)
         return Verdict(node, standing(None, found), found, group, None, None, None, None, last)
