@@ -160,11 +160,28 @@ async def test_listings_look_through_many_windows(store, monkeypatch):
 
     assert await store.names(lists) == ["/n/00", "/n/13", "/n/26", "/n/39"]
     assert await store.names(Filter("tag:mod", values=("3",)), Filter("Name", "Contains", ("2",))) == ["/n/23"]
-    first, more = await store.service.listed(store.scope, [lists], after="", limit=3)
-    assert ([one.name for one in first], more) == (["/n/00", "/n/13", "/n/26"], True)
-    last, more = await store.service.listed(store.scope, [lists], after=first[-1].path, limit=3)
-    assert ([one.name for one in last], more) == (["/n/39"], False)
+    first, rest = await store.service.listed(store.scope, [lists], after="", limit=3)
+    assert ([one.name for one in first], rest) == (["/n/00", "/n/13", "/n/26"], "/n/26")
+    last, rest = await store.service.listed(store.scope, [lists], after=rest, limit=3)
+    assert ([one.name for one in last], rest) == (["/n/39"], "")
     assert await store.names(limit=40) == [f"/n/{number:02}" for number in range(40)]
+
+
+async def test_a_page_ends_where_looking_further_would_take_long(store, monkeypatch):
+    """Short or empty, with the place where to go on: nobody waits for a look at everything."""
+    monkeypatch.setattr("patchwright.server.parameters.service._WINDOW", 2)
+    monkeypatch.setattr("patchwright.server.parameters.service._WINDOWS", 3)
+    for number in range(15):
+        await store.put(f"/n/{number:02}", type="StringList" if number == 13 else "String")
+
+    pages, after = [], None
+    while after != "":
+        page, after = await store.service.listed(
+            store.scope, [Filter("Type", values=("StringList",))], after=after or "", limit=10
+        )
+        pages.append([one.name for one in page])
+
+    assert pages == [[], [], ["/n/13"]]
 
 
 async def test_a_pattern_that_is_kept_is_tried_on_the_next_value(store):

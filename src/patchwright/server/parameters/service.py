@@ -37,7 +37,8 @@ from patchwright.server.parameters.patterns import Patterns
 from patchwright.server.parameters.search import Filter, labels_of, span_of
 from patchwright.server.parameters.store import Span
 
-_WINDOW = 500  # parameters looked at in one read while filtering
+_WINDOW = 500  # parameters looked at in one read while filtering, and
+_WINDOWS = 20  # so many times for one page
 _SWEPT = 100  # in one transaction
 Seal = Callable[[Parameter], Parameter]
 
@@ -120,22 +121,25 @@ class Service:
         after: str,
         limit: int,
         decrypt: bool = False,
-    ) -> tuple[list[Parameter], bool]:
+    ) -> tuple[list[Parameter], str]:
         """
-        Up to *limit* parameters that pass all filters, in order of path from behind *after*, and whether there are more.
+        Up to *limit* parameters that pass all filters, in order of path from behind *after*, and the path behind which the
+        rest is; empty: that was all. As AWS's, a page may be short or empty where few of many parameters pass.
 
         *span* is the part of the store to look in; None: wherever what passes can be. With a filter by Label the labelled
         version is shown, else the newest.
         """
         span, now = span or span_of(filters), self._clock.now()
+        size = _WINDOW if filters else limit + 1
         found: list[Parameter] = []
-        while len(found) <= limit:
-            batch, after = await self._database.read(_window, scope, span, filters, after=after, now=now)
+        for _ in range(_WINDOWS):
+            batch, after = await self._database.read(_window, scope, span, filters, after=after, size=size, now=now)
             found += batch
-            if not after:
+            if len(found) > limit or not after:
                 break
-        shown = [self._shown(scope, one, decrypt=decrypt) for one in found[:limit]]
-        return shown, len(found) > limit
+            await self._clock.sleep(0)  # SQLite reads on the event loop: let others have a turn
+        rest = found[limit - 1].path if len(found) > limit else after
+        return [self._shown(scope, one, decrypt=decrypt) for one in found[:limit]], rest
 
     async def history(
         self, scope: Scope, name: str, *, after: int, limit: int, decrypt: bool
@@ -292,15 +296,15 @@ def _get_each(scope: Scope, asked: Sequence[str], *, now: float) -> UnitOfWork[t
 
 
 def _window(
-    scope: Scope, span: Span, filters: Sequence[Filter], *, after: str, now: float
+    scope: Scope, span: Span, filters: Sequence[Filter], *, after: str, size: int, now: float
 ) -> UnitOfWork[tuple[list[Parameter], str]]:
     """What passes of the next parameters, and the last that was looked at; empty: there is nothing behind it."""
-    batch = yield from store.window(scope, span, labels=labels_of(filters), after=after, limit=_WINDOW, now=now)
+    batch = yield from store.window(scope, span, labels=labels_of(filters), after=after, limit=size, now=now)
     carried: dict[str, tags.Tags] = {}
     if any(one.key.startswith("tag:") for one in filters):
         carried = yield from tags.of_each(scope, tags.PARAMETER, [parameter.path for parameter in batch])
     passed = [one for one in batch if all(each.passes(one, carried.get(one.path, {})) for each in filters)]
-    return passed, batch[-1].path if len(batch) == _WINDOW else ""
+    return passed, batch[-1].path if len(batch) == size else ""
 
 
 def _history(scope: Scope, asked: Reference, *, after: int, limit: int, now: float) -> UnitOfWork[list[Parameter]]:

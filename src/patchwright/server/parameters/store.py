@@ -17,7 +17,7 @@ _COLUMNS = (
     "p.path, p.name, v.version, v.type, v.value, v.sealed, v.key_id, v.description, v.allowed_pattern, v.tier, v.policies,"
     " v.data_type, v.modified_at, v.modified_by, p.expires_at"
 )
-_FIELDS = tuple(column.partition(".")[2] for column in _COLUMNS.split(", "))
+_POLICIES = _COLUMNS.split(", ").index("v.policies")
 _VERSIONS = (
     f"SELECT {_COLUMNS} FROM parameter p"
     " JOIN parameter_version v ON v.account = p.account AND v.region = p.region AND v.path = p.path"
@@ -239,6 +239,5 @@ def _end(prefix: str) -> str:
 
 
 def _parameter(row: Row) -> Parameter:
-    values = dict(zip(_FIELDS, row, strict=True))
-    values["policies"] = tuple(json.loads(values["policies"]))
-    return Parameter(**values)
+    policies = () if row[_POLICIES] == "[]" else tuple(json.loads(row[_POLICIES]))
+    return Parameter(*(*row[:_POLICIES], policies, *row[_POLICIES + 1 :]))

@@ -80,7 +80,7 @@ class ParameterOperations:
         """GetParametersByPath, in order of name."""
         level = parameters.hierarchy(request["Path"])
         filters = _string_filters(request.get("ParameterFilters", []), _PATH_KEYS, shown="[Type, KeyId]")
-        found, more = await self._parameters.listed(
+        found, rest = await self._parameters.listed(
             caller.scope,
             filters,
             span=parameters.within(level, recursive=bool(request.get("Recursive"))),
@@ -89,8 +89,8 @@ class ParameterOperations:
             decrypt=_decrypt(request),
         )
         answer: dict[str, Any] = {"Parameters": [_value(caller.scope, Found(one, "")) for one in found]}
-        if more:
-            answer["NextToken"] = self._pager.token(caller, request, found[-1].path)
+        if rest:
+            answer["NextToken"] = self._pager.token(caller, request, rest)
         return answer
 
     async def get_parameter_history(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -118,13 +118,13 @@ class ParameterOperations:
         after = self._pager.cursor(caller, request) or ""
         if request.get("Shared"):
             return {"Parameters": []}
-        found, more = await self._parameters.listed(
+        found, rest = await self._parameters.listed(
             caller.scope, filters, after=after, limit=request.get("MaxResults", PAGE)
         )
         described = [{**_metadata(one), "ARN": parameters.arn(caller.scope, one.path)} for one in found]
         answer: dict[str, Any] = {"Parameters": described}
-        if more:
-            answer["NextToken"] = self._pager.token(caller, request, found[-1].path)
+        if rest:
+            answer["NextToken"] = self._pager.token(caller, request, rest)
         return answer
 
     async def delete_parameter(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
