@@ -30,7 +30,7 @@ class Echo:
         self.says = {}
 
     async def __call__(self, caller, request):
-        self.asked = request
+        self.asked, self.target = request, caller.target
         if isinstance(self.says, Exception):
             raise self.says
         return self.says
@@ -71,6 +71,7 @@ async def test_calls_and_answers_of_every_operation(key):
             echo.says = answer_of(service, told, chance) if told else {}
             answer = await speaking.call(name, value)
             assert answer.status < 300, (name, number, value, answer.body)
+            assert echo.target == f"{key}.{name}"
             assert without_empty_payload(service, asked, echo.asked) == value, (name, number)
             read = speaking.read(name, answer)
             metadata = read.pop("ResponseMetadata")

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
@@ -106,10 +106,10 @@ class Endpoint:
         body = await read_body(receive, headers, limit=route.limit, seconds=self._limits.seconds)
         if claim is not None:
             await self._verify(claim, headers, body, scope, located=labels is not None)
-        if route.operation is None:
-            route = self._router.by_form(route.service, body)
-        operation = cast("Operation", route.operation)
-        call.target = operation.target
+        operation = route.operation
+        if operation is None:
+            route, operation = self._router.by_form(route.service, body)
+            call.target = operation.target
         caller = _caller(claim, call, scope)
         _check_audience(route, caller)
         if route.handler is None:
@@ -129,7 +129,10 @@ class Endpoint:
         service = self._router.service_of(headers) if target is None else None
         if service is not None:
             call.target, call.dialect = service.key, service.dialect
-            return self._router.by_path(service, scope)
+            route, labels = self._router.by_path(service, scope)
+            if route.operation is not None:
+                call.target = route.operation.target
+            return route, labels
         call.target = "" if target is None else target[:_LONGEST_TARGET].decode("latin-1")
         check_address(scope)
         route = self._router.by_target(call.target)
@@ -145,14 +148,13 @@ class Endpoint:
         *,
         located: bool,
     ) -> None:
-        # `POST /` is what the JSON protocol has checked already.
-        how = {"query": scope.get("query_string", b"").decode("latin-1")}
-        if located:
-            how |= {"method": scope["method"], "path": raw_path(scope)}
+        query = scope.get("query_string", b"").decode("latin-1")
+        # What has no place of its own is `POST /`, which is checked already.
+        method, path = (scope["method"], raw_path(scope)) if located else ("POST", "/")
         if len(body) < _OFFLOAD_HASH:
-            self._verifier.verify(claim, headers, body, **how)
+            self._verifier.verify(claim, headers, body, method=method, path=path, query=query)
         else:
-            await asyncio.to_thread(self._verifier.verify, claim, headers, body, **how)
+            await asyncio.to_thread(self._verifier.verify, claim, headers, body, method=method, path=path, query=query)
 
     async def _content(self, route: Route, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
         encoding = headers.get(b"content-encoding", b"identity").lower()

@@ -99,13 +99,13 @@ class Router:
                 return self.by_target(f"{service.key}.{name}"), labels
         raise ApiError("UnknownOperationException", f"There is no operation at '{method} {path[:_LONGEST]}'.")
 
-    def by_form(self, service: Service, content: bytes) -> Route:
-        """The route of a request to a Query *service*, by its form. Raises ApiError (UnknownOperationException)."""
+    def by_form(self, service: Service, content: bytes) -> tuple[Route, Operation]:
+        """The route of a request to a Query *service*, by its form, and its operation. Raises ApiError (UnknownOperationException)."""
         action, version = action_of(content)
         operation = service.operation(action) if version == service.version else None
         if operation is None:
             raise ApiError("UnknownOperationException", f"Could not find operation {action} for version {version}")
-        return self.by_target(operation.target)
+        return self.by_target(operation.target), operation
 
     def _made(self, service: Service, operation: Operation | None) -> Route:
         limits, target = self._limits, "" if operation is None else operation.target

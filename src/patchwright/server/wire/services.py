@@ -26,11 +26,11 @@ NODE, USER, ANY, ANONYMOUS = "node", "user", "any", "anonymous"
 # Who may call: a target's own entry, else its prefix's, else users. The composer may give the endpoint another table.
 AUDIENCE: Mapping[str, str] = {
     "AmazonSSM": USER,
+    "AmazonSSM.DescribeDocument": ANY,
+    "AmazonSSM.GetDocument": ANY,
     "AmazonSSM.GetParameter": ANY,
     "AmazonSSM.GetParameters": ANY,
     "AmazonSSM.GetDeployablePatchSnapshotForInstance": ANY,
-    "AmazonSSM.DescribeDocument": ANY,
-    "AmazonSSM.GetDocument": ANY,
     "AmazonSSM.PutComplianceItems": ANY,
     "AmazonSSM.PutInventory": ANY,
     "AmazonSSM.RegisterManagedInstance": ANONYMOUS,
