@@ -93,11 +93,11 @@ def test_attributes_of_one_type_are_those_of_one_row():
     path = Path((("A", "x"), ("B", "u"), ("A", "y")))
     tally = Tally(path)
     rows = [{"x": "1", "y": "2"}, {"x": "3", "y": "4"}, {"x": "no y"}]
-    tally.see(("digest", values_of(("u",), [{"u": "p"}, {"u": "q"}])))
+    tally.see(((("digest", ()),), values_of(("u",), [{"u": "p"}, {"u": "q"}])))
 
     found = tally.rows(lambda key, names: key if isinstance(key, frozenset) else values_of(names, rows))
 
-    assert list(tally.stored()) == [("digest", ("x", "y"))]
+    assert list(tally.stored()) == [(("digest", ()), ("x", "y"))]
     assert {(row["x"], row["u"], row["y"], row["Count"]) for row in found} == {
         ("1", "p", "2", "1"),
         ("1", "q", "2", "1"),

@@ -137,7 +137,7 @@ async def test_pages_are_short_where_looking_on_would_take_long(shelf, monkeypat
 
 async def test_a_page_ends_where_it_would_carry_too_much(shelf, monkeypatch):
     """One node is always on it."""
-    monkeypatch.setattr(service, "_PAGE_BYTES", 200)
+    monkeypatch.setattr(service, "_PAGE_VALUES", 100)
     nodes = await shelf.nodes(5)
     for number, node in enumerate(nodes):
         await shelf.put(node, APPLICATION, applications(*(f"p{number}{n} {n * 7919 % 1000}" for n in range(30))))

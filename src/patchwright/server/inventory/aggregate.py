@@ -24,6 +24,11 @@ _MAX_COMBINATIONS = 100_000  # of one kind of node
 COUNT = "Count"
 
 Values: TypeAlias = tuple[str, ...]
+Common: TypeAlias = tuple[tuple[str, str], ...]
+Shared: TypeAlias = tuple[str, Common]
+"""A digest, and what one node has in common in all rows under it, as far as it is asked for."""
+Key: TypeAlias = frozenset[Values] | tuple[Shared, ...]
+"""What a node has of one type: the values themselves, or the contents that have them."""
 
 
 class AskedGroup(NamedTuple):
@@ -153,29 +158,29 @@ def values_of(attributes: Values, rows: Iterable[Row | Mapping[str, str]]) -> fr
 
 
 class Tally:
-    """
-    Counts nodes by the kinds of them, and evaluates each kind once.
-
-    *project* gives the values of attributes in what a node shows of a type, by the key that it was seen under.
-    """
+    """Counts nodes by the kinds of them, so that each kind is evaluated once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._kinds: Counter[tuple[object, ...]] = Counter()
+        self._kinds: Counter[tuple[Key, ...]] = Counter()
 
-    def see(self, keys: tuple[object, ...]) -> None:
-        """Count a node whose contents of the path's types, in order, are known under *keys*."""
+    def see(self, keys: tuple[Key, ...]) -> None:
+        """Count a node that has *keys* of the path's types, in their order."""
         self._kinds[keys] += 1
 
-    def stored(self) -> Iterable[tuple[str, Values]]:
-        """The digests that were seen, each with the attributes that are counted of it."""
+    def stored(self) -> Iterable[tuple[Shared, Values]]:
+        """The contents that were seen, each with the attributes that are counted of it."""
         for keys in self._kinds:
             for type_name, key in zip(self.path.types, keys, strict=True):
-                if isinstance(key, str):
-                    yield key, self.path.of(type_name)
+                if not isinstance(key, frozenset):
+                    yield from ((shared, self.path.of(type_name)) for shared in key)
 
-    def rows(self, project: Callable[[object, Values], frozenset[Values]]) -> list[Row]:
-        """The rows of the answer, the most frequent first. Raises MalformedAggregator."""
+    def rows(self, project: Callable[[Key, Values], frozenset[Values]]) -> list[Row]:
+        """
+        The rows of the answer, the most frequent first; *project* gives the values of attributes under a key.
+
+        Raises MalformedAggregator.
+        """
         path, counts = self.path, Counter[Values]()
         for keys, number in self._kinds.items():
             found = {

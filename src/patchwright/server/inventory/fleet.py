@@ -17,10 +17,12 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from patchwright.core.inventory import Row
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Database
-from patchwright.server.inventory import derived, store
-from patchwright.server.inventory.aggregate import Aggregator, Group, Tally, Values, values_of
+from patchwright.server.inventory import contents, derived
+from patchwright.server.inventory.aggregate import Aggregator, Common, Group, Key, Shared, Tally, Values, values_of
+from patchwright.server.inventory.contents import Content
 from patchwright.server.inventory.derived import Moment, Shown
-from patchwright.server.inventory.query import Condition, Filter, any_row
+from patchwright.server.inventory.model import Part, Reported
+from patchwright.server.inventory.query import Condition, Filter, any_row, speak_of_all
 
 _BATCH = 500  # nodes of one read
 _TOGETHER = 50  # contents taken apart at a time, about 0.3 MB each
@@ -31,7 +33,8 @@ _REMEMBERED = 100_000  # answers
 Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
 Filters: TypeAlias = tuple[Filter, ...]
-Answers: TypeAlias = dict[tuple[str, Filters], bool]
+Answers: TypeAlias = dict[tuple[Shared, Filters], bool]
+Projections: TypeAlias = dict[tuple[Shared, Values], frozenset[Values]]
 
 
 class Counted(NamedTuple):
@@ -117,88 +120,103 @@ class Fleet:
         self, scope: Scope, conditions: Iterable[Condition], batch: Sequence[Shown], answers: Answers
     ) -> int:
         """Put the answers of every content that the nodes of *batch* are asked about; answers how many were taken apart."""
-        asked: dict[str, set[Filters]] = {}
+        asked: dict[Shared, set[Filters]] = {}
         for condition in conditions:
             for type_name, filters in condition.by_type.items():
-                for digest in {one.types[type_name].digest for one in batch if type_name in one.types} - {""}:
-                    if (digest, filters) in answers:
-                        continue
-                    known = self._answers.get((digest, filters))
+                names = {one.attribute for one in filters}
+                reports = (one.types[type_name] for one in batch if type_name in one.types)
+                for shared in {_shared(part, names) for reported in reports for part in reported.parts}:
+                    known = answers.get((shared, filters), self._answers.get((shared, filters)))
                     if known is None:
-                        asked.setdefault(digest, set()).add(filters)
+                        asked.setdefault(shared, set()).add(filters)
                     else:
-                        answers[digest, filters] = known
+                        answers[shared, filters] = known
         found = await self._each(scope, asked, any_row)
         answers.update(found)
         self._answers.update(found)
         while len(self._answers) > _REMEMBERED:
             del self._answers[next(iter(self._answers))]
-        return len(asked)
+        return len({digest for digest, _ in asked})
 
-    async def _projections(self, scope: Scope, tallies: Sequence[Tally]) -> dict[tuple[str, Values], frozenset[Values]]:
-        """The values of every stored content that *tallies* saw, by its digest and the attributes."""
-        wanted: dict[str, set[Values]] = {}
+    async def _projections(self, scope: Scope, tallies: Sequence[Tally]) -> Projections:
+        """The values of every stored content that *tallies* saw, by what it is and the attributes."""
+        wanted: dict[Shared, set[Values]] = {}
         for tally in tallies:
-            for digest, names in tally.stored():
-                wanted.setdefault(digest, set()).add(names)
+            for shared, names in tally.stored():
+                wanted.setdefault(shared, set()).add(names)
         return await self._each(scope, wanted, values_of)
 
     async def _each(
-        self, scope: Scope, asked: Mapping[str, Collection[Q]], answer: Callable[[Q, list[Row]], A]
-    ) -> dict[tuple[str, Q], A]:
+        self, scope: Scope, asked: Mapping[Shared, Collection[Q]], answer: Callable[[Q, list[Row]], A]
+    ) -> dict[tuple[Shared, Q], A]:
         """
-        By digest and question, the answer of the rows under the digest; off the event loop.
+        By content and question, the answer of its rows; off the event loop.
 
         Contents that are gone meanwhile have none: what is not here is not remembered.
         """
-        digests = sorted(asked)
-        results: dict[tuple[str, Q], A] = {}
+        digests = sorted({digest for digest, _ in asked})
+        results: dict[tuple[Shared, Q], A] = {}
+        by_digest: dict[str, list[Shared]] = {}
+        for shared in asked:
+            by_digest.setdefault(shared[0], []).append(shared)
         for start in range(0, len(digests), _TOGETHER):
             part = digests[start : start + _TOGETHER]
-            contents = await self._database.read(store.contents, scope, part)
-            results.update(await asyncio.to_thread(_answered, asked, contents, answer))
+            loaded = await self._database.read(contents.load, scope, part)
+            of_part = {digest: [(one[1], asked[one]) for one in by_digest[digest]] for digest in loaded}
+            results.update(await asyncio.to_thread(_answered, of_part, loaded, answer))
         return results
 
 
 def _answered(
-    asked: Mapping[str, Collection[Q]], contents: Mapping[str, bytes], answer: Callable[[Q, list[Row]], A]
-) -> dict[tuple[str, Q], A]:
+    asked: Mapping[str, Collection[tuple[Common, Collection[Q]]]],
+    loaded: Mapping[str, Content],
+    answer: Callable[[Q, list[Row]], A],
+) -> dict[tuple[Shared, Q], A]:
     found = {}
-    for digest, content in contents.items():
-        rows = store.unpacked(content)
-        found.update({(digest, question): answer(question, rows) for question in asked[digest]})
+    for digest, several in asked.items():
+        plain = contents.unpacked(loaded[digest])
+        for common, questions in several:
+            rows = [{**row, **dict(common)} for row in plain] if common else list(plain)
+            found.update({((digest, common), question): answer(question, rows) for question in questions})
     return found
+
+
+def _shared(part: Part, names: Collection[str]) -> Shared:
+    return part.digest, tuple(pair for pair in part.common if pair[0] in names)
 
 
 def _matches(condition: Condition, one: Shown, answers: Answers) -> bool:
     """Whether a node matches, whose contents are learnt."""
-    if not all(wanted & one.types.keys() for wanted in condition.exists):
-        return False
-    for type_name, filters in condition.by_type.items():
-        reported = one.types.get(type_name)
-        if reported is None:
-            return False
-        if reported.digest and not answers.get((reported.digest, filters)):
-            return False
-        if not reported.digest and not any_row(filters, reported.rows):
-            return False
-    return True
+    return all(wanted & one.types.keys() for wanted in condition.exists) and all(
+        type_name in one.types and _answers_to(one.types[type_name], filters, answers)
+        for type_name, filters in condition.by_type.items()
+    )
+
+
+def _answers_to(reported: Reported, filters: Filters, answers: Answers) -> bool:
+    if not reported.parts:
+        return any_row(filters, reported.rows)
+    names = {one.attribute for one in filters}
+    found = (answers.get((_shared(part, names), filters), False) for part in reported.parts)
+    return all(found) if speak_of_all(filters) else any(found)
 
 
 def _see(tally: Tally, one: Shown) -> None:
     """Count a node that has something of every type of the path."""
-    keys: list[object] = []
+    keys: list[Key] = []
     for type_name in tally.path.types:
         reported = one.types.get(type_name)
         if reported is None:
             return
-        keys.append(reported.digest or values_of(tally.path.of(type_name), reported.rows))
+        names = tally.path.of(type_name)
+        if reported.parts:
+            keys.append(tuple(_shared(part, names) for part in reported.parts))
+        else:
+            keys.append(values_of(names, reported.rows))
     tally.see(tuple(keys))
 
 
-def _projected(
-    projections: dict[tuple[str, Values], frozenset[Values]], key: object, names: Values
-) -> frozenset[Values]:
+def _projected(projections: Projections, key: Key, names: Values) -> frozenset[Values]:
     if isinstance(key, frozenset):
         return key
-    return projections.get((str(key), names), frozenset())
+    return frozenset().union(*(projections.get((shared, names), frozenset()) for shared in key))

@@ -13,7 +13,7 @@ from patchwright.core import inventory as core
 from patchwright.core.errors import PatchwrightError
 from patchwright.core.inventory import CUSTOM_PREFIX, SCHEMAS, Attribute, Row, Schema
 
-_CONTENT_FORMAT = "inventory1"
+CONTENT_FORMAT = "inventory1"
 _MAX_SCHEMA_BYTES = 4096  # of a custom type (spec §1.20)
 MAX_SUB_TYPES = 12  # kinds of compliance: Patch, Association and ten of one's own
 
@@ -164,22 +164,42 @@ class Deletion:
     deleted_at: float
 
 
+class Part(NamedTuple):
+    """
+    Rows that many nodes may share, under *digest*, each with what is this node's in *common*.
+
+    *dated* is given where rows have an InstalledTime that only the node's own history knows: the node's id, and the moment
+    at which they were seen (epoch seconds).
+    """
+
+    digest: str
+    common: tuple[tuple[str, str], ...] = ()
+    dated: tuple[str, float] | None = None
+
+
 @dataclass(frozen=True)
 class Reported:
-    """What a node shows of one type: stored under *digest*, or *rows* that the server made of what it knows."""
+    """What a node shows of one type: *parts* that are kept by content, or *rows* that the server made of what it knows."""
 
     type_name: str
     version: str
     capture_time: str = ""
     content_hash: str = ""
-    digest: str = ""
+    parts: tuple[Part, ...] = ()
     rows: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Another one whenever the rows of *parts* are others; empty where there are none."""
+        if len(self.parts) == 1 and self.parts[0][1:] == ((), None):
+            return self.parts[0].digest
+        return f"parts1:{hashlib.sha256(repr(self.parts).encode()).hexdigest()}" if self.parts else ""
 
 
 def pack(rows: Sequence[Row]) -> Packed:
     """*rows* as they are stored; takes a while for large ones."""
     body = core.canonical(rows)
-    return Packed(f"{_CONTENT_FORMAT}:{hashlib.sha256(body).hexdigest()}", len(body), zlib.compress(body))
+    return Packed(f"{CONTENT_FORMAT}:{hashlib.sha256(body).hexdigest()}", len(body), zlib.compress(body))
 
 
 def check(items: Sequence[Given], *, item_bytes: int, total_bytes: int) -> None:

@@ -110,9 +110,14 @@ def _existing(key: str, values: Sequence[str], known: Known) -> frozenset[str]:
     return frozenset(values)
 
 
+def speak_of_all(filters: Sequence[Filter]) -> bool:
+    """Whether filters of one type speak of every row: no row may have the values."""
+    return all(one.operator is Operator.NOT_EQUAL for one in filters)
+
+
 def any_row(filters: Sequence[Filter], rows: Iterable[Row | Mapping[str, str]]) -> bool:
     """Whether *rows* of one type answer *filters* of that type."""
-    if all(one.operator is Operator.NOT_EQUAL for one in filters):
+    if speak_of_all(filters):
         return not any(row.get(one.attribute) in one.values for row in rows for one in filters)
     return any(fits(filters, row) for row in rows)
 

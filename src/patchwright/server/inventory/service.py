@@ -17,6 +17,7 @@ from patchwright.server.inventory.aggregate import AskedAggregator, aggregators
 from patchwright.server.inventory.derived import Moment, Shown
 from patchwright.server.inventory.fleet import Counted, Fleet
 from patchwright.server.inventory.model import (
+    CONTENT_FORMAT,
     WITH_SUB_TYPES,
     Deletion,
     Given,
@@ -41,7 +42,7 @@ from patchwright.server.inventory.query import (
     known_types,
 )
 
-_PAGE_BYTES = 1024 * 1024  # of compressed contents that one page of entities carries
+_PAGE_VALUES = 100_000  # that one page of entities carries: ten thousand applications
 
 
 @dataclass(frozen=True)
@@ -128,15 +129,11 @@ class Service:
         entities: list[Entity] = []
         carried = 0
         for one in shown:
-            contents = await self._database.read(
-                store.contents, scope, [reported.digest for reported in one.types.values() if reported.digest]
-            )
-            carried += sum(map(len, contents.values()))
-            if entities and carried > _PAGE_BYTES:
+            types = [(reported, await self.rows(scope, reported)) for reported in one.types.values()]
+            carried += sum(len(row) for _, rows in types for row in rows)
+            if entities and carried > _PAGE_VALUES:
                 return entities, entities[-1].instance_id
-            rows = {digest: await asyncio.to_thread(store.unpacked, content) for digest, content in contents.items()}
-            types = [(reported, rows.get(reported.digest, list(reported.rows))) for reported in one.types.values()]
-            entities.append(Entity(one.node.id, types))  # type: ignore[arg-type]
+            entities.append(Entity(one.node.id, types))
         return entities, following
 
     async def outline(self, scope: Scope, *, after: str, limit: int) -> list[Outline]:
@@ -229,11 +226,10 @@ class Service:
 
     async def rows(self, scope: Scope, reported: Reported) -> Sequence[Row]:
         """The rows of what a node shows of a type; none where they are gone meanwhile."""
-        if not reported.digest:
-            return [dict(row) for row in reported.rows]
-        found = await self._database.read(store.contents, scope, [reported.digest])
-        content = found.get(reported.digest)
-        return [] if content is None else await asyncio.to_thread(store.unpacked, content)
+        if reported.digest.startswith(CONTENT_FORMAT):
+            found = await self._database.read(store.contents, scope, [reported.digest])
+            return [row for content in found.values() for row in await asyncio.to_thread(store.unpacked, content)]
+        return await self._database.read(derived.whole, scope, reported)
 
     def _moment(self) -> Moment:
         return Moment(self._clock.now(), self._online_seconds)
