@@ -163,7 +163,8 @@ def test_permissions_are_given_listed_and_taken(ssm):
     """Removing wins; a shared document cannot be deleted (spec §6.1)."""
     create(ssm)
     assert ssm.describe_document_permission(**SHARE)["AccountIds"] == []
-    ssm.modify_document_permission(**SHARE, AccountIdsToAdd=["111111111111", "222222222222", "All"])
+    ssm.modify_document_permission(**SHARE, AccountIdsToAdd=["111111111111", "222222222222"])
+    ssm.modify_document_permission(**SHARE, AccountIdsToAdd=["All"])
     ssm.modify_document_permission(
         **SHARE,
         AccountIdsToAdd=["111111111111", "333333333333"],
@@ -183,7 +184,8 @@ def test_permissions_are_given_listed_and_taken(ssm):
     assert names(ssm, {"Key": "Owner", "Values": ["Public"]}).count("Nightly") == 1
     code, message = refusal(ssm.delete_document, Name="Nightly")
     assert (code, message) == ("InvalidDocumentOperation", "Must unshare document first before delete.")
-    ssm.modify_document_permission(**SHARE, AccountIdsToRemove=["all", "111111111111"])
+    ssm.modify_document_permission(**SHARE, AccountIdsToRemove=["all"])
+    ssm.modify_document_permission(**SHARE, AccountIdsToRemove=["111111111111"])
     ssm.delete_document(Name="Nightly")
 
 
@@ -194,6 +196,8 @@ def test_permissions_are_given_listed_and_taken(ssm):
         ({}, "ValidationException"),
         ({"AccountIdsToAdd": []}, "ValidationException"),
         ({"AccountIdsToAdd": ["everybody"]}, "ValidationException"),
+        ({"AccountIdsToAdd": ["all", "111111111111"]}, "DocumentPermissionLimit"),
+        ({"AccountIdsToRemove": ["111111111111", "All"]}, "DocumentPermissionLimit"),
         ({"AccountIdsToAdd": ["1" * 12] * 21}, "ValidationException"),
         ({"AccountIdsToAdd": ["all"], "SharedDocumentVersion": "2"}, "ValidationException"),
         ({"AccountIdsToAdd": ["all"], "SharedDocumentVersion": "x$ALLx"}, "ValidationException"),

@@ -185,8 +185,10 @@ async def test_a_public_document_is_everybodys_to_read(shelf, neighbour):
 async def test_shares_are_listed_changed_and_ended(shelf):
     """Removing wins over adding; sharing again shares another version."""
     await shelf.create()
-    await shelf.share("Doc", "000000000009", "all", "000000000007")
-    await shelf.share("Doc", "000000000007", "000000000008", version="$ALL", remove=["000000000008", "all", "never"])
+    await shelf.share("Doc", "000000000009", "000000000007")
+    await shelf.share("Doc", "all")
+    await shelf.share("Doc", "000000000007", "000000000008", version="$ALL", remove=["000000000008", "000000000001"])
+    await shelf.share("Doc", remove=["all"])
 
     shares = await shelf.service.shares(shelf.scope, "Doc", after="", limit=10)
     assert shares == [("000000000007", "$ALL"), ("000000000009", "$DEFAULT")]
@@ -202,7 +204,8 @@ async def test_sharing_has_its_limits(shelf):
     small = shelf.limited(document_shares=2, public_documents=1)
     for name in ("one", "two"):
         await small.create(name)
-    await small.share("one", "all", "000000000001")
+    await small.share("one", "all")
+    await small.share("one", "000000000001")
     for name, recipient in (("one", "000000000002"), ("two", "all")):
         with pytest.raises(TooManyShares):
             await small.share(name, recipient)
@@ -214,6 +217,17 @@ async def test_sharing_has_its_limits(shelf):
         "all",
     ]
     assert await small.service.shares(small.scope, "two", after="", limit=9) == []
+
+
+async def test_a_document_is_shared_with_everybody_or_with_some(shelf):
+    """In one request; who is both removed and added is removed."""
+    await shelf.create()
+    for add, remove in ((["all", "000000000001"], []), ([], ["all", "000000000001"])):
+        with pytest.raises(TooManyShares, match="either be all or a group"):
+            await shelf.share("Doc", *add, remove=remove)
+    await shelf.share("Doc", "all", remove=["all"])
+
+    assert await shelf.service.shares(shelf.scope, "Doc", after="", limit=9) == []
 
 
 async def test_another_account_makes_the_same_name_its_own(shelf, neighbour):

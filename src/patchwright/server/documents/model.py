@@ -71,7 +71,7 @@ class TooManyVersions(DocumentsError):
 
 
 class TooManyShares(DocumentsError):
-    """As many accounts as a document may be shared with, or as many public documents as there may be."""
+    """Beyond the accounts that a document may be shared with, or the public documents; or all accounts and some of them."""
 
 
 class RefusedOperation(DocumentsError):

@@ -11,6 +11,8 @@ from patchwright.server.documents import lookup, store
 from patchwright.server.documents.model import EVERYBODY, Share, TooManyShares
 from patchwright.server.infra import UnitOfWork
 
+_EITHER = "Accounts can either be all or a group of AWS accounts"
+
 
 def share(
     scope: Scope, name: str, *, add: Sequence[Share], remove: Sequence[str], quotas: Quotas, now: float
@@ -21,6 +23,9 @@ def share(
     Errors: UnknownDocument, ReadOnlyDocument, TooManyShares.
     """
     yield from lookup.require(scope, name)
+    for named in ([one.recipient for one in add], remove):
+        if EVERYBODY in named and len(set(named)) > 1:
+            raise TooManyShares(_EITHER)
     yield from store.delete_shares(scope, name, remove)
     for one in add:
         if one.recipient not in remove:
