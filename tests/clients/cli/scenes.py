@@ -151,6 +151,22 @@ def _changed_script(stage: Stage) -> Names:
     return {}
 
 
+def _template(stage: Stage) -> Names:
+    """A document that was sent for review, and approved once."""
+    stage.document("MyChangeManagerTemplate")
+    stage.ssm.update_document_metadata(Name="MyChangeManagerTemplate", DocumentReviews={"Action": "SendForReview"})
+    said = [{"Type": "Comment", "Content": "I approve this template version"}]
+    review = {"Action": "Approve", "Comment": said}
+    stage.ssm.update_document_metadata(Name="MyChangeManagerTemplate", DocumentReviews=review)
+    return {"MyChangeManageTemplate": "MyChangeManagerTemplate"}
+
+
+def _unreviewed(stage: Stage) -> Names:
+    stage.document("MyChangeManagerTemplate")
+    stage.ssm.update_document_metadata(Name="MyChangeManagerTemplate", DocumentReviews={"Action": "SendForReview"})
+    return {}
+
+
 def _tagged_documents(stage: Stage) -> Names:
     stage.document("Example", Tags=[{"Key": "DocUse", "Value": "Testing"}], VersionName="First")
     return {}
@@ -323,6 +339,19 @@ def _sync(name: str) -> Callable[[Stage], Names]:
     return make
 
 
+def _finished_sync(stage: Stage) -> Names:
+    stage.node()
+    _sync("MyResourceDataSync")(stage)
+    stage.account.run(stage.account.house.wired.writer.run_due())
+    return {}
+
+
+def _sync_from_regions(stage: Stage) -> Names:
+    source = {"SourceType": "SingleAccountMultiRegions", "SourceRegions": ["us-east-1"]}
+    stage.ssm.create_resource_data_sync(SyncName="exampleSync", SyncType="SyncFromSource", SyncSource=source)
+    return {}
+
+
 def _checked(stage: Stage) -> Names:
     node = str(stage.node().instance_id)
     stage.ssm.put_compliance_items(
@@ -386,12 +415,13 @@ SCENES: dict[str, Callable[[Stage], Names]] = {
     "list-command-invocations": _command_result,
     "list-compliance-items": _checked,
     "list-compliance-summaries": _checked,
+    "list-document-metadata-history": _template,
     "list-document-versions": _second_version,
     "list-documents": _tagged_documents,
     "list-inventory-entries 1": _applications,
     "list-inventory-entries 2": _racks,
     "list-resource-compliance-summaries": _checked,
-    "list-resource-data-sync": _sync("MyResourceDataSync"),
+    "list-resource-data-sync": _finished_sync,
     "list-tags-for-resource": _baseline("pb-0123456789abcdef0"),
     "modify-document-permission": _example_document,
     "put-compliance-items": _some_node,
@@ -409,7 +439,9 @@ SCENES: dict[str, Callable[[Stage], Names]] = {
     "unlabel-parameter-version": _parameters,
     "update-document 2": _changed_script,
     "update-document-default-version": _second_version,
+    "update-document-metadata": _unreviewed,
     "update-managed-instance-role": _hybrid_node,
     "update-patch-baseline": _baseline("pb-0123456789abcdef0", "pb-0713accee01234567"),
+    "update-resource-data-sync": _sync_from_regions,
     "update-service-setting": _setting,
 }

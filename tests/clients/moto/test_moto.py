@@ -73,11 +73,18 @@ def test_what_moto_publishes_passes_but_for_what_is_listed(published, tmp_path):
     """Each test passes, or stands in conformance.md with its reason; what stands there fails."""
     found = replay(published, tmp_path / "outcomes.json", tmp_path / "log")
 
-    listed = {name for names in page.rows("moto's tests that do not pass") for name in names[0].split("<br>")}
+    listed = {
+        name.strip("` ") for names in page.rows("moto's tests that do not pass") for name in names[0].split("<br>")
+    }
     failed = {name: outcome for name, outcome in found.items() if outcome}
     assert len(found) > 100
-    assert {name: outcome for name, outcome in failed.items() if name not in listed} == {}
-    assert sorted(listed - set(failed)) == []
+    assert {name: outcome for name, outcome in failed.items() if not any(is_meant(one, name) for one in listed)} == {}
+    assert [one for one in sorted(listed) if not any(is_meant(one, name) for name in failed)] == []
+
+
+def is_meant(listed, name):
+    """Whether a row's name is that of a test; what ends with `*` begins it."""
+    return name.startswith(listed[:-1]) if listed.endswith("*") else name == listed
 
 
 def test_a_server_stands_in_for_the_mock(tmp_path):

@@ -81,7 +81,7 @@ class Workspace:
 
     def destroy(self, turn: str = "one") -> None:
         """Take everything away."""
-        self.run("destroy", "-auto-approve", "-input=false", f"-var=turn={turn}")
+        self.run("destroy", "-auto-approve", "-refresh=false", "-input=false", f"-var=turn={turn}")
 
     def plan(self, turn: str = "one") -> list[dict[str, Any]]:
         """What Terraform would change or import now; nothing, where it says that nothing differs."""
