@@ -176,6 +176,7 @@ def test_requests_beyond_the_model_are_refused(ssm):
         {"Filters": [product] * 6},
         {"Filters": [{"Key": "PRODUCT"}]},
         {"Filters": [{"Key": "PRODUCT", "Values": []}]},
+        {"Filters": [{"Key": "PRODUCT", "Values": ["x"] * 101}]},
         {"MaxResults": 0},
         {"MaxResults": 101},
         {"NextToken": "AAAA"},

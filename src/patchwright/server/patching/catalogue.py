@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import bisect
 import datetime
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from patchwright.core.advisory import Notice
-from patchwright.core.baseline import Baseline, Decision, Filter, Verdict, fold
+from patchwright.core.baseline import Baseline, Decision, Filter, Verdict, decide, fold
 from patchwright.core.entries import ANY
 from patchwright.core.facts import View
 from patchwright.core.package import Manager, Offer, OffersSlice, Origin
@@ -25,7 +26,6 @@ from patchwright.server import nodes
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, today
 from patchwright.server.patching import baselines, offers
-from patchwright.server.patching.decisions import decider
 from patchwright.server.patching.model import PatchBaseline
 from patchwright.server.patching.offers import Offers
 
@@ -73,7 +73,7 @@ class Catalogue:
         self._clock = clock
         self._shelves: dict[Hashable, tuple[Available, ...]] = {}
         self._lists: dict[Hashable, tuple[Effective, ...]] = {}
-        self._building = asyncio.Lock()
+        self._building: defaultdict[Scope, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def available(
         self, scope: Scope, filters: Sequence[Filter] = (), *, after: Cursor | None = None, limit: int
@@ -84,21 +84,17 @@ class Catalogue:
         In order of operating system, product, name, architecture and version text. A value `*` is any.
         """
         found: list[Available] = []
-        products = [item for item in filters if item.key == "PRODUCT"]
-        rest = [item for item in filters if item.key != "PRODUCT"]
+        wanted = [(item.key, {fold(item.key, value) for value in item.values}) for item in filters]
         for parts in _by_product(await self._database.read(offers.distinct, scope)):
             first = parts[0]
             if after is not None and (first.operating_system, first.product) < after[:2]:
                 continue
-            if not all(_matches(item, (first.product,)) for item in products):
+            if not all(_matches(key, values, (first.product,)) for key, values in wanted if key == "PRODUCT"):
                 continue
             shelf = await self._shelf(scope, parts)
-            start = bisect.bisect_right(shelf, after, key=lambda one: one.place) if after is not None else 0
-            for one in shelf[start:]:
-                if all(_matches(item, _values(item.key, one)) for item in rest):
-                    found.append(one)
-                    if len(found) > limit:
-                        return found[:limit], found[limit - 1].place
+            found += await asyncio.to_thread(_chosen, shelf, wanted, after, most=limit + 1 - len(found))
+            if len(found) > limit:
+                return found[:limit], found[limit - 1].place
         return found, None
 
     async def effective(
@@ -129,7 +125,7 @@ class Catalogue:
         """Every patch of one product, in order: what *parts* offer together."""
         key = (scope, tuple(part.name for part in parts))
         if key not in self._shelves:
-            async with self._building:  # whoever waited finds it made
+            async with self._building[scope]:  # whoever waited finds it made
                 if key not in self._shelves:
                     _keep(self._shelves, key, await self._build(scope, parts))
                 return self._shelves[key]
@@ -198,9 +194,21 @@ def _by_product(found: Iterable[Offers]) -> Iterator[list[Offers]]:
         yield list(parts)
 
 
-def _matches(item: Filter, values: Iterable[str]) -> bool:
-    wanted = {fold(item.key, value) for value in item.values}
-    return ANY in wanted or any(fold(item.key, value) in wanted for value in values)
+def _chosen(
+    shelf: Sequence[Available], wanted: Sequence[tuple[str, set[str]]], after: Cursor | None, *, most: int
+) -> list[Available]:
+    """Up to *most* patches of a shelf that come *after* and have one of the *wanted* values under each key."""
+    start = bisect.bisect_right(shelf, after, key=lambda one: one.place) if after is not None else 0
+    fitting = (
+        one
+        for one in islice(shelf, start, None)
+        if all(_matches(key, values, _values(key, one)) for key, values in wanted)
+    )
+    return list(islice(fitting, most))
+
+
+def _matches(key: str, wanted: set[str], values: Iterable[str]) -> bool:
+    return ANY in wanted or any(fold(key, value) in wanted for value in values)
 
 
 def _values(key: str, one: Available) -> Iterable[str]:
@@ -214,6 +222,8 @@ def _values(key: str, one: Available) -> Iterable[str]:
         }[key]
     if key == "REPOSITORY":
         return patch.repositories
+    if key == "PRODUCT":
+        return (patch.product,)
     if key == "VERSION":
         return (patch.upstream, patch.version)
     names = {
@@ -230,8 +240,7 @@ def _values(key: str, one: Available) -> Iterable[str]:
 
 
 def _decide(shelf: Sequence[Available], rules: Baseline, day: datetime.date) -> tuple[Effective, ...]:
-    decide = decider(rules, day)
-    decided = (Effective(one, decide(one.patch)) for one in shelf)
+    decided = (Effective(one, decide(rules, one.patch, day)) for one in shelf)
     return tuple(one for one in decided if one.decision.verdict is not Verdict.NOT_APPROVED)
 
 

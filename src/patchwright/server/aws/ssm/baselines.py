@@ -22,7 +22,7 @@ from patchwright.server.patching import Baselines, Definition, Listed, PatchBase
 from patchwright.server.wire import Caller, Handler, Pager, validation
 
 PAGE = 100
-_MOST_VALUES = 100  # of one filter; the model names no limit
+MOST_VALUES = 100  # of one filter; the model names no limit
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
@@ -190,8 +190,8 @@ def selection_of(request: Mapping[str, Any], *, owner: bool = True) -> tuple[Sel
     """
     prefixes, systems, owners = [], [], set[str]()
     for key, values in filters_of(request.get("Filters", [])):
-        if len(values) > _MOST_VALUES:
-            raise validation(f"A filter takes at most {_MOST_VALUES} values.")
+        if len(values) > MOST_VALUES:
+            raise validation(f"A filter takes at most {MOST_VALUES} values.")
         if key == "OWNER" and owner:
             if values not in (["AWS"], ["Self"]):
                 raise validation("The filter OWNER takes exactly one value, AWS or Self.")

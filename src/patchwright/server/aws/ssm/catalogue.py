@@ -12,7 +12,7 @@ from patchwright.core.families import properties
 from patchwright.core.system import OperatingSystem
 from patchwright.server.aws.members import filters_of
 from patchwright.server.aws.services import Services
-from patchwright.server.aws.ssm.baselines import PAGE
+from patchwright.server.aws.ssm.baselines import MOST_VALUES, PAGE
 from patchwright.server.patching import Available, Catalogue
 from patchwright.server.wire import Caller, Handler, Pager, validation
 
@@ -101,8 +101,8 @@ def _filters(request: Mapping[str, Any]) -> list[Filter] | None:
     for item in filters:
         if item.key not in _KEYS:
             raise validation(f"There is no filter {item.key}; use {', '.join(sorted(_KEYS))}.")
-        if not item.values:
-            raise validation(f"The filter {item.key} takes at least one value.")
+        if not 1 <= len(item.values) <= MOST_VALUES:
+            raise validation(f"The filter {item.key} takes 1 to {MOST_VALUES} values.")
         if item.key == "PATCH_SET" and set(item.values) - {"OS", "APPLICATION"}:
             raise validation("The filter PATCH_SET takes OS or APPLICATION.")
     if keys & _WINDOWS and keys & _LINUX:
