@@ -114,9 +114,10 @@ def test_what_is_no_document_is_refused(content):
 
 def test_a_document_may_lack_parameters_and_description():
     """They are empty then."""
-    assert parse({"schemaVersion": "2.2", "mainSteps": [STEP]}) == Document(
-        "2.2", "", {}, (Step("patch", "patchwright:patch", {}),)
-    )
+    expected = Document("2.2", "", {}, (Step("patch", "patchwright:patch", {}),))
+    assert parse({"schemaVersion": "2.2", "mainSteps": [STEP]}) == expected
+    empty = {**STEP, "inputs": None, "precondition": None}
+    assert parse({"schemaVersion": "2.2", "description": None, "parameters": None, "mainSteps": [empty]}) == expected
 
 
 # -------------------------------------------------------------------------------------------------------------- binding

@@ -83,7 +83,7 @@ def parse(content: Mapping[str, Any], *, versions: Sequence[str] = (SCHEMA_VERSI
     schema = content.get("schemaVersion")
     if not isinstance(schema, str) or schema not in versions:
         raise MalformedDocument("schemaVersion {!r} is not served; use {}".format(schema, " or ".join(versions)))
-    declared = _object(content.get("parameters", {}), "parameters")
+    declared = _members(content, "parameters")
     parameters = {name: _parameter(name, _object(entry, name)) for name, entry in declared.items()}
     steps = content.get("mainSteps")
     if not isinstance(steps, list) or not steps:
@@ -92,7 +92,7 @@ def parse(content: Mapping[str, Any], *, versions: Sequence[str] = (SCHEMA_VERSI
     names = [step.name for step in read]
     if len(set(names)) != len(names):
         raise MalformedDocument("two steps have the same name")
-    return Document(schema, str(content.get("description", "")), parameters, read)
+    return Document(schema, str(content.get("description") or ""), parameters, read)
 
 
 def bind(document: Document, given: Mapping[str, Sequence[str]], *, checked: bool = False) -> Dict[str, Any]:
@@ -252,9 +252,9 @@ def _step(entry: Mapping[str, Any]) -> Step:
         raise MalformedDocument(f"{name!r} is no name for a step")
     if not isinstance(action, str) or not action:
         raise MalformedDocument(f"the step {name} has no action")
-    precondition = _object(entry.get("precondition", {}), "precondition")
+    precondition = _members(entry, "precondition")
     platform, alike = _condition(name, precondition)
-    return Step(name, action, _object(entry.get("inputs", {}), "inputs"), platform, alike)
+    return Step(name, action, _members(entry, "inputs"), platform, alike)
 
 
 def _condition(name: str, precondition: Mapping[str, Any]) -> Tuple[str, Tuple[str, ...]]:
@@ -270,6 +270,12 @@ def _condition(name: str, precondition: Mapping[str, Any]) -> Tuple[str, Tuple[s
         if any(_REFERENCE.search(operand) for operand in operands):
             return "", tuple(operands)
     raise MalformedDocument(f"the precondition of step {name} is no StringEquals on platformType or a parameter")
+
+
+def _members(content: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    """An object that may be left out, or be written without anything in it: then YAML has no value."""
+    value = content.get(name)
+    return {} if value is None else _object(value, name)
 
 
 def _object(value: Any, what: str) -> Dict[str, Any]:

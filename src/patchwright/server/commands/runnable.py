@@ -66,7 +66,7 @@ def _check_hash(content: str, request: Request) -> None:
         raise UnservedDocument(msg)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _parsed(content: str, form: str) -> tuple[Mapping[str, Any], document.Document]:
     values = documents.values(documents.COMMAND, content, form)
     try:
