@@ -121,18 +121,43 @@ async def test_custom_types_at_once_keep_to_their_number(shelf):
     assert len(schemas) == 3
 
 
-async def test_pages_are_short_where_looking_on_would_take_long(shelf, monkeypatch):
+@pytest.mark.parametrize("key", [NAME, "AWS:InstanceInformation.InstanceId"])
+async def test_pages_are_short_where_looking_on_would_take_long(shelf, monkeypatch, key):
     """Empty ones too; together they have every node that matches, once, in order."""
     monkeypatch.setattr(fleet, "_BATCH", 4)
+    monkeypatch.setattr(fleet, "_LIGHTER", 1)
     monkeypatch.setattr(fleet, "_LOOKED_AT", 8)
     nodes = await shelf.nodes(26)
-    for node in (nodes[0], nodes[13], nodes[25]):
-        await shelf.put(node, APPLICATION, applications("rare 1"))
+    wanted = [nodes[0], nodes[13], nodes[25]]
+    for node in nodes:
+        await shelf.put(node, APPLICATION, applications(f"{node if node in wanted else 'plain'} 1"))
 
-    found, sizes = await matching(shelf, Asked(NAME, ("rare",)))
+    found, sizes = await matching(shelf, Asked(key, tuple(wanted)))
 
-    assert found == [nodes[0], nodes[13], nodes[25]]
+    assert found == wanted
     assert 0 in sizes
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+async def test_every_node_is_on_one_page(shelf, monkeypatch, limit):
+    """Whatever the sizes of pages, reads and answers: filters of reported types, of made ones, and of both."""
+    monkeypatch.setattr(fleet, "_BATCH", 3)
+    nodes = await shelf.nodes(11)
+    for place, node in enumerate(nodes[:9]):
+        await shelf.put(node, APPLICATION, applications("even 1" if place % 2 == 0 else "odd 1", f"p{place} 1"))
+    linux = Asked("AWS:InstanceInformation.PlatformType", ("Linux",))
+    for asked, expected in (
+        ((), nodes),
+        ((linux,), nodes),
+        ((Asked(NAME, ("even",)),), nodes[:9:2]),
+        ((Asked(NAME, ("even",)), linux), nodes[:9:2]),
+        ((Asked(NAME, ("even",)), Asked("AWS:InstanceInformation.InstanceId", (nodes[4],))), [nodes[4]]),
+        ((Asked(NAME, ("even",), Operator.NOT_EQUAL),), nodes[1:9:2]),
+        ((Asked(NAME, ("p3", "p8")),), [nodes[3], nodes[8]]),
+    ):
+        found, sizes = await matching(shelf, *asked, limit=limit)
+        assert found == expected
+        assert max(sizes) <= limit
 
 
 async def test_a_page_ends_where_it_would_carry_too_much(shelf, monkeypatch):

@@ -52,6 +52,12 @@ def page(scope: Scope, types: Collection[str], *, after: str, limit: int, moment
     return (yield from shown(scope, found, types, moment=moment))
 
 
+def known(scope: Scope, ids: Sequence[str], types: Collection[str], *, moment: Moment) -> UnitOfWork[list[Shown]]:
+    """The nodes with these ids, in order of id, with what they show of *types*; unknown ones are passed over."""
+    found = yield from nodes.known(scope, ids)
+    return (yield from shown(scope, found, types, moment=moment))
+
+
 def shown(scope: Scope, found: Sequence[Node], types: Collection[str], *, moment: Moment) -> UnitOfWork[list[Shown]]:
     """These nodes with what they show of *types*, contents that are kept by digest; a few statements for all of them."""
     wanted, ids = frozenset(types), [node.id for node in found]

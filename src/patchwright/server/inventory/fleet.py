@@ -17,17 +17,18 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from patchwright.core.inventory import Row
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Database
-from patchwright.server.inventory import contents, derived
+from patchwright.server.inventory import contents, derived, store
 from patchwright.server.inventory.aggregate import Aggregator, Common, Group, Key, Shared, Tally, Values, values_of
 from patchwright.server.inventory.contents import Content
 from patchwright.server.inventory.derived import Moment, Shown
-from patchwright.server.inventory.model import Part, Reported
+from patchwright.server.inventory.model import DERIVED_TYPES, Part, Reported
 from patchwright.server.inventory.query import Condition, Filter, any_row, speak_of_all
 
 _BATCH = 500  # nodes of one read
+_LIGHTER = 10  # times a node costs less where only its content is looked at
 _TOGETHER = 50  # contents taken apart at a time, about 0.3 MB each
 _LOOKED_AT = 20_000  # nodes looked at for one page of matches
-_TAKEN_APART = 1_000  # contents taken apart for one page of matches
+_TAKEN_APART = 250  # contents taken apart for one page of matches
 _REMEMBERED = 100_000  # answers
 
 Q = TypeVar("Q", bound=Hashable)
@@ -43,6 +44,15 @@ class Counted(NamedTuple):
     type_name: str
     rows: Sequence[Row] = ()
     groups: Sequence[tuple[Group, int, int]] = ()
+
+
+class _Look(NamedTuple):
+    """Nodes looked at, up to the id *last*, empty where they are the last of all; what that cost, in nodes and contents."""
+
+    shown: Sequence[Shown]
+    last: str
+    cost: int
+    taken_apart: int
 
 
 class Fleet:
@@ -62,19 +72,55 @@ class Fleet:
         """
         found: list[Shown] = []
         answers: Answers = {}
-        looked_at = taken_apart = 0
-        size = _BATCH if condition.types else limit + 1
-        async for batch in self._batches(scope, condition.types, after=after, size=size, moment=moment):
-            taken_apart += await self._learn(scope, [condition], batch, answers)
-            for one in batch:
+        cost = taken_apart = 0
+        async for look in self._looks(scope, condition, answers, after=after, limit=limit, moment=moment):
+            for one in look.shown:
                 if _matches(condition, one, answers):
                     if len(found) == limit:
                         return found, found[-1].node.id
                     found.append(one)
-            looked_at += len(batch)
-            if len(batch) == size and (looked_at >= _LOOKED_AT or taken_apart >= _TAKEN_APART):
-                return found, batch[-1].node.id
+            cost += look.cost
+            taken_apart += look.taken_apart
+            if look.last and (cost >= _LOOKED_AT or taken_apart >= _TAKEN_APART):
+                return found, look.last
         return found, ""
+
+    async def _looks(
+        self, scope: Scope, condition: Condition, answers: Answers, *, after: str, limit: int, moment: Moment
+    ) -> AsyncIterator[_Look]:
+        """The nodes that may match, in order of id, their contents learnt."""
+        leading = next((name for name in condition.by_type if name not in DERIVED_TYPES), None)
+        if leading is not None:
+            async for look in self._led(scope, condition, answers, leading, after=after, moment=moment):
+                yield look
+            return
+        size = _BATCH if condition.types else limit + 1
+        async for batch in self._batches(scope, condition.types, after=after, size=size, moment=moment):
+            taken_apart = await self._learn(scope, [condition], batch, answers)
+            last = batch[-1].node.id if len(batch) == size else ""
+            yield _Look(batch, last, len(batch), taken_apart)
+
+    async def _led(
+        self, scope: Scope, condition: Condition, answers: Answers, leading: str, *, after: str, moment: Moment
+    ) -> AsyncIterator[_Look]:
+        """The same where something is asked of a type that nodes report: only those whose content answers are looked at."""
+        filters = condition.by_type[leading]
+        while True:
+            rows = await self._database.read(store.bound, scope, leading, after=after, limit=_BATCH)
+            last = rows[-1][0] if len(rows) == _BATCH else ""
+            taken_apart = await self._know(scope, {((digest, ()), filters) for _, digest in rows}, answers)
+            ids = [instance_id for instance_id, digest in rows if answers.get(((digest, ()), filters))]
+            for start in range(0, len(ids), _BATCH):
+                part = ids[start : start + _BATCH]
+                shown = await self._database.read(derived.known, scope, part, condition.types, moment=moment)
+                taken_apart += await self._learn(scope, [condition], shown, answers)
+                end = last if part[-1] == ids[-1] else part[-1]
+                yield _Look(shown, end, len(part), taken_apart)
+                taken_apart = 0
+            yield _Look([], last, len(rows) // _LIGHTER, taken_apart)
+            if not last:
+                return
+            after = last
 
     async def counted(
         self, scope: Scope, condition: Condition, aggregators: Sequence[Aggregator], *, moment: Moment
@@ -120,23 +166,29 @@ class Fleet:
         self, scope: Scope, conditions: Iterable[Condition], batch: Sequence[Shown], answers: Answers
     ) -> int:
         """Put the answers of every content that the nodes of *batch* are asked about; answers how many were taken apart."""
-        asked: dict[Shared, set[Filters]] = {}
+        asked = set()
         for condition in conditions:
             for type_name, filters in condition.by_type.items():
                 names = {one.attribute for one in filters}
                 reports = (one.types[type_name] for one in batch if type_name in one.types)
-                for shared in {_shared(part, names) for reported in reports for part in reported.parts}:
-                    known = answers.get((shared, filters), self._answers.get((shared, filters)))
-                    if known is None:
-                        asked.setdefault(shared, set()).add(filters)
-                    else:
-                        answers[shared, filters] = known
-        found = await self._each(scope, asked, any_row)
+                asked |= {(_shared(part, names), filters) for reported in reports for part in reported.parts}
+        return await self._know(scope, asked, answers)
+
+    async def _know(self, scope: Scope, asked: Iterable[tuple[Shared, Filters]], answers: Answers) -> int:
+        """Put what is *asked* of contents into *answers*; answers how many contents were taken apart for it."""
+        unknown: dict[Shared, set[Filters]] = {}
+        for question in asked:
+            known = answers.get(question, self._answers.get(question))
+            if known is None:
+                unknown.setdefault(question[0], set()).add(question[1])
+            else:
+                answers[question] = known
+        found = await self._each(scope, unknown, any_row)
         answers.update(found)
         self._answers.update(found)
         while len(self._answers) > _REMEMBERED:
             del self._answers[next(iter(self._answers))]
-        return len({digest for digest, _ in asked})
+        return len({digest for digest, _ in unknown})
 
     async def _projections(self, scope: Scope, tallies: Sequence[Tally]) -> Projections:
         """The values of every stored content that *tallies* saw, by what it is and the attributes."""

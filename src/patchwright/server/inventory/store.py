@@ -51,6 +51,19 @@ def items_of_each(scope: Scope, instance_ids: Sequence[str], types: Iterable[str
     return found
 
 
+def bound(scope: Scope, type_name: str, *, after: str, limit: int) -> UnitOfWork[list[tuple[str, str]]]:
+    """Node and content of up to *limit* items of a type, in order of node, from the one that follows *after*."""
+    rows = yield sql(
+        "SELECT instance_id, digest FROM inventory_item WHERE account = $1 AND region = $2 AND type_name = $3"
+        " AND instance_id > $4 ORDER BY instance_id LIMIT $5",
+        *scope,
+        type_name,
+        after,
+        limit,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def put_contents(scope: Scope, contents: Iterable[Packed], *, now: float) -> UnitOfWork[None]:
     """Store contents under their digests; those that are there stay."""
     yield sql_each(
