@@ -141,7 +141,7 @@ def test_a_name_of_one_level_is_the_same_with_and_without_its_slash(ssm):
         (
             {"DataType": "aws:ec2:image", "Value": "ami-12345678", "Type": "SecureString"},
             "UnsupportedParameterType",
-            "parameters of type String",
+            "not for parameters of type SecureString",
         ),
         ({"Type": "SecureString", "KeyId": "no-key"}, "InvalidKeyId", "key"),
         ({"AllowedPattern": "("}, "InvalidAllowedPatternException", "no regular expression"),

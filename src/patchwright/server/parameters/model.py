@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from patchwright.server.accounts import Scope
-from patchwright.server.parameters import policies
-from patchwright.server.parameters.data_types import check as check_data
+from patchwright.server.parameters import data_types, policies
+from patchwright.server.parameters.data_types import TEXT
 from patchwright.server.parameters.errors import (
     InvalidKeyId,
     InvalidParameter,
@@ -21,7 +21,6 @@ from patchwright.server.parameters.names import path_of
 STRING, STRING_LIST, SECURE_STRING = "String", "StringList", "SecureString"
 STANDARD, ADVANCED, INTELLIGENT = "Standard", "Advanced", "Intelligent-Tiering"
 DEFAULT_KEY = "alias/aws/ssm"
-TEXT = "text"
 VERSIONS = 100
 LABELS = 10
 STANDARD_CHARACTERS, ADVANCED_CHARACTERS = 4096, 8192
@@ -141,7 +140,8 @@ def revise(
     texts = before.policies if before else ()
     if change.policies is not None:
         texts = policies.read(change.policies, now=now)
-    tier = _tier(before, change, policed=bool(texts), standard_full=standard_full)
+    needs = bool(texts) or data_type in data_types.ADVANCED_ONLY
+    tier = _tier(before, change, needs=needs, standard_full=standard_full)
     return Parameter(
         path=change.path,
         name=before.name if before else change.name,
@@ -186,9 +186,10 @@ def _type(before: Parameter | None, change: Change) -> str:
 
 def _data_type(before: Parameter | None, change: Change, kind: str) -> str:
     data_type = change.data_type or (before.data_type if before else TEXT)
-    check_data(data_type, change.value)
-    if data_type != TEXT and kind != STRING:
-        msg = f"The data type {data_type} is for parameters of type {STRING}."
+    data_types.check(data_type, change.value)
+    holders = {STRING} if data_type in data_types.FOR_STRINGS else {STRING, SECURE_STRING}
+    if data_type != TEXT and kind not in holders:
+        msg = f"The data type {data_type} is not for parameters of type {kind}."
         raise UnsupportedType(msg)
     if before is not None and data_type != before.data_type:
         msg = f"The data type of a parameter cannot be changed from {before.data_type} to {data_type}."
@@ -207,18 +208,18 @@ def _key_id(before: Parameter | None, change: Change, kind: str) -> str:
     return change.key_id
 
 
-def _tier(before: Parameter | None, change: Change, *, policed: bool, standard_full: bool) -> str:
+def _tier(before: Parameter | None, change: Change, *, needs: bool, standard_full: bool) -> str:
     long = len(change.value) > STANDARD_CHARACTERS
     advanced_before = before is not None and before.tier == ADVANCED
     if change.tier == ADVANCED or (change.tier != STANDARD and advanced_before):
         return ADVANCED
     if change.tier == INTELLIGENT:
-        return ADVANCED if long or policed or (standard_full and before is None) else STANDARD
+        return ADVANCED if long or needs or (standard_full and before is None) else STANDARD
     if advanced_before:
         raise InvalidParameter(_DOWNGRADE)
     if long:
         raise InvalidParameter(_TOO_LONG_FOR_STANDARD)
-    if policed:
-        msg = "Parameter policies need the advanced-parameter tier."
+    if needs:
+        msg = "Parameter policies and the data types url, json and jsonc need the advanced-parameter tier."
         raise InvalidParameter(msg)
     return STANDARD
