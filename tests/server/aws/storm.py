@@ -26,7 +26,7 @@ from botocore.parsers import create_parser
 from patchwright.server.wire import ANONYMOUS, ANY, AUDIENCE, NODE, Credential
 from server.gateway.house import House
 from server.wire.client import MODELS, Answer
-from server.wire.made_up import Impossible, Maker
+from server.wire.made_up import DEEPEST, Impossible, Maker
 
 NASTY: tuple[Any, ...] = (
     *(
@@ -71,6 +71,29 @@ NASTY: tuple[Any, ...] = (
 KEPT = 40  # values remembered under one name
 LONGEST = 2048  # characters of a value that is remembered
 _PARSER = create_parser("json")
+
+
+MOMENTS = (-62135596800, -1, 0, 1.5, 1_795_147_200, 4e9, 253402300799)  # the first, the last, and some between
+
+
+class Wild(Maker):
+    """Makes values at the very edge of what the model allows as well: longest texts and lists, first and last moments."""
+
+    def _timestamp(self, shape: Mapping[str, Any], depth: int) -> float:
+        return self.chance.choice(MOMENTS) if self.chance.random() < 0.3 else super()._timestamp(shape, depth)
+
+    def _string(self, shape: Mapping[str, Any], depth: int) -> str:
+        longest = shape.get("max", 4000)
+        if self.chance.random() < 0.03 and longest < 20_000 and "pattern" not in shape and "enum" not in shape:
+            return self.chance.choice("xé🦊/") * longest
+        return super()._string(shape, depth)
+
+    def _list(self, shape: Mapping[str, Any], depth: int) -> list[Any]:
+        if self.chance.random() < 0.02 and depth < DEEPEST:
+            return [
+                self.value(shape["member"]["shape"], depth=depth + 3) for _ in range(min(shape.get("max", 50), 200))
+            ]
+        return super()._list(shape, depth)
 
 
 class Pool(Mapping[str, Sequence[Any]]):
@@ -138,7 +161,7 @@ class Storm:
     def _made_up(self, target: str) -> Any:
         shapes, shape = _input(target)
         try:
-            request = Maker(shapes, self.chance, pool=self.pools).value(shape)
+            request = Wild(shapes, self.chance, pool=self.pools).value(shape)
         except Impossible:
             request = {}
         if self.chance.random() < 0.9:  # a token that was made up, or is another request's, is always refused
@@ -152,6 +175,8 @@ class Storm:
 
     def spoilt(self, value: Any) -> Any:
         """*value*, wrong in one place: another thing there, nothing, too much, or a member nobody knows."""
+        if isinstance(value, str) and value and self.chance.random() < 0.5:
+            return self._misspelt(value)
         if not isinstance(value, dict | list) or not value or self.chance.random() < 0.15:
             return self.chance.choice(NASTY)
         if isinstance(value, list):
@@ -166,6 +191,17 @@ class Storm:
         if dice < 0.2:
             return {**value, self.chance.choice(["Unknown", "", name.lower(), name + "s"]): self.chance.choice(NASTY)}
         return {**value, name: self.spoilt(value[name])}
+
+    def _misspelt(self, text: str) -> str:
+        """*text* with a letter that is gone, doubled or another; a text that is JSON, wrong in one place inside."""
+        if text[0] == "{" and self.chance.random() < 0.8:
+            try:
+                return json.dumps(self.spoilt(json.loads(text)))
+            except ValueError:
+                pass  # it was spoilt before
+        place = self.chance.randrange(len(text))
+        letter = self.chance.choice(["", text[place] * 2, self.chance.choice("0*?/#L,-. é{}\\\"'")])
+        return text[:place] + letter + text[place + 1 :]
 
     def _next_page(self) -> tuple[str, dict[str, Any]]:
         return self._pages.pop(self.chance.randrange(len(self._pages)))

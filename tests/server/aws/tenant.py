@@ -78,7 +78,7 @@ class Tenant:
         for name in ("one", "two"):
             content = {**DOCUMENT, "description": self.mark}
             made = {"Name": f"our-{name}", "Content": json.dumps(content), "DocumentType": "Command"}
-            await self.ask("CreateDocument", {**made, "VersionName": "first"})
+            await self.ask("CreateDocument", {**made, "VersionName": self.mark})
             for number in range(1, self.many):
                 content = json.dumps({**content, "description": f"{self.mark} {number}"})
                 await self.ask(
@@ -145,7 +145,7 @@ class Tenant:
 
     def known(self) -> set[str]:
         """What is this tenant's and nobody else's, as text in any answer."""
-        windows = {*self.window.values(), self.target, self.task, self.deletion}
+        windows = {*self.window.values(), self.target, self.task, self.deletion, self.setting["SettingId"]}
         return {
             self.mark,
             self.friend,

@@ -54,6 +54,7 @@ WINDOW = {
     "AllowUnassociatedTargets": True,
 }
 PARAMETER = {"Name": "/app/colour", "Value": "red", "Type": "String"}
+DESTINATION = {"BucketName": "reports", "SyncFormat": "JsonSerDe", "Region": "us-east-1"}
 DOCUMENT = {
     "schemaVersion": "2.2",
     "description": "Made up.",
@@ -99,13 +100,16 @@ async def furnish(house, node, region):
     async def ask(operation, body):
         return await house.ask(f"AmazonSSM.{operation}", body, region=region)
 
-    baseline = (await ask("CreatePatchBaseline", {"Name": "web", "OperatingSystem": "DEBIAN"}))["BaselineId"]
+    rules = {"PatchRules": [{"PatchFilterGroup": {"PatchFilters": []}, "ApproveAfterDays": 0}]}
+    created = {"Name": "web", "OperatingSystem": "DEBIAN", "ApprovalRules": rules}
+    baseline = (await ask("CreatePatchBaseline", created))["BaselineId"]
     await ask("RegisterPatchBaselineForPatchGroup", {"BaselineId": baseline, "PatchGroup": "web"})
     scanned = await house.scan(node, OUTDATED)
     command = (await house.send(node, operation="Install"))["CommandId"]
     spare = (await house.send(node))["CommandId"]  # for replies: the Install goes on
     operation = await house.begin(node, command)
     facts = FactsMessage(operation, Phase.BEFORE, OUTDATED.facts).to_json()
+    await house.put_facts(node, operation, OUTDATED)  # the node's closure is waited for
     await ask("PutInventory", {"InstanceId": node.instance_id, "Items": INVENTORY})
     activation = await ask("CreateActivation", {"IamRole": "x", "RegistrationLimit": 1000})
     bodies = [{"Digest": digest, "Body": body.decode()} for digest, body in bodies_of(OUTDATED).items()]
@@ -115,9 +119,10 @@ async def furnish(house, node, region):
     await ask("PutParameter", PARAMETER)
     await ask("CreateDocument", {"Name": "our-own", "Content": json.dumps(DOCUMENT), "DocumentType": "Command"})
     target = {"Key": "InstanceIds", "Values": ids[:1]}
+    unresolved = {"foo.amd64": "kept back", "bar.amd64": "kept back"}
     return {
         **SHAPES,
-        "PutFactsInput": [facts],
+        "PutFactsRequest": [facts],
         "CreateMaintenanceWindowRequest": [WINDOW],
         "RegisterTargetWithMaintenanceWindowRequest": [
             {"WindowId": window, "ResourceType": "INSTANCE", "Targets": [target]}
@@ -149,9 +154,12 @@ async def furnish(house, node, region):
                 "Items": [{"Id": "a", "Severity": "HIGH", "Status": "NON_COMPLIANT"}],
             }
         ],
-        "PutResolutionInput": [{"OperationId": operation, "Resolution": {"Actions": [], "Unresolved": {}}}],
+        "PutResolutionRequest": [
+            {"OperationId": operation, "Attempt": 0, "Resolution": {"Actions": [], "Unresolved": unresolved}}
+        ],
+        "CreateResourceDataSyncRequest": [{"SyncName": "out", "S3Destination": DESTINATION}],
         "PutParameterRequest": [PARAMETER, {**PARAMETER, "Overwrite": True}],
-        "BeginOperationInput": [
+        "BeginOperationRequest": [
             {"CommandId": command, "StepName": "PatchLinux", "OperatingSystem": "DEBIAN", "Product": "Debian12"}
         ],
         "ResourceArnString": [f"arn:aws:ssm:{region}:{house.account}:parameter/app/colour"],
