@@ -108,6 +108,10 @@ def test_an_address_is_host_and_port(text):
         ({"stale_after_hours": "nan"}, "STALE_AFTER_HOURS"),
         ({"online_minutes": "-3"}, "ONLINE_MINUTES"),
         ({"online_minutes": "soon"}, "ONLINE_MINUTES"),
+        ({"s3_endpoint": "https://s3.example.org"}, "go together"),
+        ({"s3_access_key_id": "x", "s3_secret_access_key": "y"}, "go together"),
+        ({"s3_endpoint": "s3.example.org", "s3_access_key_id": "x", "s3_secret_access_key": "y"}, "S3_ENDPOINT"),
+        ({"s3_endpoint": "https://x", "s3_access_key_id": "a b", "s3_secret_access_key": "y"}, "S3_ACCESS_KEY_ID"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(options, match):
@@ -130,16 +134,27 @@ def test_a_public_url_is_scheme_host_and_port(url):
 
 
 def test_secrets_do_not_show():
-    """Neither the root secret nor the password in a database URL is in the repr."""
+    """Neither the root secret nor the one of the object store nor the password in a database URL is in the repr."""
     config = load(
         {
             "root_access_key_id": "AKIA1",
             "root_secret_access_key": "very-secret",
             "database": "postgresql://user:hidden@localhost/x",
+            "s3_endpoint": "https://s3.example.org",
+            "s3_access_key_id": "AKIA2",
+            "s3_secret_access_key": "concealed",
         },
         HOME,
     )
 
+    assert "concealed" not in repr(config)
     assert "very-secret" not in repr(config)
     assert "hidden" not in repr(config)
     assert "AKIA1" in repr(config)
+
+
+def test_buckets_lie_in_the_data_directory_unless_told_otherwise(tmp_path):
+    """A relative path is made absolute, so that a later change of directory changes nothing."""
+    assert load({"data_dir": str(tmp_path)}, HOME).bucket_dir == tmp_path / "buckets"
+    assert load({"bucket_dir": "/srv/buckets"}, HOME).bucket_dir == Path("/srv/buckets")
+    assert load({"bucket_dir": "here"}, HOME).bucket_dir.is_absolute()
