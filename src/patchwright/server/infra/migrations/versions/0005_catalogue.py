@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zlib
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,6 +25,7 @@ def upgrade() -> None:
     _last_operation()
     _fill_last_operation()
     _offered()
+    _fill_offered()
     _override_snapshot()
     _tag()
 
@@ -139,3 +142,29 @@ def _fill_last_operation() -> None:
         values = [*node, operation_id, ended_at, without_reboot.get(tuple(node))]
         values += [counted.get(counter, 0) for counter in _COUNTERS.values()]
         connection.execute(put, dict(zip(names, values, strict=True)))
+
+
+def _fill_offered() -> None:
+    """What each node is offered, from its newest facts."""
+    connection = op.get_bind()
+    put = sa.text(
+        "INSERT INTO offered (account, region, instance_id, offers, facts_id)"
+        " VALUES (:account, :region, :instance_id, :offers, :facts_id)"
+    )
+    newest = connection.execute(sa.text("SELECT account, region, id, facts_id FROM node WHERE facts_id IS NOT NULL"))
+    for account, region, instance_id, facts_id in newest.fetchall():
+        where = {"account": account, "region": region, "facts_id": facts_id}
+        content = connection.execute(
+            sa.text(
+                "SELECT b.content FROM facts f JOIN body b"
+                " ON b.account = f.account AND b.region = f.region AND b.digest = f.digest"
+                " WHERE f.account = :account AND f.region = :region AND f.id = :facts_id"
+            ),
+            where,
+        ).scalar_one()
+        facts = json.loads(zlib.decompress(content))
+        if facts["slices"]:
+            parts = [sorted({one["digest"] for one in facts["slices"]}), sorted(set(facts["notices"]))]
+            digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+            name = f"{facts['operating_system']}/{facts['product']}/{digest}"
+            connection.execute(put, {**where, "instance_id": instance_id, "offers": name})
