@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -169,6 +171,18 @@ def test_parts_that_give_nothing_back_are_refused():
     for pattern in ("(?>a+)b", "a++b"):
         with pytest.raises(UnusablePattern):
             Pattern(pattern)
+
+
+def test_a_pattern_that_is_nested_deep_is_refused_where_the_stack_ends():
+    """A caller who stands deep in the stack hears so in the same words."""
+    pattern = Pattern("(?=" * 100 + "a" + ")" * 100)
+
+    def deeper(frames):
+        return deeper(frames - 1) if frames else pattern.found_in("a", Effort())
+
+    assert deeper(0)
+    with pytest.raises(TooMuchEffort):
+        deeper(sys.getrecursionlimit() - len(inspect.stack(0)) - 60)
 
 
 def test_a_long_repeat_is_no_long_work():

@@ -74,7 +74,10 @@ class Pattern:
 
     def found_in(self, text: str, effort: Effort) -> bool:
         """Whether it is found anywhere in *text*. Raises TooMuchEffort."""
-        return bool(self._part(text, set(range(len(text) + 1)), effort))
+        try:
+            return bool(self._part(text, set(range(len(text) + 1)), effort))
+        except RecursionError:
+            raise TooMuchEffort("the pattern is nested too deep") from None
 
 
 def _sequence(items: Any, flags: int) -> Part:

@@ -59,6 +59,15 @@ async def test_a_new_document_is_its_first_version(shelf):
     assert (found.tags, found.document.requires) == ({"a": "1"}, ({"Name": "Other"},))
 
 
+async def test_a_long_text_is_read_beside_the_event_loop(shelf):
+    """YAML takes its time; what comes of it is the same."""
+    steps = "".join(f"- {{name: step{number}, action: 'aws:runShellScript'}}\n" for number in range(400))
+    made = await shelf.create(content=f"schemaVersion: '2.2'\nmainSteps:\n{steps}", format="YAML")
+
+    assert len(made.version.content) > 8 * 1024
+    assert made.version.reading.platform_types == ("Linux", "MacOS")
+
+
 async def test_a_name_is_given_once_and_some_never(shelf, neighbour):
     """In another account or region it is another document."""
     await shelf.create()
