@@ -3,12 +3,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 from patchwright.server.config import Quotas
 from patchwright.server.infra import SystemClock, open_buckets, open_database
@@ -16,10 +11,9 @@ from patchwright.server.inventory import Service
 from patchwright.server.reports import TO_DESTINATION, Syncs, Writer
 from server.clocks import FakeClock
 from server.nodes.made import enrol_many
+from server.reports.killed_sync import kill_in_the_middle
 
-HERE = Path(__file__).parent
 NODES = 220
-DEADLINE_SECONDS = 60
 
 
 def objects(root):
@@ -37,21 +31,6 @@ async def begin(database, scope, root):
     return many, syncs
 
 
-async def kill_in_the_middle(url, root):
-    """Run a worker until it has written some objects, and kill it."""
-    paths = [str(HERE.parents[2] / "src"), *sys.path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    process = subprocess.Popen([sys.executable, HERE / "killed_sync.py", url, root], env=environment)
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while len(objects(root)) < NODES // 4:
-                assert process.poll() is None
-                await asyncio.sleep(0.001)
-    finally:
-        process.kill()
-        process.wait(DEADLINE_SECONDS)
-
-
 async def test_a_worker_that_is_killed_leaves_whole_objects_and_a_run_that_goes_on(database_url, scope, tmp_path):
     """On both engines; the one who goes on begins where the dead one was, not from the start."""
     root = tmp_path / "buckets"
@@ -59,7 +38,7 @@ async def test_a_worker_that_is_killed_leaves_whole_objects_and_a_run_that_goes_
     many, syncs = await begin(database, scope, root)
     await database.close()
 
-    await kill_in_the_middle(database_url, root)
+    await kill_in_the_middle(database_url, root, lambda: len(objects(root)) >= NODES // 4)
 
     before = {path: path.stat().st_mtime_ns for path in objects(root)}
     assert NODES // 4 <= len(before) < NODES
