@@ -112,6 +112,13 @@ def test_what_rpm_says_becomes_applications():
     assert by_name["plain"]["Epoch"] == "0"
 
 
+def test_so_many_packages_and_no_more_are_kept_in_memory():
+    """As many as an item has rows."""
+    line = "installed\ta\tb\tc\t1\t17\tall\t\ta_1\ts\n"
+    assert len(applications.parse_dpkg(line * 10_001)) == 10_000
+    assert len(applications.parse_rpm(("b" + "\t1" * 10 + "\n") * 10_001)) == 10_000
+
+
 def test_the_package_manager_decides_who_is_asked():
     """dpkg-query on apt systems, rpm on all others."""
     shell = Words(dpkg_query="installed\ta\tb\tc\t1\t17\tall\t\ta_1\ts\n", rpm="b" + "\t1" * 10 + "\n")

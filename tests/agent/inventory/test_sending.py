@@ -9,9 +9,9 @@ import json
 import pytest
 
 from patchwright.agent import disk as disk_module
-from patchwright.agent import inventory
+from patchwright.agent import inventory, worker
 from patchwright.agent.client import Refused, ServerUnavailable
-from patchwright.agent.config import Identity
+from patchwright.agent.config import Identity, Settings, save_identity
 from patchwright.agent.disk import Disk, Lock
 from patchwright.agent.inventory import collecting, sending
 from patchwright.agent.inventory.collecting import Collected
@@ -239,6 +239,19 @@ def test_the_inventory_is_due_every_so_many_hours(disk, server):
     inventory.want(disk)
     assert inventory.is_due(disk, hours=24, now=NOW + 1)
     assert not inventory.is_due(disk, hours=0, now=NOW + 1)
+
+
+def test_a_command_that_runs_comes_first(disk, monkeypatch):
+    """Nothing is collected, and it is noted for the end of the command; the worker's lock is known by its name."""
+    assert sending.WORKER_LOCK == worker.WORKER_LOCK
+    save_identity(disk, IDENTITY)
+    monkeypatch.setattr(sending, "collect", None)
+    lock = Lock(disk.root / worker.WORKER_LOCK)
+    assert lock.take()
+
+    assert sending.run(disk, Settings()) == 0
+
+    assert (disk.root / "inventory" / "wanted").exists()
 
 
 def test_a_process_at_work_is_not_started_again(disk):

@@ -16,7 +16,7 @@ from .stops import Stops, agent_archive, script
 OLD, NEW = "1.0-1", "1.0-1+deb12u1"
 NAMES = ("foo", "bar")  # in the order in which dpkg comes to them
 # The agent finds out within two seconds that nobody answers, and looks after its worker as often.
-IMPATIENT = {"connect_seconds": 1, "request_seconds": 2, "poll_seconds": 2}
+IMPATIENT = {"connect_seconds": 1, "request_seconds": 2, "poll_seconds": 2, "inventory_hours": 0}
 REBOOT = {"Install, restart": "RebootIfNeeded"}
 
 

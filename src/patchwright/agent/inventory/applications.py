@@ -9,7 +9,7 @@ from typing import Dict, List
 from patchwright import __version__
 from patchwright.agent.node import AGENT_NAME
 from patchwright.agent.shell import Shell
-from patchwright.core.inventory import Row
+from patchwright.core.inventory import MAX_ROWS, Row
 from patchwright.core.package import Manager
 
 TIMEOUT_SECONDS = 300.0
@@ -68,20 +68,20 @@ def installed(shell: Shell, manager: Manager) -> List[Row]:
 
 def parse_dpkg(text: str) -> List[Row]:
     """What `dpkg-query --showformat=DPKG_FORMAT` prints; packages that are not wholly installed are left out."""
-    rows = []
+    rows: List[Row] = []
     for line in text.splitlines():
         status, *fields = line.split("\t", len(_DPKG))
-        if status == "installed" and len(fields) == len(_DPKG):
+        if status == "installed" and len(fields) == len(_DPKG) and len(rows) < MAX_ROWS:
             rows.append(_row(dict(zip(_DPKG, fields))))
     return rows
 
 
 def parse_rpm(text: str) -> List[Row]:
     """What `rpm -qa --queryformat RPM_FORMAT` prints; keys, and what goes on over a line's end, are left out."""
-    rows = []
+    rows: List[Row] = []
     for line in text.splitlines():
         fields = line.split("\t", len(_RPM) - 1)
-        if len(fields) == len(_RPM) and fields[0] != _KEYS:
+        if len(fields) == len(_RPM) and fields[0] != _KEYS and len(rows) < MAX_ROWS:
             rows.append(_row(dict(zip(_RPM, fields))))
     return rows
 

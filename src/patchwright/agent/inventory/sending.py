@@ -27,6 +27,8 @@ from patchwright.core.inventory import CUSTOM_PREFIX, MAX_BYTES, MAX_ITEMS
 ATTEMPTS = 5  # to reach the server before it is left for later
 SECONDS = 300.0  # for an answer: the server stores a megabyte
 NICE = 10
+EXPENDABLE = 800  # of 1000: how readily the kernel ends this process for memory
+WORKER_LOCK = "worker.lock"  # as worker.py has it, which is not imported here; a test compares them
 WANTS_THE_WHOLE = ("ItemContentMismatchException", "InvalidItemContentException")
 UNSUPPORTED = "UnsupportedOperationException"  # an older server
 
@@ -37,7 +39,10 @@ def run(disk: Disk, settings: Settings) -> int:
     clock, identity = Clock(), load_identity(disk.root)
     if not lock.take_from_lookers(clock):
         return 0
-    os.nice(NICE)
+    if Lock(disk.root / WORKER_LOCK).held():  # a command runs: it comes first, and starts this again when it has ended
+        inventory.want(disk)
+        return 0
+    _step_back()
     client = Client.of(identity, settings=settings, clock=clock)
     sender = Sender(identity, client=client, disk=disk, clock=clock, cap=settings.backoff_cap_seconds)
     places = [Path(settings.custom_inventory_dir), Path(custom.AWS_PLACE.format(instance_id=identity.instance_id))]
@@ -52,6 +57,15 @@ def run(disk: Disk, settings: Settings) -> int:
         if mark is None or _read(wanted) == mark:  # else something was installed meanwhile
             disk.remove(wanted)
             return 0
+
+
+def _step_back() -> None:
+    """Let everything else go first: on the processor, and where memory runs out, which this process is the first to leave."""
+    os.nice(NICE)
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(EXPENDABLE), encoding="ascii")
+    except OSError as error:
+        log.warning(f"the kernel does not know that the inventory may be ended first: {error}")
 
 
 class Sender:
