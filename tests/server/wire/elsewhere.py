@@ -27,6 +27,7 @@ from server.wire.made_up import Impossible, Maker
 SOURCES: Mapping[str, Source] = {
     "AmazonSSM": Source(botocore=("ssm", "2014-11-06")),
     "AWSHealth_20160804": Source(botocore=("health", "2016-08-04")),
+    "AWSStepFunctions": Source(botocore=("stepfunctions", "2016-11-23")),  # JSON 1.0
     "StarlingDoveService": Source(botocore=("config", "2014-11-12")),
     "iam": Source(botocore=("iam", "2010-05-08")),
     "imagebuilder": Source(botocore=("imagebuilder", "2019-12-02")),

@@ -19,6 +19,12 @@ from server.wire.elsewhere import ELSEWHERE, SOURCES, Speaker, answer_of, reques
 
 SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
 ROUNDS = 50 if os.environ.get("PATCHWRIGHT_FULL") == "1" else 1
+REST = "application/json"
+CONTENT_TYPES = {
+    "AWSStepFunctions": "application/x-amz-json-1.0",
+    **dict.fromkeys(("imagebuilder", "inspector2", "lambda", "securityhub", "ssm-quicksetup"), REST),
+    **dict.fromkeys(("iam", "sts"), "text/xml"),
+}
 NOT_SPOKEN = {"lambda.InvokeWithResponseStream": "event"}
 
 
@@ -71,6 +77,7 @@ async def test_calls_and_answers_of_every_operation(key):
             echo.says = answer_of(service, told, chance) if told else {}
             answer = await speaking.call(name, value)
             assert answer.status < 300, (name, number, value, answer.body)
+            assert answer.headers["content-type"] == CONTENT_TYPES.get(key, "application/x-amz-json-1.1")
             assert echo.target == f"{key}.{name}"
             assert without_empty_payload(service, asked, echo.asked) == value, (name, number)
             read = speaking.read(name, answer)

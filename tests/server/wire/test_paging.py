@@ -95,3 +95,14 @@ def test_a_short_key_is_refused():
     """A seal needs a key."""
     with pytest.raises(ValueError, match="at least"):
         Pager(b"short", MODELS)
+
+
+@pytest.mark.parametrize(("name", "size"), [("nextToken", "maxResults"), ("Marker", "MaxItems")])
+def test_a_token_goes_by_the_name_that_the_service_has_for_it(name, size):
+    """nextToken in REST services, Marker in IAM; the page size may differ from page to page."""
+    asked = {"pathPrefix": "/a", size: 10}
+    token = PAGER.token(CALLER, asked, ["anna"])
+
+    assert PAGER.cursor(CALLER, asked) is None
+    assert PAGER.cursor(CALLER, {**asked, name: token, size: 7}) == ["anna"]
+    assert refusal(token, CALLER, {**asked, name: token, "pathPrefix": "/b"}) == "InvalidNextToken"

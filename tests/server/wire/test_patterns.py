@@ -72,3 +72,36 @@ def test_no_pattern_takes_long_on_a_hostile_value():
                 slow.append((shape["pattern"], seed))
 
     assert slow == []
+
+
+def test_a_pair_is_the_character_it_stands_for():
+    """As in DynamoDB's `[\\uD800\\uDC00-\\uDBFF\\uDFFF]`: everything beyond U+FFFF."""
+    beyond = re.compile(python_pattern(r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\u000A]*"))
+
+    assert beyond.match("a\n🦊\U0010ffff")
+    assert not beyond.match("\t")
+    assert not beyond.match("\ud800")
+
+
+@pytest.mark.parametrize(
+    ("java", "whole", "not_whole"),
+    [
+        (r"\p{Print}+", "a b~", "é"),
+        (r"[\p{Alnum}\-]+", "a-1", "a_"),
+        (r"[^\p{Punct}]+", "ab1", "a["),
+        (r"\p{L}[\p{Zs}x]", "é\u00a0", "éé"),
+        (r"\[\p{Lu}\]", "[É]", "[é]"),
+    ],
+)
+def test_names_of_characters_stand_in_a_class_or_by_themselves(java, whole, not_whole):
+    """POSIX's, which are of ASCII, and Unicode's, of one letter or two."""
+    compiled = re.compile(python_pattern(java))
+
+    assert compiled.match(whole)
+    assert not compiled.match(not_whole)
+
+
+def test_a_name_that_nobody_knows_is_refused():
+    """As what Python cannot read."""
+    with pytest.raises(re.error, match="Nonsense"):
+        python_pattern(r"\p{Nonsense}+")

@@ -110,6 +110,7 @@ def test_another_protocol_is_refused(change):
         ({"shape": "S"}, {"type": "structure", "members": {}, "eventstream": True}, "S: eventstream"),
         ({"shape": "S", "timestampFormat": "stardate"}, {"type": "timestamp"}, "In.M: timestampFormat stardate"),
         ({"shape": "S"}, {"type": "bigdecimal"}, "S: a bigdecimal"),
+        ({"shape": "S"}, {"type": "string", "pattern": r"\p{Nonsense}+"}, "S: the pattern"),
     ],
 )
 def test_what_is_not_spoken_is_said_when_the_operation_is_loaded(member, shape, place):

@@ -3,9 +3,10 @@
 The AWS wire: endpoint, protocol, signatures, errors, paging. The only package that knows botocore.
 
     models = load_models(strict=False)                 service models: botocore's and ours; strict in tests
-    Endpoint(operations, models=, lookup=, clock=,     a plain ASGI application for `POST /`
+    Endpoint(operations, models=, lookup=, clock=,     a plain ASGI application: JSON 1.0 and 1.1, REST-JSON, Query
              errors=, audience=, limits=, log=)
-        operations   {"AmazonSSM.SendCommand": handler}; async handler(caller: Caller, request: dict) -> dict
+        operations   {"AmazonSSM.SendCommand": handler, "iam.CreateUser": …}, by the key of the service in SOURCES;
+                     async handler(caller: Caller, request: dict) -> dict, the same whatever the service speaks
         lookup       async lookup(access_key_id) -> Credential | None; KnownKeys(lookup, monotonic).find remembers for a moment
         errors       {RoomError: "AwsErrorCode"}; the most specific class wins
         audience     {"AmazonSSM.X" or "AmazonSSM": USER | NODE | ANY | ANONYMOUS}; default AUDIENCE

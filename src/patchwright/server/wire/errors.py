@@ -34,7 +34,8 @@ class ApiError(PatchwrightError):
     A refusal the client is told.
 
     *code* is the shape's name in the service model, or one of AWS's unmodelled codes (`ValidationException`, …).
-    *status* defaults to what belongs to the code: 400 unless `STATUS` says otherwise. *members* are further members of
+    *status* defaults to what belongs to the code: 400 unless `STATUS` says otherwise; a status in the service's model wins,
+    and REST and Query services have their own for errors that every service knows. *members* are further members of
     the modelled error shape.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NextToken: opaque to clients, and good only for the request that it continues."""
+"""NextToken, which IAM calls Marker: opaque to clients, and good only for the request that it continues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from .errors import ApiError, validation
 from .services import Models
 
 _MAC_BYTES = 16
-_FREE_MEMBERS = frozenset({"NextToken", "MaxResults"})  # may differ between pages
+_TOKENS = ("NextToken", "nextToken", "Marker")  # what services call it
+_FREE_MEMBERS = frozenset(
+    {*_TOKENS, "MaxResults", "maxResults", "MaxItems", "Limit", "limit"}
+)  # may differ between pages
 _LONGEST = 4096  # characters of a token
 
 
@@ -47,8 +50,8 @@ class Pager:
         Raises ApiError, InvalidNextToken where the operation declares it and ValidationException elsewhere, for a token
         that this server did not issue for this very request.
         """
-        token = request.get("NextToken")
-        if not token:
+        token = next((request[name] for name in _TOKENS if request.get(name)), None)
+        if token is None:
             return None
         try:
             if len(token) > _LONGEST:

@@ -6,12 +6,28 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
-_CATEGORY = re.compile(r"\\p\{(\w)\}")
+_PART = re.compile(r"\\p\{(\w+)\}|\\.|[\[\]]|[^\\\[\]]+", re.DOTALL)
+_CATEGORY = re.compile(r"\\p\{[A-Z][a-z]?\}")
+_POSIX = {
+    "ASCII": r"\x00-\x7f",
+    "Alnum": "a-zA-Z0-9",
+    "Alpha": "a-zA-Z",
+    "Digit": "0-9",
+    "Graph": r"\x21-\x7e",
+    "Lower": "a-z",
+    "Print": r"\x20-\x7e",
+    "Punct": r"!-/:-@\[-`{-~",
+    "Space": r"\s",
+    "Upper": "A-Z",
+}
 _LEADING_FLAGS = re.compile(r"\A\(\?([a-z]+)\)")
 # Java reads the hyphen of `[\w-\/]` as itself; Python refuses a range that begins with a class.
 _HYPHEN_AFTER_CLASS = re.compile(r"(\\[wds])-(?!\])")
+# Java writes a character beyond U+FFFF as a pair.
+_PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 def python_pattern(java: str) -> str:
@@ -29,19 +45,40 @@ def python_pattern(java: str) -> str:
         java = java[leading.end() :]
     if _CATEGORY.search(java):
         flags = flags.replace("a", "")
-        java = _CATEGORY.sub(lambda found: _category(found[1]), java)
+    java = "".join(_named(java))
+    java = _PAIR.sub(lambda found: f"\\U{_joined(int(found[1], 16), int(found[2], 16)):08x}", java)
     java = _HYPHEN_AFTER_CLASS.sub(r"\1\\-", java)
     text = rf"{f'(?{flags})' if flags else ''}\A(?:{java})\Z"
     re.compile(text)
     return text
 
 
-@lru_cache(maxsize=8)
-def _category(letter: str) -> str:
-    """The inside of a character class for the general category *letter*."""
-    if letter in "LN":
+def _named(java: str) -> Iterator[str]:
+    r"""The parts of *java*, each `\p{…}` replaced by the characters it names: in a class of its own unless it stands in one."""
+    inside = False
+    for part in _PART.finditer(java):
+        if part[1] is not None:
+            yield _category(part[1]) if inside else f"[{_category(part[1])}]"
+            continue
+        inside = part[0] == "[" or (inside and part[0] != "]")
+        yield part[0]
+
+
+def _joined(high: int, low: int) -> int:
+    """The character that a pair stands for."""
+    return 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
+
+
+@lru_cache(maxsize=16)
+def _category(name: str) -> str:
+    """The inside of a character class for a general category, or for one of POSIX's names. Raises re.error."""
+    if name in _POSIX:
+        return _POSIX[name]
+    if name in {"L", "N"}:
         return r"\w"
-    wanted = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] == letter]
+    wanted = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith(name)]
+    if not wanted:
+        raise re.error(f"no characters are called {name}")
     ranges: list[list[int]] = []
     for code in wanted:
         if ranges and ranges[-1][1] == code - 1:

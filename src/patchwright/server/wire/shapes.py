@@ -8,6 +8,7 @@ as epoch seconds); most shapes need nothing of it. `type_of` is the msgspec type
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -111,7 +112,10 @@ class Shapes:
         if kind == "string":
             if "enum" in shape:
                 return Literal[tuple(shape["enum"])]
-            pattern = python_pattern(shape["pattern"]) if "pattern" in shape else None
+            try:
+                pattern = python_pattern(shape["pattern"]) if "pattern" in shape else None
+            except re.error as error:
+                raise WireMismatch(f"{name}: the pattern {shape['pattern']} cannot be read here: {error}") from None
             return Annotated[str, Meta(**_lengths(shape), pattern=pattern)]
         if kind in INTEGERS:
             low, high = INTEGERS[kind]
