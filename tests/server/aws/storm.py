@@ -6,7 +6,7 @@ Storms: many made-up requests to everything that is served, drawn from the model
     await storm.blow(1500)                     # raises AssertionError with the request that was not answered as promised
 
 Two in three requests keep every constraint of the model; the others are spoilt in one place or more, or are no requests at
-all. Values are often things that exist: *pools* names some to begin with, by member or shape, and whatever an answer or a
+all. Between them the jobs of a worker take their steps. Values are often things that exist: *pools* names some to begin with, by member or shape, and whatever an answer or a
 served request names is remembered. What is promised of every call: never a 500, an answer botocore reads by its model, one
 log line, and nothing written where the answer is a refusal.
 """
@@ -18,11 +18,13 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
+from patchwright.server import app
 from patchwright.server.wire import ANONYMOUS, ANY, AUDIENCE, NODE, Credential
 from server.gateway.house import House
 from server.wire.client import MODELS, Answer
@@ -149,7 +151,17 @@ class Storm:
             if number % len(targets) == 0:
                 order = self.chance.sample(list(targets), len(targets))
             await self._call(order[number % len(targets)])
+            if number % 50 == 49:
+                await self._work()
             self.house.clock.time += self.chance.choice([0, 0, 1, 1, 60, 3600])
+
+    async def _work(self) -> None:
+        """Let every job of a worker take a step: nothing that was made up may stop one."""
+        for job in app._jobs(SimpleNamespace(roles={"worker"}), self.house.wired):
+            try:
+                await job.step()
+            except Exception as error:
+                raise AssertionError(f"the job {job.name} failed") from error
 
     async def _call(self, target: str) -> None:
         target, request = self._next_page() if self._pages and self.chance.random() < 0.05 else (target, None)

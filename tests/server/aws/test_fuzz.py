@@ -14,9 +14,11 @@ import pytest
 
 from patchwright.core.protocol import FactsMessage, Phase, message_id
 from patchwright.server.wire import ApiError
+from server.accounts.tenants import new_account
 from server.aws.storm import Storm
 from server.aws.test_bad_input import NODE_TARGETS
 from server.aws.test_unserved import OUR_OWN, SERVED
+from server.gateway.house import build
 from server.patching.bench import OUTDATED, bodies_of
 
 SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
@@ -24,6 +26,8 @@ FULL = os.environ.get("PATCHWRIGHT_FULL") == "1"
 LEAST = 100_000  # calls, where everything is tested
 USER_TARGETS = [*(f"AmazonSSM.{name}" for name in sorted(SERVED)), *OUR_OWN]
 TARGETS = [*USER_TARGETS, *NODE_TARGETS, "Patchwright.Enroll"]
+# What no request made up here is answered by, and why: a poll waits, and this kind of sync has nothing that may change.
+UNMET = {"EC2WindowsMessageDeliveryService.GetMessages", "AmazonSSM.UpdateResourceDataSync"}
 REPLIES = [
     {"documentStatus": "InProgress", "runtimeStatus": {"PatchLinux": {"status": "InProgress"}}},
     {"documentStatus": "Success", "runtimeStatus": {"PatchLinux": {"status": "Success", "code": 0}}},
@@ -119,10 +123,15 @@ async def furnish(house, node, region):
     await ask("PutParameter", PARAMETER)
     await ask("CreateDocument", {"Name": "our-own", "Content": json.dumps(DOCUMENT), "DocumentType": "Command"})
     target = {"Key": "InstanceIds", "Values": ids[:1]}
+    tagged = {"ResourceType": "PatchBaseline", "ResourceId": baseline}
     unresolved = {"foo.amd64": "kept back", "bar.amd64": "kept back"}
     return {
         **SHAPES,
         "PutFactsRequest": [facts],
+        "PutBodiesRequest": [{"OperationId": operation, "Bodies": bodies}],
+        "AddTagsToResourceRequest": [{**tagged, "Tags": [{"Key": "x", "Value": "y"}]}],
+        "ListTagsForResourceRequest": [tagged],
+        "RemoveTagsFromResourceRequest": [{**tagged, "TagKeys": ["x"]}],
         "CreateMaintenanceWindowRequest": [WINDOW],
         "RegisterTargetWithMaintenanceWindowRequest": [
             {"WindowId": window, "ResourceType": "INSTANCE", "Targets": [target]}
@@ -213,6 +222,14 @@ async def furnish(house, node, region):
     }
 
 
+@pytest.fixture
+async def alone(database_url, tmp_path):
+    """A house with a database of its own: the jobs of its worker touch nobody else's things."""
+    built = await build(tmp_path, database_url, new_account())
+    yield built
+    await built.close()
+
+
 async def blow(house, region, number, calls):
     """A storm of its own over a region; returns it for its counts."""
     node = await house.enrol(region=region, tags={"Patch Group": "web"})
@@ -222,11 +239,11 @@ async def blow(house, region, number, calls):
     return storm
 
 
-async def test_made_up_requests_are_answered_or_refused(house, request):
+async def test_made_up_requests_are_answered_or_refused(alone, request):
     """A sample, drawn by PATCHWRIGHT_SEED; fewer on PostgreSQL, where a call takes longer."""
     rounds = 1 if "postgres" in request.node.name else 3
     for number in range(rounds):
-        storm = await blow(house, f"xx-storm-{number}", number, 1000)
+        storm = await blow(alone, f"xx-storm-{number}", number, 1000)
         assert storm.counts["calls"] == 1000
         assert len(storm.served) > len(TARGETS) // 2
 
@@ -234,18 +251,18 @@ async def test_made_up_requests_are_answered_or_refused(house, request):
 @pytest.mark.skipif(not FULL, reason="a hundred thousand calls, with PATCHWRIGHT_FULL=1")
 @pytest.mark.timeout(3600)
 @pytest.mark.slow
-async def test_a_hundred_thousand_made_up_requests(house, request):
+async def test_a_hundred_thousand_made_up_requests(alone, request):
     """Of which every operation answers some, and refuses some for a reason other than its form."""
-    calls, rounds = (20_000, 10) if "postgres" in request.node.name else (LEAST, 50)
+    calls, rounds = (20_000, 20) if "postgres" in request.node.name else (LEAST, 100)
     made, served, codes = 0, set(), set()
     for number in range(rounds):
-        storm = await blow(house, f"xx-storm-{number}", f"full {number}", calls // rounds)
+        storm = await blow(alone, f"xx-storm-{number}", f"full {number}", calls // rounds)
         made += storm.counts["calls"]
         served |= storm.served.keys()
         codes |= storm.codes
     print(f"{made} calls of {len(TARGETS)} operations, seed {SEED}: {len(codes)} kinds of refusal")
     assert made >= calls
-    assert sorted(set(TARGETS) - served) == []
+    assert set(TARGETS) - served <= UNMET
 
 
 async def test_a_refusal_that_wrote_would_be_found(house):
