@@ -24,6 +24,7 @@ _FILE = re.compile(r"^Contents? of (?:the )?``([^`]+)``.*::\s*$")
 _ELLIPSIS = re.compile(r"^\s*(?:\.\.\.\S*|<\.\.\.[^>]*>)\s*,?\s*$|--- ?truncated ?---|\[\.\.\.\]", re.MULTILINE)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _OPEN_STRING = re.compile(r'(: "[^"\n]*),$', re.MULTILINE)
+_BARE_TIME = re.compile(r": (\d{4}-\d\d-\d\dT[\d:.]+Z)")
 _MISSING_COMMA = re.compile(r'(["\d}\]])(\s*\n\s*")')
 
 
@@ -70,7 +71,7 @@ def _command(lines: list[str], start: int) -> tuple[str, int]:
     while lines[end].rstrip().endswith("\\") or (lines[end + 1 : end + 2] and lines[end + 1].strip().startswith("--")):
         end += 1
     text = " ".join(line.rstrip().removesuffix("\\") for line in lines[start : end + 1])
-    return text.strip().removeprefix("$ "), end + 1
+    return text.strip().removeprefix("$ ").replace("\\$", "$"), end + 1  # a shell's quoting that shlex does not know
 
 
 def _block(lines: list[str], start: int) -> str:
@@ -98,7 +99,7 @@ def _output(lines: list[str]) -> Any:
 
 def _lenient(text: str) -> Any:
     """JSON as people write it: cut short, a comma too many or too few, a quotation mark forgotten."""
-    cut = _OPEN_STRING.sub(r'\1",', _ELLIPSIS.sub("", text))
+    cut = _OPEN_STRING.sub(r'\1",', _BARE_TIME.sub(r': "\1"', _ELLIPSIS.sub("", text)))
     cut = _TRAILING_COMMA.sub(r"\1", _MISSING_COMMA.sub(r"\1,\2", cut))
     for candidate in (text, cut):
         try:

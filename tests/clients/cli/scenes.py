@@ -52,9 +52,14 @@ class Stage:
         return self.account.run(self._scan(node))
 
     async def _scan(self, node: Credential) -> str:
+        await self.account.house.send(node)
+        return await self.carry_out(node)
+
+    async def carry_out(self, node: Credential) -> str:
+        """What a node does with the Scan that waits for it; returns the command's id."""
         house = self.account.house
-        command = str((await house.send(node))["CommandId"])
-        await house.messages(node)
+        (message,) = await house.messages(node)
+        command = str(message["MessageId"].split(".")[2])
         answer = await house.put_facts(node, await house.begin(node, command), OUTDATED)
         step = {
             "status": "Success",

@@ -19,9 +19,12 @@ from awscli.clidriver import create_clidriver
 from clients import page, place
 from clients.cli.examples import Example, examples, pages
 from clients.cli.members import answer, lacking
-from clients.cli.scenes import SCENES, Stage
+from clients.cli.scenes import SCENES as OWN_SCENES
+from clients.cli.scenes import Stage
+from clients.cli.windows import WINDOW_SCENES
 from server.aws.served import Account, new_region
 
+SCENES = {**OWN_SCENES, **WINDOW_SCENES}
 LEFT_OUT = [pattern for (pattern,) in page.rows("Examples left out")]
 EVERY = [example for name in pages() for example in examples(name)]
 REPLAYED = [example for example in EVERY if not any(fnmatchcase(example.name, pattern) for pattern in LEFT_OUT)]

@@ -90,7 +90,8 @@ class ContentOperations:
         )
         answer = _target(target)
         del answer["ResourceType"]
-        return answer
+        # Here, and not in the listing, AWS's pages show what is not set as empty text.
+        return {**answer, "OwnerInformation": target.owner_information, "Description": target.description}
 
     async def deregister_target_from_maintenance_window(
         self, caller: Caller, request: dict[str, Any]
