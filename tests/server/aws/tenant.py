@@ -173,15 +173,13 @@ class Tenant:
 
     def reads(self) -> dict[str, dict[str, Any]]:
         """A request to each operation that only answers, as wide as can be."""
-        node, document = {"InstanceId": self.ids[0]}, {"Name": "our-one"}
-        targets = [{"Key": "InstanceIds", "Values": self.ids[:1]}]
-        execution = {"WindowExecutionId": SNAPSHOT}  # there is none before windows run
-        own = {"Key": "OWNER", "Values": ["Self"]}
+        node, own = {"InstanceId": self.ids[0]}, {"Key": "OWNER", "Values": ["Self"]}
+        platforms = {"AggregatorType": "Count", "TypeName": "Instance", "AttributeName": "PlatformType"}
         return {
+            **self._reads_of_windows(),
+            **self._reads_of_texts(),
             "DescribeActivations": {},
             "DescribeAvailablePatches": {},
-            "DescribeDocument": document,
-            "DescribeDocumentPermission": {**document, "PermissionType": "Share"},
             "DescribeEffectivePatchesForPatchBaseline": {"BaselineId": self.baseline},
             "DescribeInstanceInformation": {},
             "DescribeInstancePatchStates": {"InstanceIds": self.ids},
@@ -189,15 +187,6 @@ class Tenant:
             "DescribeInstancePatches": node,
             "DescribeInstanceProperties": {},
             "DescribeInventoryDeletions": {},
-            "DescribeMaintenanceWindowExecutionTaskInvocations": {**execution, "TaskId": self.task},
-            "DescribeMaintenanceWindowExecutionTasks": execution,
-            "DescribeMaintenanceWindowExecutions": self.window,
-            "DescribeMaintenanceWindowSchedule": self.window,
-            "DescribeMaintenanceWindowTargets": self.window,
-            "DescribeMaintenanceWindowTasks": self.window,
-            "DescribeMaintenanceWindows": {},
-            "DescribeMaintenanceWindowsForTarget": {"ResourceType": "INSTANCE", "Targets": targets},
-            "DescribeParameters": {},
             "DescribePatchBaselines": {"Filters": [own]},
             "DescribePatchGroupState": {"PatchGroup": "web"},
             "DescribePatchGroups": {},
@@ -206,34 +195,17 @@ class Tenant:
             "GetConnectionStatus": {"Target": self.ids[0]},
             "GetDefaultPatchBaseline": {"OperatingSystem": "DEBIAN"},
             "GetDeployablePatchSnapshotForInstance": {**node, "SnapshotId": SNAPSHOT},
-            "GetDocument": document,
             "GetInventory": {},
             "GetInventorySchema": {},
-            "GetMaintenanceWindow": self.window,
-            "GetMaintenanceWindowExecution": execution,
-            "GetMaintenanceWindowExecutionTask": {**execution, "TaskId": self.task},
-            "GetMaintenanceWindowExecutionTaskInvocation": {**execution, "TaskId": self.task, "InvocationId": SNAPSHOT},
-            "GetMaintenanceWindowTask": {**self.window, "WindowTaskId": self.task},
-            "GetParameter": {"Name": "/app/p0"},
-            "GetParameterHistory": {"Name": "/app/p0"},
-            "GetParameters": {"Names": ["/app/p0", "/app/p1", "none"]},
-            "GetParametersByPath": {"Path": "/", "Recursive": True},
             "GetPatchBaseline": {"BaselineId": self.baseline},
             "GetPatchBaselineForPatchGroup": {"PatchGroup": "web", "OperatingSystem": "DEBIAN"},
-            "GetResourcePolicies": {"ResourceArn": self.parameter},
-            "GetServiceSetting": self.setting,
             "ListCommandInvocations": {"Details": True},
             "ListCommands": {},
             "ListComplianceItems": {"ResourceIds": self.ids[:1], "ResourceTypes": ["ManagedInstance"]},
             "ListComplianceSummaries": {},
-            "ListDocumentMetadataHistory": {**document, "Metadata": "DocumentReviews"},
-            "ListDocumentVersions": document,
-            "ListDocuments": {"Filters": [{"Key": "Owner", "Values": ["Self"]}]},
             "ListInventoryEntries": {**node, "TypeName": "Custom:Rack"},
             "ListNodes": {},
-            "ListNodesSummary": {
-                "Aggregators": [{"AggregatorType": "Count", "TypeName": "Instance", "AttributeName": "PlatformType"}]
-            },
+            "ListNodesSummary": {"Aggregators": [platforms]},
             "ListResourceComplianceSummaries": {},
             "ListResourceDataSync": {},
             "ListTagsForResource": {"ResourceType": "PatchBaseline", "ResourceId": self.baseline},
@@ -241,22 +213,56 @@ class Tenant:
             "Patchwright.GetVerdict": node,
         }
 
+    def _reads_of_windows(self) -> dict[str, dict[str, Any]]:
+        targets = [{"Key": "InstanceIds", "Values": self.ids[:1]}]
+        execution = {"WindowExecutionId": SNAPSHOT}  # there is none before windows run
+        return {
+            "DescribeMaintenanceWindowExecutionTaskInvocations": {**execution, "TaskId": self.task},
+            "DescribeMaintenanceWindowExecutionTasks": execution,
+            "DescribeMaintenanceWindowExecutions": self.window,
+            "DescribeMaintenanceWindowSchedule": self.window,
+            "DescribeMaintenanceWindowTargets": self.window,
+            "DescribeMaintenanceWindowTasks": self.window,
+            "DescribeMaintenanceWindows": {},
+            "DescribeMaintenanceWindowsForTarget": {"ResourceType": "INSTANCE", "Targets": targets},
+            "GetMaintenanceWindow": self.window,
+            "GetMaintenanceWindowExecution": execution,
+            "GetMaintenanceWindowExecutionTask": {**execution, "TaskId": self.task},
+            "GetMaintenanceWindowExecutionTaskInvocation": {**execution, "TaskId": self.task, "InvocationId": SNAPSHOT},
+            "GetMaintenanceWindowTask": {**self.window, "WindowTaskId": self.task},
+        }
+
+    def _reads_of_texts(self) -> dict[str, dict[str, Any]]:
+        """Of documents, parameters, policies and settings."""
+        document = {"Name": "our-one"}
+        return {
+            "DescribeDocument": document,
+            "DescribeDocumentPermission": {**document, "PermissionType": "Share"},
+            "DescribeParameters": {},
+            "GetDocument": document,
+            "GetParameter": {"Name": "/app/p0"},
+            "GetParameterHistory": {"Name": "/app/p0"},
+            "GetParameters": {"Names": ["/app/p0", "/app/p1", "none"]},
+            "GetParametersByPath": {"Path": "/", "Recursive": True},
+            "GetResourcePolicies": {"ResourceArn": self.parameter},
+            "GetServiceSetting": self.setting,
+            "ListDocumentMetadataHistory": {**document, "Metadata": "DocumentReviews"},
+            "ListDocumentVersions": document,
+            "ListDocuments": {"Filters": [{"Key": "Owner", "Values": ["Self"]}]},
+        }
+
     def writes(self) -> dict[str, dict[str, Any]]:
         """A request to each operation that changes what is there. Those that take away come last."""
         node, document = {"InstanceId": self.ids[0]}, {"Name": "our-one"}
-        group = {"BaselineId": self.baseline, "PatchGroup": "web"}
-        target, task = {**self.window, "WindowTargetId": self.target}, {**self.window, "WindowTaskId": self.task}
         instance = {"ResourceType": "ManagedInstance", "ResourceId": self.ids[0]}
         scan = {"DocumentName": "AWS-RunPatchBaseline", "Parameters": {"Operation": ["Scan"]}}
         content = json.dumps({**DOCUMENT, "description": "changed"})
-        policy = {"ResourceArn": self.parameter, "PolicyId": self.policy["PolicyId"]}
         return {
+            **self._writes_of_windows(),
             "AddTagsToResource": {**instance, "Tags": [{"Key": "a", "Value": "1"}]},
             "CancelCommand": {"CommandId": self.command},
-            "CancelMaintenanceWindowExecution": {"WindowExecutionId": SNAPSHOT},
             "CreateActivation": {"IamRole": "y"},
             "CreateDocument": {"Name": "our-third", "Content": content, "DocumentType": "Command"},
-            "CreateMaintenanceWindow": {**WINDOW, "Name": "another"},
             "CreatePatchBaseline": {"Name": "another", "OperatingSystem": "DEBIAN"},
             "CreateResourceDataSync": self.sync("another"),
             "LabelParameterVersion": {"Name": "/app/p0", "Labels": ["next"], "ParameterVersion": 2},
@@ -267,6 +273,26 @@ class Tenant:
             "PutResourcePolicy": {"ResourceArn": self.parameter, "Policy": "{}"},
             "RegisterDefaultPatchBaseline": {"BaselineId": self.baseline},
             "RegisterPatchBaselineForPatchGroup": {"BaselineId": self.baseline, "PatchGroup": "x"},
+            "SendCommand": {**scan, "InstanceIds": self.ids},
+            "UpdateDocument": {**document, "Content": content, "DocumentVersion": "$LATEST"},
+            "UpdateDocumentDefaultVersion": {**document, "DocumentVersion": "2"},
+            "UpdateDocumentMetadata": {**document, "DocumentReviews": {"Action": "Approve"}},
+            "UpdateManagedInstanceRole": {**node, "IamRole": "changed"},
+            "UpdatePatchBaseline": {"BaselineId": self.baseline, "Name": "changed"},
+            "UpdateResourceDataSync": {
+                "SyncName": "sync-00",
+                "SyncType": "SyncFromSource",
+                "SyncSource": {"SourceType": "x", "SourceRegions": ["x"]},
+            },
+            "UpdateServiceSetting": {**self.setting, "SettingValue": "Standard"},
+            **self._removals(),
+        }
+
+    def _writes_of_windows(self) -> dict[str, dict[str, Any]]:
+        target, task = {**self.window, "WindowTargetId": self.target}, {**self.window, "WindowTaskId": self.task}
+        return {
+            "CancelMaintenanceWindowExecution": {"WindowExecutionId": SNAPSHOT},
+            "CreateMaintenanceWindow": {**WINDOW, "Name": "another"},
             "RegisterTargetWithMaintenanceWindow": {
                 **self.window,
                 "ResourceType": "INSTANCE",
@@ -277,21 +303,18 @@ class Tenant:
                 "TaskArn": "AWS-RunPatchBaseline",
                 "TaskType": "RUN_COMMAND",
             },
-            "SendCommand": {**scan, "InstanceIds": self.ids},
-            "UpdateDocument": {**document, "Content": content, "DocumentVersion": "$LATEST"},
-            "UpdateDocumentDefaultVersion": {**document, "DocumentVersion": "2"},
-            "UpdateDocumentMetadata": {**document, "DocumentReviews": {"Action": "Approve"}},
             "UpdateMaintenanceWindow": {**self.window, "Name": "changed"},
             "UpdateMaintenanceWindowTarget": {**target, "Name": "changed"},
             "UpdateMaintenanceWindowTask": {**task, "Name": "changed"},
-            "UpdateManagedInstanceRole": {**node, "IamRole": "changed"},
-            "UpdatePatchBaseline": {"BaselineId": self.baseline, "Name": "changed"},
-            "UpdateResourceDataSync": {
-                "SyncName": "sync-00",
-                "SyncType": "SyncFromSource",
-                "SyncSource": {"SourceType": "x", "SourceRegions": ["x"]},
-            },
-            "UpdateServiceSetting": {**self.setting, "SettingValue": "Standard"},
+        }
+
+    def _removals(self) -> dict[str, dict[str, Any]]:
+        node, document = {"InstanceId": self.ids[0]}, {"Name": "our-one"}
+        instance = {"ResourceType": "ManagedInstance", "ResourceId": self.ids[0]}
+        group = {"BaselineId": self.baseline, "PatchGroup": "web"}
+        target, task = {**self.window, "WindowTargetId": self.target}, {**self.window, "WindowTaskId": self.task}
+        policy = {"ResourceArn": self.parameter, "PolicyId": self.policy["PolicyId"]}
+        return {
             "ResetServiceSetting": self.setting,
             "UnlabelParameterVersion": {"Name": "/app/p0", "ParameterVersion": 1, "Labels": ["live"]},
             "Patchwright.ExportPatchReport": {},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,6 +96,39 @@ SHAPES = {
     "ServiceSettingId": ["/ssm/parameter-store/default-parameter-tier", "/ssm/managed-instance/activation-tier"],
     "ServiceSettingValue": ["Standard", "Advanced", "standard", "advanced"],
     "Policy": [json.dumps(POLICY)],
+    "Targets": [[{"Key": "InstanceIds", "Values": ["*"]}], [{"Key": "tag:Patch Group", "Values": ["web"]}]],
+    "PatchGroup": ["web", "db"],
+    "DocumentName": ["AWS-RunPatchBaseline"],
+    "Parameters": [{"Operation": ["Scan"]}, {"Operation": ["Install"], "RebootOption": ["NoReboot"]}],
+    "OperatingSystem": ["DEBIAN", "UBUNTU"],
+    "StepName": ["PatchLinux"],
+    "PluginName": ["PatchLinux"],
+    "Payload": [json.dumps(reply) for reply in REPLIES],
+    "Resolution": [{"Actions": [], "Unresolved": {}}, {"Actions": [["foo", "amd64", "1", "2", True]]}],
+    "EnrollmentToken": ["t" * 32, "u" * 40],
+    "Key": ["tag:x", "tag-key", "InstanceIds", "OWNER", "NAME_PREFIX", "PRIORITY", "State", "KBId"],
+    "key": ["Status", "InvokedAfter", "InvokedBefore", "DocumentName", "PingStatus"],
+    "value": ["Success", "2026-11-20T00:00:00Z", "0001-01-01T00:00:00+14:00"],
+    "Values": [["*"], ["AWS"], ["Missing"], ["Optional"]],
+    "MaxConcurrency": ["1", "10%"],
+    "MaxErrors": ["0", "100%"],
+    "ComplianceTypeName": ["Patch", "Association", "Custom:AV"],
+    "ComplianceResourceType": ["ManagedInstance"],
+    "ComplianceItemContentHash": ["h1"],
+    "ComplianceStringFilterKey": ["ComplianceType", "Status", "ExecutionTime", "PatchState", "OverallSeverity"],
+    "ComplianceFilterValue": ["Patch", "COMPLIANT", "2026-11-20T04:00:00Z", "0001-01-01T00:00:00+14:00", "LOW"],
+    "InventoryItem": INVENTORY,
+    "InventoryItemTypeName": ["AWS:Application", "AWS:InstanceInformation", "AWS:PatchSummary", "Custom:Rack"],
+    "InventoryItemTypeNameFilter": ["AWS:", "Custom:Rack"],
+    "InventoryItemSchemaVersion": ["1.0", "1.1"],
+    "InventoryItemCaptureTime": ["2026-11-20T04:00:00Z"],
+    "InventoryAggregatorExpression": [
+        "AWS:Application.Name",
+        "AWS:PatchSummary.MissingCount",
+        "Custom:Rack.Row",
+    ],
+    "InventoryFilterKey": ["AWS:Application.Name", "AWS:InstanceInformation.AgentVersion", "TypeName"],
+    "InventoryFilterValueList": [["foo"], ["AWS:Application", "Custom:Rack"]],
 }
 
 
@@ -122,23 +156,54 @@ async def furnish(house, node, region):
     window = (await ask("CreateMaintenanceWindow", WINDOW))["WindowId"]
     await ask("PutParameter", PARAMETER)
     await ask("CreateDocument", {"Name": "our-own", "Content": json.dumps(DOCUMENT), "DocumentType": "Command"})
-    target = {"Key": "InstanceIds", "Values": ids[:1]}
-    tagged = {"ResourceType": "PatchBaseline", "ResourceId": baseline}
-    unresolved = {"foo.amd64": "kept back", "bar.amd64": "kept back"}
+    there = SimpleNamespace(
+        node=node.instance_id,
+        baseline=baseline,
+        window=window,
+        command=command,
+        operation=operation,
+        facts=facts,
+        bodies=bodies,
+    )
     return {
         **SHAPES,
-        "PutFactsRequest": [facts],
-        "PutBodiesRequest": [{"OperationId": operation, "Bodies": bodies}],
+        **requests_about(there),
+        "ResourceArnString": [f"arn:aws:ssm:{region}:{house.account}:parameter/app/colour"],
+        "WindowId": [window],
+        "InstanceId": ids,
+        "Destination": ids[1:],
+        "BaselineId": [baseline, arn, "pb-00000000000000000", "pb-09a5f8eb62bde80b1"],
+        "ResourceId": [node.instance_id, baseline, arn],
+        "CommandId": [command, scanned],
+        "OperationId": [operation],
+        "InstanceIds": [ids[:1], ids[:2]],
+        "MessageId": [message_id(spare, ids[0]), message_id(scanned, ids[0]), message_id(command, ids[1])],
+        "Facts": [facts["Facts"], {**facts["Facts"], "operating_system": "UBUNTU"}],
+        "Bodies": [bodies, bodies[:1], [{**bodies[0], "Body": "x"}]],
+        "ActivationId": [activation["ActivationId"]],
+        "ActivationCode": [activation["ActivationCode"]],
+        "ComplianceResourceId": ids,
+    }
+
+
+def requests_about(there):
+    """Whole requests that are answered, by the shape of the input."""
+    target = {"Key": "InstanceIds", "Values": [there.node]}
+    tagged = {"ResourceType": "PatchBaseline", "ResourceId": there.baseline}
+    unresolved = {"foo.amd64": "kept back", "bar.amd64": "kept back"}
+    return {
+        "PutFactsRequest": [there.facts],
+        "PutBodiesRequest": [{"OperationId": there.operation, "Bodies": there.bodies}],
         "AddTagsToResourceRequest": [{**tagged, "Tags": [{"Key": "x", "Value": "y"}]}],
         "ListTagsForResourceRequest": [tagged],
         "RemoveTagsFromResourceRequest": [{**tagged, "TagKeys": ["x"]}],
         "CreateMaintenanceWindowRequest": [WINDOW],
         "RegisterTargetWithMaintenanceWindowRequest": [
-            {"WindowId": window, "ResourceType": "INSTANCE", "Targets": [target]}
+            {"WindowId": there.window, "ResourceType": "INSTANCE", "Targets": [target]}
         ],
         "RegisterTaskWithMaintenanceWindowRequest": [
             {
-                "WindowId": window,
+                "WindowId": there.window,
                 "TaskArn": "AWS-RunPatchBaseline",
                 "TaskType": "RUN_COMMAND",
                 "Targets": [target],
@@ -151,12 +216,12 @@ async def furnish(house, node, region):
             {
                 "DocumentName": "AWS-RunPatchBaseline",
                 "Parameters": {"Operation": ["Scan"]},
-                "InstanceIds": [node.instance_id],
+                "InstanceIds": [there.node],
             }
         ],
         "PutComplianceItemsRequest": [
             {
-                "ResourceId": node.instance_id,
+                "ResourceId": there.node,
                 "ResourceType": "ManagedInstance",
                 "ComplianceType": "Custom:Rack",
                 "ExecutionSummary": {"ExecutionTime": 1_795_000_000},
@@ -164,61 +229,13 @@ async def furnish(house, node, region):
             }
         ],
         "PutResolutionRequest": [
-            {"OperationId": operation, "Attempt": 0, "Resolution": {"Actions": [], "Unresolved": unresolved}}
+            {"OperationId": there.operation, "Attempt": 0, "Resolution": {"Actions": [], "Unresolved": unresolved}}
         ],
         "CreateResourceDataSyncRequest": [{"SyncName": "out", "S3Destination": DESTINATION}],
         "PutParameterRequest": [PARAMETER, {**PARAMETER, "Overwrite": True}],
         "BeginOperationRequest": [
-            {"CommandId": command, "StepName": "PatchLinux", "OperatingSystem": "DEBIAN", "Product": "Debian12"}
+            {"CommandId": there.command, "StepName": "PatchLinux", "OperatingSystem": "DEBIAN", "Product": "Debian12"}
         ],
-        "ResourceArnString": [f"arn:aws:ssm:{region}:{house.account}:parameter/app/colour"],
-        "WindowId": [window],
-        "InstanceId": ids,
-        "Destination": ids[1:],
-        "BaselineId": [baseline, arn, "pb-00000000000000000", "pb-09a5f8eb62bde80b1"],
-        "ResourceId": [node.instance_id, baseline, arn],
-        "CommandId": [command, scanned],
-        "OperationId": [operation],
-        "InstanceIds": [ids[:1], ids[:2]],
-        "Targets": [[{"Key": "InstanceIds", "Values": ["*"]}], [{"Key": "tag:Patch Group", "Values": ["web"]}]],
-        "PatchGroup": ["web", "db"],
-        "DocumentName": ["AWS-RunPatchBaseline"],
-        "Parameters": [{"Operation": ["Scan"]}, {"Operation": ["Install"], "RebootOption": ["NoReboot"]}],
-        "OperatingSystem": ["DEBIAN", "UBUNTU"],
-        "StepName": ["PatchLinux"],
-        "PluginName": ["PatchLinux"],
-        "MessageId": [message_id(spare, ids[0]), message_id(scanned, ids[0]), message_id(command, ids[1])],
-        "Payload": [json.dumps(reply) for reply in REPLIES],
-        "Facts": [facts["Facts"], {**facts["Facts"], "operating_system": "UBUNTU"}],
-        "Resolution": [{"Actions": [], "Unresolved": {}}, {"Actions": [["foo", "amd64", "1", "2", True]]}],
-        "Bodies": [bodies, bodies[:1], [{**bodies[0], "Body": "x"}]],
-        "ActivationId": [activation["ActivationId"]],
-        "ActivationCode": [activation["ActivationCode"]],
-        "EnrollmentToken": ["t" * 32, "u" * 40],
-        "Key": ["tag:x", "tag-key", "InstanceIds", "OWNER", "NAME_PREFIX", "PRIORITY", "State", "KBId"],
-        "key": ["Status", "InvokedAfter", "InvokedBefore", "DocumentName", "PingStatus"],
-        "value": ["Success", "2026-11-20T00:00:00Z", "0001-01-01T00:00:00+14:00"],
-        "Values": [["*"], ["AWS"], ["Missing"], ["Optional"]],
-        "MaxConcurrency": ["1", "10%"],
-        "MaxErrors": ["0", "100%"],
-        "ComplianceTypeName": ["Patch", "Association", "Custom:AV"],
-        "ComplianceResourceType": ["ManagedInstance"],
-        "ComplianceResourceId": ids,
-        "ComplianceItemContentHash": ["h1"],
-        "ComplianceStringFilterKey": ["ComplianceType", "Status", "ExecutionTime", "PatchState", "OverallSeverity"],
-        "ComplianceFilterValue": ["Patch", "COMPLIANT", "2026-11-20T04:00:00Z", "0001-01-01T00:00:00+14:00", "LOW"],
-        "InventoryItem": INVENTORY,
-        "InventoryItemTypeName": ["AWS:Application", "AWS:InstanceInformation", "AWS:PatchSummary", "Custom:Rack"],
-        "InventoryItemTypeNameFilter": ["AWS:", "Custom:Rack"],
-        "InventoryItemSchemaVersion": ["1.0", "1.1"],
-        "InventoryItemCaptureTime": ["2026-11-20T04:00:00Z"],
-        "InventoryAggregatorExpression": [
-            "AWS:Application.Name",
-            "AWS:PatchSummary.MissingCount",
-            "Custom:Rack.Row",
-        ],
-        "InventoryFilterKey": ["AWS:Application.Name", "AWS:InstanceInformation.AgentVersion", "TypeName"],
-        "InventoryFilterValueList": [["foo"], ["AWS:Application", "Custom:Rack"]],
     }
 
 
