@@ -152,8 +152,10 @@ def test_what_was_put_of_patches_yields_to_the_servers_own(aws, ssm):
         for name, content in rows.items()
     ]
     ssm.put_inventory(InstanceId=node.instance_id, Items=items)
+    rows["AWS:ComplianceItem"] = [{**row, **context} for row in rows["AWS:ComplianceItem"]]
     for name, content in rows.items():
         assert listed(ssm, node.instance_id, name)["Entries"] == content
+    assert found(ssm, ("AWS:ComplianceItem.ExecutionId", "Equal", "1")) == [node.instance_id]
     assert found(ssm, ("AWS:PatchSummary.MissingCount", "Equal", "7")) == [node.instance_id]
 
     aws.run(aws.house.scan(node, PATCHED))

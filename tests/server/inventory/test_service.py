@@ -121,6 +121,19 @@ async def test_custom_types_at_once_keep_to_their_number(shelf):
     assert len(schemas) == 3
 
 
+async def test_versions_of_a_custom_type_are_bounded(shelf):
+    """A node that makes up one after another fills nothing; what is known is still taken."""
+    node = await shelf.node()
+    for number in range(50):
+        await shelf.put(node, "Custom:T", [{"a": "1"}], version=f"1.{number}")
+
+    with pytest.raises(inventory.TooManyTypes):
+        await shelf.put(node, "Custom:T", [{"a": "1"}], version="2.0")
+
+    await shelf.put(node, "Custom:T", [{"a": "2"}], version="1.7")
+    assert await shelf.rows(node, "Custom:T") == [{"a": "2"}]
+
+
 @pytest.mark.parametrize("key", [NAME, "AWS:InstanceInformation.InstanceId"])
 async def test_pages_are_short_where_looking_on_would_take_long(shelf, monkeypatch, key):
     """Empty ones too; together they have every node that matches, once, in order."""

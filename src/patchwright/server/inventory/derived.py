@@ -128,7 +128,8 @@ def iso(moment: float) -> str:
 
 
 def _stored(item: Item) -> Reported:
-    return Reported(item.type_name, item.version, item.capture_time, item.content_hash, (Part(item.digest),))
+    part = Part(item.digest, tuple(sorted(item.context.items())))  # a context speaks of every row
+    return Reported(item.type_name, item.version, item.capture_time, item.content_hash, (part,))
 
 
 def _information(node: Node, moment: Moment) -> Reported:

@@ -15,6 +15,7 @@ from patchwright.core.inventory import CUSTOM_PREFIX, SCHEMAS, Attribute, Row, S
 
 CONTENT_FORMAT = "inventory1"
 _MAX_SCHEMA_BYTES = 4096  # of a custom type (spec §1.20)
+MAX_VERSIONS = 50  # of one custom type
 MAX_SUB_TYPES = 12  # kinds of compliance: Patch, Association and ten of one's own
 
 # What the server knows itself, and nobody may say in its place.

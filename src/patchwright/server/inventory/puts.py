@@ -12,6 +12,7 @@ from patchwright.server.accounts import Scope
 from patchwright.server.infra import ClientToken, UnitOfWork, earlier_result, keep_result
 from patchwright.server.inventory import store
 from patchwright.server.inventory.model import (
+    MAX_VERSIONS,
     ContentMismatch,
     CustomType,
     Deletion,
@@ -111,6 +112,9 @@ def _take_custom(scope: Scope, items: Sequence[Given], limit: int) -> UnitOfWork
             msg = (
                 f"There are {limit} custom inventory types, which is all there may be: delete one with DeleteInventory."
             )
+            raise TooManyTypes(msg)
+        if present is None and len(versions) >= MAX_VERSIONS:
+            msg = f"{one.type_name} has {MAX_VERSIONS} schema versions, which is all it may have: delete it with DeleteSchema."
             raise TooManyTypes(msg)
         if present != made:
             versions[one.version] = made

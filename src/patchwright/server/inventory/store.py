@@ -37,15 +37,22 @@ def items_of_each(scope: Scope, instance_ids: Sequence[str], types: Iterable[str
     """What these nodes reported last of these types, without sizes."""
     names = sorted(types)
     found: list[Item] = []
+    columns = ", ".join(f"i.{name}" for name in _ITEM.split(", "))
     for start in range(0, len(instance_ids) if names else 0, _CHUNK):
         part = instance_ids[start : start + _CHUNK]
+        # Joined, not in an IN list, which a plan that PostgreSQL keeps looks through for every row; and between bounds,
+        # since before it has counted its rows it may read them all.
+        wanted = "), (".join(f"${5 + number}" for number in range(len(part)))
         rows = yield sql(
-            f"SELECT {_ITEM} FROM inventory_item WHERE account = $1 AND region = $2"
-            f" AND type_name IN ({placeholders(3, len(names))})"
-            f" AND instance_id IN ({placeholders(3 + len(names), len(part))})",
+            f"WITH wanted (id) AS (VALUES ({wanted})) SELECT {columns} FROM wanted w JOIN inventory_item i"
+            " ON i.account = $1 AND i.region = $2 AND i.instance_id = w.id"
+            " AND i.instance_id >= $3 AND i.instance_id <= $4"
+            f" AND i.type_name IN ({placeholders(5 + len(part), len(names))})",
             *scope,
-            *names,
+            min(part),
+            max(part),
             *part,
+            *names,
         )
         found.extend(_item(*row) for row in rows)
     return found
@@ -182,17 +189,14 @@ def counts_of(scope: Scope, type_name: str) -> UnitOfWork[dict[str, int]]:
 def delete_items(scope: Scope, type_name: str) -> UnitOfWork[None]:
     """Remove every node's item of the type, and the contents that nothing else has."""
     yield sql(
-        "DELETE FROM inventory_content WHERE account = $1 AND region = $2 AND digest IN"
-        " (SELECT digest FROM inventory_item WHERE account = $1 AND region = $2 AND type_name = $3) AND NOT EXISTS"
-        " (SELECT 1 FROM inventory_item i WHERE i.account = $1 AND i.region = $2"
-        " AND i.digest = inventory_content.digest AND i.type_name <> $3)",
+        "DELETE FROM inventory_item WHERE account = $1 AND region = $2 AND type_name = $3",
         *scope,
         type_name,
     )
     yield sql(
-        "DELETE FROM inventory_item WHERE account = $1 AND region = $2 AND type_name = $3",
+        "DELETE FROM inventory_content WHERE account = $1 AND region = $2 AND NOT EXISTS"
+        " (SELECT 1 FROM inventory_item i WHERE i.account = $1 AND i.region = $2 AND i.digest = inventory_content.digest)",
         *scope,
-        type_name,
     )
 
 
