@@ -7,6 +7,7 @@ The door. What is exported here is all that other rooms may use.
 
 from __future__ import annotations
 
+from patchwright.server.accounts import policy
 from patchwright.server.accounts.keys import MasterKey, UnreadableMasterKey
 from patchwright.server.accounts.model import AccessKey, KeyTaken, Scope, root_arn
 from patchwright.server.accounts.service import Service, write_credentials
@@ -18,6 +19,7 @@ __all__ = [
     "Scope",
     "Service",
     "UnreadableMasterKey",
+    "policy",
     "root_arn",
     "write_credentials",
 ]
