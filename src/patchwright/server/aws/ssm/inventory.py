@@ -50,7 +50,9 @@ class InventoryOperations:
         """PutInventory: all items or none; a node speaks for itself alone."""
         require_self(caller, request["InstanceId"])
         try:
-            ignored = await self._room.put(caller.scope, request["InstanceId"], [_given(one) for one in request["Items"]])
+            ignored = await self._room.put(
+                caller.scope, request["InstanceId"], [_given(one) for one in request["Items"]]
+            )
         except inventory.ItemError as error:
             code = _OF_ITEMS[type(error)]
             raise ApiError(code, str(error), members={"TypeName": error.type_name}) from error
