@@ -279,7 +279,8 @@ class Loop:
     def _see_to_inventory(self) -> None:
         from patchwright.agent import inventory
 
-        if inventory.is_due(self._disk, hours=self._settings.inventory_hours, now=self._clock.now()):
+        hours, node_id = self._settings.inventory_hours, self._identity.instance_id
+        if inventory.is_due(self._disk, node_id, hours=hours, now=self._clock.now()):
             from patchwright.agent.shell import Shell
 
             shell = Shell()

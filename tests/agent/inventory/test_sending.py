@@ -229,16 +229,17 @@ def test_a_full_disk_costs_one_sending(disk, server, monkeypatch):
 
 
 def test_the_inventory_is_due_every_so_many_hours(disk, server):
-    """At first, after that time, when the clock jumped back, and when something was installed; with 0 never."""
-    assert inventory.is_due(disk, hours=24, now=NOW)
+    """At first, after that time, when the clock jumped back, when enrolled anew, when something was installed; with 0 never."""
+    assert inventory.is_due(disk, "mi-1", hours=24, now=NOW)
     sender(disk, server).send(collected(**FOUND))
 
-    assert not inventory.is_due(disk, hours=24, now=NOW + 23.9 * 3600)
-    assert inventory.is_due(disk, hours=24, now=NOW + 24 * 3600)
-    assert inventory.is_due(disk, hours=24, now=NOW - 1)
+    assert not inventory.is_due(disk, "mi-1", hours=24, now=NOW + 23.9 * 3600)
+    assert inventory.is_due(disk, "mi-1", hours=24, now=NOW + 24 * 3600)
+    assert inventory.is_due(disk, "mi-1", hours=24, now=NOW - 1)
+    assert inventory.is_due(disk, "mi-2", hours=24, now=NOW + 1)
     inventory.want(disk)
-    assert inventory.is_due(disk, hours=24, now=NOW + 1)
-    assert not inventory.is_due(disk, hours=0, now=NOW + 1)
+    assert inventory.is_due(disk, "mi-1", hours=24, now=NOW + 1)
+    assert not inventory.is_due(disk, "mi-1", hours=0, now=NOW + 1)
 
 
 def test_a_command_that_runs_comes_first(disk, monkeypatch):

@@ -33,13 +33,14 @@ def want(disk: Disk) -> None:
         log.warning(f"that the inventory has changed could not be noted: {error}")
 
 
-def is_due(disk: Disk, *, hours: float, now: float) -> bool:
-    """Whether the inventory has to be sent; never where *hours*, between two, is 0. *now* are epoch seconds."""
+def is_due(disk: Disk, node: str, *, hours: float, now: float) -> bool:
+    """Whether the inventory of *node* has to be sent; never where *hours*, between two, is 0. *now* are epoch seconds."""
     if not hours:
         return False
     if (disk.root / DIRECTORY / WANTED).exists():
         return True
-    at = sent(disk)["at"]
+    before = sent(disk)
+    at = before["at"] if before["node"] == node else 0.0
     return not at <= now < at + hours * HOUR_SECONDS
 
 
