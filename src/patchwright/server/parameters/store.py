@@ -73,14 +73,19 @@ def window(
     else:
         given = (*given, _end(given[0]))
         where = "p.path >= $6 AND p.path < $7"
-    chosen = "p.version"
+    version = "p.version"
     if labels:
-        chosen = (
+        version = (
             "(SELECT MAX(l.version) FROM parameter_label l WHERE l.account = p.account AND l.region = p.region"
             f" AND l.path = p.path AND l.label IN ({placeholders(6 + len(given), len(labels))}))"
         )
+    # The page first, and the versions of what is on it: however PostgreSQL judges the tables, it reads no more.
     rows = yield sql(
-        f"{_VERSIONS} AND v.version = {chosen} WHERE {_ALIVE} AND p.path > $4 AND {where} ORDER BY p.path LIMIT $5",
+        f"SELECT {_COLUMNS} FROM (SELECT p.account, p.region, p.path, p.name, p.expires_at, {version} AS chosen"
+        f" FROM parameter p WHERE {_ALIVE} AND p.path > $4 AND {where}"
+        f" AND {version} IS NOT NULL ORDER BY p.path LIMIT $5) p"
+        " JOIN parameter_version v ON v.account = p.account AND v.region = p.region AND v.path = p.path"
+        " AND v.version = p.chosen ORDER BY p.path",
         *scope,
         now,
         after,
