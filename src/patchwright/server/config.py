@@ -101,8 +101,12 @@ class Quotas:
     policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")
     resource_data_syncs: int = quota(5, "Resource data syncs of an account and region.")
     public_documents: int = quota(5, "Documents of an account and region that are shared with everybody.")
+    policies: int = quota(1_500, "Managed policies of an account, made by it.")
+    roles: int = quota(1_000, "Roles of an account.")
     targets_per_window: int = quota(100, "Targets registered with one maintenance window.")
     tasks_per_window: int = quota(20, "Tasks registered with one maintenance window.")
+    user_groups: int = quota(300, "Groups of users of an account.")
+    users: int = quota(5_000, "Users of an account.")
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,73 @@ The door. What is exported here is all that other rooms may use.
 from __future__ import annotations
 
 from patchwright.server.accounts import policy
+from patchwright.server.accounts.access import Access, open_access
+from patchwright.server.accounts.identities import (
+    GROUP,
+    ROLE,
+    USER,
+    EntityInUse,
+    EntityTaken,
+    Identity,
+    InvalidEntity,
+    TooManyEntities,
+    UnknownEntity,
+)
+from patchwright.server.accounts.identity_service import Identities
+from patchwright.server.accounts.key_service import NOTE_SECONDS, Keys
 from patchwright.server.accounts.keys import MasterKey, UnreadableMasterKey
-from patchwright.server.accounts.model import AccessKey, KeyTaken, Scope, root_arn
+from patchwright.server.accounts.managed import ManagedPolicy, PolicyVersion
+from patchwright.server.accounts.model import AccessKey, KeyTaken, Principal, Scope, Session, root_arn
+from patchwright.server.accounts.policy_service import Attachments, Policies
 from patchwright.server.accounts.service import Service, write_credentials
+from patchwright.server.accounts.sessions import (
+    BadDuration,
+    Given,
+    PolicyTooLarge,
+    SessionExpired,
+    SessionRefused,
+    Sessions,
+    Wish,
+)
+from patchwright.server.accounts.tenants import FirstAccount, Tenants, UnknownAccount
 
 __all__ = [
+    "GROUP",
+    "NOTE_SECONDS",
+    "ROLE",
+    "USER",
+    "Access",
     "AccessKey",
+    "Attachments",
+    "BadDuration",
+    "EntityInUse",
+    "EntityTaken",
+    "FirstAccount",
+    "Given",
+    "Identities",
+    "Identity",
+    "InvalidEntity",
     "KeyTaken",
+    "Keys",
+    "ManagedPolicy",
     "MasterKey",
+    "Policies",
+    "PolicyTooLarge",
+    "PolicyVersion",
+    "Principal",
     "Scope",
     "Service",
+    "Session",
+    "SessionExpired",
+    "SessionRefused",
+    "Sessions",
+    "Tenants",
+    "TooManyEntities",
+    "UnknownAccount",
+    "UnknownEntity",
     "UnreadableMasterKey",
+    "Wish",
+    "open_access",
     "policy",
     "root_arn",
     "write_credentials",

@@ -8,6 +8,7 @@ it; a node's secret is derived from it and stored nowhere (design D6).
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import hmac
@@ -37,6 +38,8 @@ class MasterKey:
             msg = f"a master key has {_KEY_BYTES} bytes, this one {len(key)}: restore the file from a backup"
             raise UnreadableMasterKey(msg)
         self._sealing = AESGCM(_derive(key, b"patchwright/seal"))
+        self._tokens = AESGCM(_derive(key, b"patchwright/session token"))
+        self._sessions = _derive(key, b"patchwright/session secret")
         self._nodes = _derive(key, b"patchwright/node")
         self._paging = _derive(key, b"patchwright/paging")
         self._links = _derive(key, b"patchwright/links")
@@ -67,6 +70,23 @@ class MasterKey:
                 " or copy it from the process that made the database"
             )
             raise UnreadableMasterKey(msg) from None
+
+    def seal_token(self, content: bytes, *, label: str) -> str:
+        """*content* as a session token; only `open_token` with the same *label* opens it."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return base64.b64encode(nonce + self._tokens.encrypt(nonce, content, label.encode())).decode()
+
+    def open_token(self, token: str, *, label: str) -> bytes | None:
+        """What a session token holds; None for one that was not sealed here with this *label*."""
+        try:
+            sealed = base64.b64decode(token, validate=True)
+            return self._tokens.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], label.encode())
+        except (InvalidTag, ValueError):
+            return None
+
+    def session_secret(self, key_id: str) -> str:
+        """The secret access key, of 40 characters, of a session's key: the same each time, and stored nowhere."""
+        return base64.b64encode(hmac.digest(self._sessions, key_id.encode(), hashlib.sha256)).decode()[:40]
 
     def node_secret(self, instance_id: str, generation: int) -> bytes:
         """The 32-byte secret of a node, the same each time; another generation has another one."""

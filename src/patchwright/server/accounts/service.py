@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 import os
-import secrets
-import string
 from collections.abc import Callable
 from pathlib import Path
 
 from patchwright.server.accounts import store
+from patchwright.server.accounts.identities import new_entity_id
+from patchwright.server.accounts.key_service import new_secret
 from patchwright.server.accounts.keys import MasterKey
 from patchwright.server.accounts.model import AccessKey, KeyTaken, root_arn
-from patchwright.server.infra import Clock, Database
-
-_KEY_ALPHABET = string.ascii_uppercase + "234567"
-_SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
+from patchwright.server.infra import Clock, Database, UnitOfWork
 
 
 class Service:
@@ -31,8 +28,8 @@ class Service:
         found = await self._database.read(store.find_key, key_id)
         if found is None:
             return None
-        account, principal, sealed = found
-        return AccessKey(key_id, account, principal, self._master.unseal(sealed, label=key_id))
+        account, principal, sealed, owner = found
+        return AccessKey(key_id, account, principal, self._master.unseal(sealed, label=key_id), owner)
 
     async def check_master_key(self) -> None:
         """Raise UnreadableMasterKey if the secrets in the database were sealed under another master key."""
@@ -44,11 +41,11 @@ class Service:
         self, account: str, *, key_id: str = "", secret: str = "", keep: Callable[[AccessKey], None]
     ) -> AccessKey | None:
         """
-        See to it that *account* has a root access key.
+        See to it that *account* is there and has a root access key.
 
         Args:
             account: 12 digits.
-            key_id: Together with *secret*, the pair to store; empty: make one if the account has no key at all.
+            key_id: Together with *secret*, the pair to store; empty: make one if the account's root has no key.
             secret: See *key_id*.
             keep: Writes the key down for the operator. A made key is written down first and stored then: a start that dies
                 in between leaves nobody with a key that nobody knows.
@@ -60,11 +57,11 @@ class Service:
             KeyTaken: The given pair belongs to another account.
         """
         given = bool(key_id)
+        await self._database.write(_ensure_account, store.Account(account, "root", "Active", self._clock.now()))
         if not given:
             if await self._database.read(store.has_keys, account):
                 return None
-            key_id = "AKIA" + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(16))
-            secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+            key_id, secret = new_entity_id("key"), new_secret()
         key = AccessKey(key_id, account, root_arn(account), secret)
         if not given:
             keep(key)
@@ -77,6 +74,11 @@ class Service:
         if given:
             keep(key)
         return key
+
+
+def _ensure_account(account: store.Account) -> UnitOfWork[None]:
+    if (yield from store.find_account(account.id)) is None:
+        yield from store.put_account(account)
 
 
 def write_credentials(path: Path, key: AccessKey, *, region: str) -> None:

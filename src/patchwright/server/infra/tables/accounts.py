@@ -42,6 +42,7 @@ IDENTITY = owned(
     Column("created_at", MOMENT, nullable=False),
     Column("description", TEXT, nullable=False),
     Column("trust", TEXT, nullable=False),  # a role's policy of who may assume it
+    Column("trust_pins", TEXT, nullable=False),  # the ids of those it names, as JSON: a name may be given again
     Column("session_seconds", WHOLE, nullable=False),  # the longest session of a role
     Column("boundary", TEXT, nullable=False),  # the ARN of a policy, or empty
     PrimaryKeyConstraint("id"),

@@ -81,6 +81,7 @@ def _identity() -> None:
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("description", TEXT, nullable=False),
         sa.Column("trust", TEXT, nullable=False),
+        sa.Column("trust_pins", TEXT, nullable=False),
         sa.Column("session_seconds", WHOLE, nullable=False),
         sa.Column("boundary", TEXT, nullable=False),
         sa.CheckConstraint("kind IN ('user', 'role', 'group')", name=op.f("ck_identity_kind")),
