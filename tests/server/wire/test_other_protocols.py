@@ -218,6 +218,7 @@ def wire():
         (b"Action=CreateUser&Version=2010-05-08&UserName=a&Tags.member.1.Key=a", "ValidationError"),
         (b"Action=CreateUser&Version=2010-05-08&UserName=a&Tags.member.1=a", "ValidationError"),
         (b"Action=CreateUser&Version=2010-05-08&UserName=a&" + b"Tags." * 100 + b"x=1", "MalformedInput"),
+        (b"Action=ListUsers&Version=2010-05-08" + b"&a=" * 10_000, "MalformedInput"),
         (b"Action=ListUsers&Action=DeleteUser&Version=2010-05-08&UserName=a", "MalformedInput"),
     ],
     ids=lambda value: repr(value)[:60],

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from patchwright.server.accounts import Scope
+from patchwright.server.accounts import Principal, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Caller:
 
     *kind* is "user", "node" or "anonymous"; *principal* is an ARN. An anonymous caller has neither account nor region.
     *region* is the one the request was signed for. *target* is the operation, as in `AmazonSSM.SendCommand`.
-    *source_ip* is the peer's address.
+    *source_ip* is the peer's address. *identity* says more of who a user or node is; an anonymous caller has none.
     """
 
     account: str
@@ -29,6 +29,7 @@ class Caller:
     source_ip: str
     target: str
     access_key_id: str = ""
+    identity: Principal | None = None
 
     @property
     def scope(self) -> Scope:

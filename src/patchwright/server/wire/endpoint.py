@@ -21,7 +21,7 @@ from .protocol import Asked, Dialect, Operation, Reply
 from .routing import Limits, Route, Router, check_address, raw_path
 from .services import ANONYMOUS, ANY, AUDIENCE, Models
 from .shapes import Shapes
-from .sigv4 import Claim, Lookup, Verifier, fold_headers
+from .sigv4 import Claim, Lookup, SessionLookup, Verifier, fold_headers, no_sessions
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -52,6 +52,7 @@ class Endpoint:
     """
     Serves *operations*, by target (`"AmazonSSM.SendCommand"`), to callers who sign with keys that *lookup* knows.
 
+    Requests with a session token are signed with keys that *sessions* knows; *used* learns of every claim that is proved.
     *errors* maps the rooms' errors to AWS's codes; the most specific class wins, the message is the error's own.
     *audience* says who may call what: "user", "node", "any" or "anonymous", by target or by prefix. *parked* are targets
     whose handlers wait for something to happen: they are cancelled when the client goes away. *log* is a
@@ -64,6 +65,8 @@ class Endpoint:
         *,
         models: Models,
         lookup: Lookup,
+        sessions: SessionLookup = no_sessions,
+        used: Callable[[Claim], None] | None = None,
         clock: Clock,
         errors: Mapping[type[Exception], str] = MappingProxyType({}),
         audience: Mapping[str, str] = AUDIENCE,
@@ -73,7 +76,8 @@ class Endpoint:
     ) -> None:
         self._limits = limits or Limits()
         self._router = Router(operations, models, audience=audience, limits=self._limits)
-        self._verifier = Verifier(lookup, clock.now)
+        self._verifier = Verifier(lookup, clock.now, sessions=sessions)
+        self._used = used
         self._clock = clock
         self._errors = errors
         self._parked = frozenset(parked)
@@ -106,6 +110,8 @@ class Endpoint:
         body = await read_body(receive, headers, limit=route.limit, seconds=self._limits.seconds)
         if claim is not None:
             await self._verify(claim, headers, body, scope, located=labels is not None)
+            if self._used is not None:
+                self._used(claim)
         operation = route.operation
         if operation is None:
             route, operation = self._router.by_form(route.service, body)
@@ -244,6 +250,7 @@ def _caller(claim: Claim | None, call: _Call, scope: Mapping[str, Any]) -> Calle
         source_ip=source_ip,
         target=call.target,
         access_key_id=owner.access_key_id,
+        identity=owner.identity,
     )
 
 

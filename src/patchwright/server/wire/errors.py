@@ -83,6 +83,11 @@ def unrecognized_client() -> ApiError:
     return ApiError("UnrecognizedClientException", "The security token included in the request is invalid.")
 
 
+def expired_token() -> ApiError:
+    """A session whose time is over."""
+    return ApiError("ExpiredTokenException", "The security token included in the request is expired")
+
+
 def invalid_signature(message: str) -> ApiError:
     """A signature that is wrong, out of time, or of the wrong scope."""
     return ApiError("InvalidSignatureException", message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .sigv4 import Credential, Lookup
+from .sigv4 import Credential, Lookup, SessionLookup, no_sessions
 
 LASTING_SECONDS = 0.5  # a key that is revoked is refused everywhere within a second
 _KEPT = 8192
@@ -13,26 +13,39 @@ _KEPT = 8192
 
 class KnownKeys:
     """
-    A lookup that remembers for `LASTING_SECONDS` what another found: clients ask many things in a row.
+    Lookups that remember for `LASTING_SECONDS` what others found: clients ask many things in a row.
 
     What was not found is not remembered: a key that is made works at once. Times are of *monotonic*, in seconds.
     """
 
-    def __init__(self, lookup: Lookup, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, lookup: Lookup, monotonic: Callable[[], float], *, sessions: SessionLookup = no_sessions
+    ) -> None:
         self._lookup = lookup
+        self._sessions = sessions
         self._monotonic = monotonic
-        self._known: dict[str, tuple[float, Credential]] = {}
+        self._known: dict[str | tuple[str, str], tuple[float, Credential]] = {}
 
     async def find(self, access_key_id: str) -> Credential | None:
         """The credential of a key, or None."""
-        now = self._monotonic()
-        known = self._known.get(access_key_id)
-        if known is not None and known[0] > now:
+        known = self._remembered(access_key_id)
+        return known or self._keep(access_key_id, await self._lookup(access_key_id))
+
+    async def find_session(self, access_key_id: str, token: str) -> Credential | None:
+        """The credential of a session's key and its token, or None."""
+        known = self._remembered((access_key_id, token))
+        return known or self._keep((access_key_id, token), await self._sessions(access_key_id, token))
+
+    def _remembered(self, key: str | tuple[str, str]) -> Credential | None:
+        known = self._known.get(key)
+        if known is not None and known[0] > self._monotonic():
             return known[1]
-        self._known.pop(access_key_id, None)
-        found = await self._lookup(access_key_id)
+        self._known.pop(key, None)
+        return None
+
+    def _keep(self, key: str | tuple[str, str], found: Credential | None) -> Credential | None:
         if found is not None:
-            self._known[access_key_id] = (now + LASTING_SECONDS, found)
+            self._known[key] = (self._monotonic() + LASTING_SECONDS, found)
             while len(self._known) > _KEPT:
                 del self._known[next(iter(self._known))]
         return found

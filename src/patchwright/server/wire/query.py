@@ -28,12 +28,14 @@ _CONTAINERS = frozenset({"structure", "list", "map"})
 _POSITION = re.compile(r"[1-9]\d{0,6}", re.ASCII)
 _ACTION = re.compile(rb"(?:\A|&)Action=([A-Za-z0-9]{1,128})(?=&|\Z)")
 _VERSION = re.compile(rb"(?:\A|&)Version=([0-9-]{1,32})(?=&|\Z)")
+_FIELDS = 10_000  # of one form
 _DEEPEST = 64  # names in one key
 # What XML cannot say, not even escaped.
 _UNSPEAKABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # What Query services call the errors that every service has.
 _CODES: Mapping[str, str] = {
     "AccessDeniedException": "AccessDenied",
+    "ExpiredTokenException": "ExpiredToken",
     "IncompleteSignatureException": "IncompleteSignature",
     "InternalServerError": "InternalFailure",
     "InvalidSignatureException": "SignatureDoesNotMatch",
@@ -144,7 +146,7 @@ def action_of(content: bytes) -> tuple[str, str]:
 def read_form(content: bytes) -> dict[str, str]:
     """The form in *content*, by name. Raises ApiError for what is no form, and for a name that is given twice."""
     try:
-        pairs = parse_qsl(content.decode("ascii"), keep_blank_values=True, errors="strict")
+        pairs = parse_qsl(content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
     except ValueError:
         raise serialization("The form could not be read.") from None
     form = dict(pairs)

@@ -31,7 +31,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # AWS answers these with 403 where the protocol is REST or Query, and with 400 in JSON.
 FORBIDDEN = frozenset(
     {
-        "AccessDeniedException", "IncompleteSignatureException", "InvalidSignatureException",
+        "AccessDeniedException", "ExpiredTokenException", "IncompleteSignatureException", "InvalidSignatureException",
         "MissingAuthenticationTokenException", "UnrecognizedClientException",
     }
 )  # fmt: skip

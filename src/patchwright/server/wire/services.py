@@ -42,7 +42,14 @@ AUDIENCE: Mapping[str, str] = {
     "Patchwright.Enroll": ANONYMOUS,
     "Patchwright.ExportPatchReport": USER,
     "Patchwright.GetPatchReport": USER,
+    "Patchwright.CreateAccount": USER,
+    "Patchwright.DisableAccount": USER,
+    "Patchwright.EnableAccount": USER,
     "Patchwright.GetVerdict": USER,
+    "Patchwright.ListAccounts": USER,
+    "iam": USER,
+    "sts": USER,
+    "sts.GetCallerIdentity": ANY,
 }
 
 
@@ -60,6 +67,8 @@ SOURCES: Mapping[str, Source] = {
     "AmazonSSM": Source(botocore=("ssm", "2014-11-06"), ours=("ssm-agent",)),
     "EC2WindowsMessageDeliveryService": Source(ours=("ec2messages",)),
     "Patchwright": Source(ours=("patchwright",), accepts_gzip=True),
+    "iam": Source(botocore=("iam", "2010-05-08")),
+    "sts": Source(botocore=("sts", "2011-06-15")),
 }
 
 

@@ -18,7 +18,9 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import quote
 
-from .errors import ApiError, incomplete_signature, invalid_signature, unrecognized_client
+from patchwright.server.accounts import Principal
+
+from .errors import ApiError, expired_token, incomplete_signature, invalid_signature, unrecognized_client
 
 WINDOW = 15 * 60  # seconds a signature's time may differ from ours, in either direction
 ALGORITHM = b"AWS4-HMAC-SHA256"
@@ -32,6 +34,7 @@ SINGLE = frozenset(
     }
 )  # fmt: skip
 MUST_SIGN = (b"host", b"x-amz-target")
+TOKEN = b"x-amz-security-token"
 _REGION = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _SERVICE = re.compile(rb"Credential=[^/,]*/[^/,]*/[^/,]*/([a-z0-9-]{1,64})/aws4_request")
 _MISMATCH = (
@@ -46,7 +49,8 @@ class Credential:
     A key pair and whose it is.
 
     *kind* is "user" or "node". *region* binds the key to one region (a node's); None is valid in every region.
-    *principal* is an ARN. *instance_id* is a node's `mi-…`.
+    *principal* is an ARN. *instance_id* is a node's `mi-…`. *identity* says more of whose it is; a session's key is good
+    until *expires_at* (epoch seconds).
     """
 
     access_key_id: str
@@ -56,6 +60,8 @@ class Credential:
     kind: str = "user"
     region: str | None = None
     instance_id: str | None = None
+    identity: Principal | None = None
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,13 @@ class Claim:
 
 
 Lookup = Callable[[str], Awaitable[Credential | None]]
+# The credential of a session's key and its token, or None; raises `expired_token` where its time is over.
+SessionLookup = Callable[[str, str], Awaitable[Credential | None]]
+
+
+async def no_sessions(_access_key_id: str, _token: str) -> Credential | None:
+    """Knows no session."""
+    return None
 
 
 def fold_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -98,10 +111,22 @@ def signed_service(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 class Verifier:
-    """Verifies requests signed with the keys that *lookup* knows, at the time that *now* tells (epoch seconds)."""
+    """
+    Verifies requests signed with the keys that *lookup* knows, at the time that *now* tells (epoch seconds).
 
-    def __init__(self, lookup: Lookup, now: Callable[[], float], *, kept_keys: int = KEPT_SIGNING_KEYS) -> None:
+    Those that carry a session token are signed with keys that *sessions* knows.
+    """
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        now: Callable[[], float],
+        *,
+        sessions: SessionLookup = no_sessions,
+        kept_keys: int = KEPT_SIGNING_KEYS,
+    ) -> None:
         self._lookup = lookup
+        self._sessions = sessions
         self._now = now
         self._signing_key = lru_cache(maxsize=kept_keys)(signing_key)
 
@@ -110,7 +135,7 @@ class Verifier:
         Read the claim of *headers*: complete, in time, for *service*, by a key that exists.
 
         Raises ApiError: MissingAuthenticationTokenException, IncompleteSignatureException, InvalidSignatureException,
-        UnrecognizedClientException.
+        UnrecognizedClientException, ExpiredTokenException.
         """
         access_key_id, scope, signed, signature = _read_authorization(headers)
         date, region, scoped_service = scope
@@ -125,10 +150,23 @@ class Verifier:
             raise invalid_signature(f"Credential should be scoped to correct service: '{service}'.")
         if not _REGION.fullmatch(region):
             raise invalid_signature("Credential should be scoped to a valid region.")
-        credential = await self._lookup(access_key_id)
-        if credential is None or credential.region not in {None, region} or b"x-amz-security-token" in headers:
+        credential = await self._credential(access_key_id, headers, signed)
+        if credential is None or credential.region not in {None, region}:
             raise unrecognized_client()
         return Claim(credential, date, timestamp, region, service, signed, signature)
+
+    async def _credential(
+        self, access_key_id: str, headers: Mapping[bytes, bytes], signed: tuple[bytes, ...]
+    ) -> Credential | None:
+        token = headers.get(TOKEN)
+        if token is None:
+            return await self._lookup(access_key_id)
+        if TOKEN not in signed:
+            raise invalid_signature(f"'{TOKEN.decode()}' must be a 'SignedHeader' in the AWS Authorization.")
+        credential = await self._sessions(access_key_id, token.decode("latin-1"))
+        if credential is not None and credential.expires_at is not None and credential.expires_at <= self._now():
+            raise expired_token()
+        return credential
 
     def verify(
         self,
