@@ -43,11 +43,17 @@ def workspace(folder, account, node):
 def imports(resources):
     """Import blocks for what another state manages."""
     blocks = [
-        f"import {{\n  to = {address}\n  id = {json.dumps(values['id'])}\n}}\n"
+        f"import {{\n  to = {address}\n  id = {json.dumps(import_id(address, values))}\n}}\n"
         for address, values in resources.items()
         if address.split(".")[0] not in NOT_IMPORTED
     ]
     return "# made by the test\n" + "\n".join(blocks)
+
+
+def import_id(address, values):
+    """What the provider wants to import a thing by."""
+    of_window = address.startswith("aws_ssm_maintenance_window_")
+    return f"{values['window_id']}/{values['id']}" if of_window else values["id"]
 
 
 def left(ssm):
@@ -58,6 +64,7 @@ def left(ssm):
         "groups": ssm.describe_patch_groups()["Mappings"],
         "parameters": ssm.describe_parameters()["Parameters"],
         "documents": ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"],
+        "windows": ssm.describe_maintenance_windows()["WindowIdentities"],
         "syncs": ssm.list_resource_data_sync()["ResourceDataSyncItems"],
         "activations": [
             one for one in ssm.describe_activations()["ActivationList"] if one.get("DefaultInstanceName") == "web"
@@ -128,6 +135,7 @@ def expected_outputs(outputs, node):
         "platforms": outputs["documents"]["platforms"],
     }
     assert outputs["nodes"] == [node]
+    assert outputs["windows"] is True
 
 
 def changed(ssm, resources):
@@ -140,6 +148,9 @@ def changed(ssm, resources):
     assert (secret["Value"], secret["Version"]) == ("correct horse", 2)
     document = ssm.describe_document(Name="say-something")["Document"]
     assert (document["DefaultVersion"], document["VersionName"]) == ("2", "two")
+    window = resources["aws_ssm_maintenance_window.nightly"]["id"]
+    (task,) = ssm.describe_maintenance_window_tasks(WindowId=window)["Tasks"]
+    assert (task["Priority"], task["MaxConcurrency"], task["CutoffBehavior"]) == (3, "10%", "CANCEL_TASK")
     shared = ssm.describe_document_permission(Name="say-something", PermissionType="Share")
     assert shared["AccountIds"] == ["444455556666"]
     for kind, name in (("PatchBaseline", baseline["BaselineId"]), ("Parameter", "/web/host")):
