@@ -26,12 +26,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .match import Test, Tokens, arn_test, fill, glob, has_variables, tokens
 from .model import Context, MalformedPolicy
 
-Condition = Callable[[Context], bool]
 # Whether a request's value fits one of the policy's; None where that cannot be told.
 Fits = Callable[[str, Context], bool | None]
 Kind = Callable[[Sequence[str], bool], Fits]  # from the policy's values, and whether they may have variables
@@ -48,9 +47,17 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _YEAR_DIGITS = 4
 
 
-def condition(name: str, key: str, values: Sequence[str], *, denies: bool, variables: bool) -> Condition:
+class Condition(NamedTuple):
+    """One key of one operator. *cost* says which of several to ask first."""
+
+    test: Callable[[Context], bool]
+    cost: int
+
+
+@lru_cache(maxsize=4096)
+def condition(name: str, key: str, values: tuple[str, ...], *, denies: bool, variables: bool) -> Condition:
     """
-    The test of one key of one operator.
+    The test of one key of one operator. The same question is the same object, so that it need be asked once only.
 
     Args:
         name: The operator as it is written: case does not count.
@@ -67,19 +74,36 @@ def condition(name: str, key: str, values: Sequence[str], *, denies: bool, varia
         raise MalformedPolicy("", f"{name[:64]} is no condition operator")
     if not _KEY.fullmatch(key):
         raise MalformedPolicy("", "a condition key is a service or aws, a colon and a name")
-    quantifier, if_exists = match[1], bool(match[3])
+    key, quantifier, if_exists = key.lower(), match[1], bool(match[3])
     if match[2] == "null":
         if quantifier or if_exists:
             raise MalformedPolicy("", "Null takes neither a set operator nor IfExists")
-        return _null(key.lower(), values)
+        return Condition(_null(key, values), 0)
     negated = match[2] in _NEGATED
-    fits = _KINDS[_NEGATED.get(match[2], match[2])](values, variables)
+    positive = _NEGATED.get(match[2], match[2])
+    fits = _KINDS[positive](values, variables)
     holds = _holds(fits, negated=negated, denies=denies)
-    if quantifier == "forallvalues":
-        return _for_all(key.lower(), holds)
     if quantifier:
-        return _for_any(key.lower(), holds, missing=if_exists)
-    return _single(key.lower(), holds, missing=negated or if_exists, denies=denies)
+        test = _for_all(key, holds) if quantifier == "forallvalues" else _for_any(key, holds, missing=if_exists)
+        return Condition(test, 3)
+    if isinstance(fits, _OneOf):
+        return Condition(_one_of(key, fits, negated=negated, missing=negated or if_exists, denies=denies), 0)
+    return Condition(_single(key, holds, missing=negated or if_exists, denies=denies), 1 if "like" in positive else 2)
+
+
+def _one_of(key: str, wanted: _OneOf, *, negated: bool, missing: bool, denies: bool) -> Callable[[Context], bool]:
+    """`_single` for StringEquals without variables: the operator nearly every policy has, so it is asked without detours."""
+    several = any if denies else all
+
+    def test(context: Context) -> bool:
+        values = context.get(key)
+        if not values:
+            return missing
+        if len(values) == 1:
+            return (values[0] in wanted) is not negated
+        return several((value in wanted) is not negated for value in values)
+
+    return test
 
 
 _Holds = Callable[[str, Context], bool]
@@ -87,7 +111,7 @@ _Holds = Callable[[str, Context], bool]
 
 def _holds(fits: Fits, *, negated: bool, denies: bool) -> _Holds:
     if not negated:
-        return lambda value, context: bool(fits(value, context))
+        return fits  # type: ignore[return-value]  # None is as good as False
 
     def holds(value: str, context: Context) -> bool:
         fitting = fits(value, context)
@@ -96,7 +120,7 @@ def _holds(fits: Fits, *, negated: bool, denies: bool) -> _Holds:
     return holds
 
 
-def _single(key: str, holds: _Holds, *, missing: bool, denies: bool) -> Condition:
+def _single(key: str, holds: _Holds, *, missing: bool, denies: bool) -> Callable[[Context], bool]:
     several = any if denies else all
 
     def test(context: Context) -> bool:
@@ -110,7 +134,7 @@ def _single(key: str, holds: _Holds, *, missing: bool, denies: bool) -> Conditio
     return test
 
 
-def _for_all(key: str, holds: _Holds) -> Condition:
+def _for_all(key: str, holds: _Holds) -> Callable[[Context], bool]:
     """True of no values, and of one that is empty, whatever the operator: a policy adds Null to ask for more."""
 
     def test(context: Context) -> bool:
@@ -120,7 +144,7 @@ def _for_all(key: str, holds: _Holds) -> Condition:
     return test
 
 
-def _for_any(key: str, holds: _Holds, *, missing: bool) -> Condition:
+def _for_any(key: str, holds: _Holds, *, missing: bool) -> Callable[[Context], bool]:
     """False of no values, and of one that is empty."""
 
     def test(context: Context) -> bool:
@@ -132,7 +156,7 @@ def _for_any(key: str, holds: _Holds, *, missing: bool) -> Condition:
     return test
 
 
-def _null(key: str, values: Sequence[str]) -> Condition:
+def _null(key: str, values: Sequence[str]) -> Callable[[Context], bool]:
     """`true`: the key must be missing; `false`: it must be there."""
     wanted = {_read(value, read_bool) for value in values}
 
@@ -143,6 +167,15 @@ def _null(key: str, values: Sequence[str]) -> Condition:
 
 
 # ------------------------------------------------------------------------------------------------------------ texts, ARNs
+
+
+class _OneOf(frozenset[str]):
+    """Fits the values in it."""
+
+    __slots__ = ()
+
+    def __call__(self, value: str, _context: Context) -> bool:
+        return value in self
 
 
 def _equal(given: Tokens) -> Test:
@@ -175,6 +208,8 @@ def _texts(test_of: Callable[[Tokens], Test | None], *, wildcards: bool = False)
                 fixed.append(test)
         if filled:
             return _with_variables(fixed, filled, test_of)
+        if test_of is _equal:
+            return _OneOf("".join(map(str, tokens(value, wildcards=False, variables=variables))) for value in values)
         if len(fixed) == 1:
             only = fixed[0]
             return lambda value, _context: only(value)
@@ -275,10 +310,13 @@ def _compared(reading: Reading, relation: Callable[[Any, Any], bool], limits: Re
 
     def kind(values: Sequence[str], _variables: bool) -> Fits:
         wanted = [_read(value, limits or reading) for value in values]
+        first = wanted[0] if len(wanted) == 1 else None
 
         def fits(value: str, _context: Context) -> bool | None:
             read = reading(value)
-            return None if read is None else any(relation(read, one) for one in wanted)
+            if read is None:
+                return None
+            return relation(read, first) if first is not None else any(relation(read, one) for one in wanted)
 
         return fits
 

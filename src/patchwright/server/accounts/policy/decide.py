@@ -3,26 +3,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
+from .match import FIELDS
 from .model import Asked, Context, Ruling, folded
 from .parse import Policy, Statement
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-# How many actions, and how many resources, are remembered. Both are names that callers choose, so they are bounded.
-_ACTIONS = 512
-_RESOURCES = 512
+# How many actions are remembered, and how many resources of each. Callers choose both, so they are bounded.
+_ACTIONS = 256
+_RESOURCES = 128
 _NOTHING = Context()
+_Check = Callable[[Context], bool]
+
+
+class _Candidate(NamedTuple):
+    """A statement, with what has to hold of the request besides its action and resource."""
+
+    name: str
+    checks: tuple[_Check, ...]
+    principals: Statement | None  # itself, where it is for some principals only
 
 
 class _Candidates(NamedTuple):
-    """Statements that speak of an action, and of a resource as far as that can be told without the request."""
+    denies: tuple[_Candidate, ...]
+    allows: tuple[_Candidate, ...]
 
-    denies: tuple[Statement, ...]
-    allows: tuple[Statement, ...]
+
+class _OfAction:
+    """The statements that speak of one action: those about everything, and those whose resources have to be looked at."""
+
+    __slots__ = ("_allows", "_always", "_by_resource", "_denies")
+
+    def __init__(self, denies: Iterable[Statement], allows: Iterable[Statement]) -> None:
+        self._denies, always_denies = _parted(denies)
+        self._allows, always_allows = _parted(allows)
+        self._always = _Candidates(always_denies, always_allows)
+        self._by_resource: dict[str, _Candidates] = {}
+
+    def of(self, resource: str) -> _Candidates:
+        """Those about *resource*, as far as that can be told without the request."""
+        if not self._denies and not self._allows:
+            return self._always
+        found = self._by_resource.get(resource)
+        if found is None:
+            parts = resource.split(":", FIELDS - 1)
+            found = _Candidates(
+                self._always.denies + _about(self._denies, resource, parts),
+                self._always.allows + _about(self._allows, resource, parts),
+            )
+            _remember(self._by_resource, resource, found, _RESOURCES)
+        return found
+
+
+_Bound = tuple[tuple[Statement, _Candidate, bool], ...]  # and whether its resources vary with the request
+
+
+def _parted(statements: Iterable[Statement]) -> tuple[_Bound, tuple[_Candidate, ...]]:
+    bound, always = [], []
+    for one in statements:
+        checks = tuple(condition.test for condition in one.conditions)
+        candidate = _Candidate(one.name, checks, None if one.principals is None else one)
+        if one.resources.everything and not one.other_resources:
+            always.append(candidate)
+        else:
+            bound.append((one, candidate, one.varies))
+    return tuple(bound), tuple(always)
+
+
+def _about(bound: _Bound, resource: str, parts: Sequence[str]) -> tuple[_Candidate, ...]:
+    found = []
+    for one, candidate, varies in bound:
+        if varies:
+            found.append(candidate._replace(checks=(*candidate.checks, partial(one.is_about, resource, parts))))
+        elif one.is_about(resource, parts, _NOTHING):
+            found.append(candidate)
+    return tuple(found)
 
 
 class Evaluator:
@@ -33,55 +93,45 @@ class Evaluator:
     policies are the same. It may be asked from several threads.
     """
 
-    __slots__ = ("_allows", "_by_action", "_by_resource", "_denies")
+    __slots__ = ("_allows", "_by_action", "_denies")
 
     def __init__(self, policies: Iterable[Policy]) -> None:
         statements = [statement for policy in policies for statement in policy.statements]
         self._denies = tuple(one for one in statements if one.denies)
         self._allows = tuple(one for one in statements if not one.denies)
-        self._by_action: dict[str, _Candidates] = {}
-        self._by_resource: dict[tuple[str, str], _Candidates] = {}
+        self._by_action: dict[str, _OfAction] = {}
 
     def decide(self, asked: Asked) -> Ruling:
         """The answer. It never raises: what cannot be understood is not allowed."""
-        found = self._by_resource.get((asked.action, asked.resource))
-        if found is None:
-            found = self._of_resource(asked.action, asked.resource)
-        context: Context | None = None
-        for statements, allowed in ((found.denies, False), (found.allows, True)):
-            for one in statements:
-                if one.conditions or one.varies or one.principals is not None:
-                    if context is None:
-                        context = folded(asked.context)
-                    if not _applies(one, asked, context):
-                        continue
-                return Ruling(allowed, one.name, asked.action)
-        return Ruling(allowed=False, statement="", action=asked.action)
-
-    def _of_resource(self, action: str, resource: str) -> _Candidates:
+        action, resource, context, principals = asked
         of_action = self._by_action.get(action)
         if of_action is None:
-            name = action.lower()
-            of_action = _Candidates(
-                tuple(one for one in self._denies if one.covers(name)),
-                tuple(one for one in self._allows if one.covers(name)),
-            )
-            _remember(self._by_action, action, of_action, _ACTIONS)
-        found = _Candidates(_about(of_action.denies, resource), _about(of_action.allows, resource))
-        _remember(self._by_resource, (action, resource), found, _RESOURCES)
+            of_action = self._of_action(action)
+        found = of_action.of(resource)
+        given = folded(context)
+        for name, checks, only in found.denies:
+            for check in checks:
+                if not check(given):
+                    break
+            else:
+                if only is None or only.is_for(principals):
+                    return Ruling(allowed=False, statement=name, action=action)
+        for name, checks, only in found.allows:
+            for check in checks:
+                if not check(given):
+                    break
+            else:
+                if only is None or only.is_for(principals):
+                    return Ruling(allowed=True, statement=name, action=action)
+        return Ruling(allowed=False, statement="", action=action)
+
+    def _of_action(self, action: str) -> _OfAction:
+        name = action.lower()
+        found = _OfAction(
+            (one for one in self._denies if one.covers(name)), (one for one in self._allows if one.covers(name))
+        )
+        _remember(self._by_action, action, found, _ACTIONS)
         return found
-
-
-def _about(statements: Sequence[Statement], resource: str) -> tuple[Statement, ...]:
-    return tuple(one for one in statements if one.varies or one.is_about(resource, _NOTHING))
-
-
-def _applies(statement: Statement, asked: Asked, context: Context) -> bool:
-    if statement.varies and not statement.is_about(asked.resource, context):
-        return False
-    if statement.principals is not None and not statement.is_for(asked.principals):
-        return False
-    return statement.holds(context)
 
 
 def _remember(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:

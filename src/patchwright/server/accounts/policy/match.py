@@ -37,7 +37,7 @@ Token = str | Wild | Variable
 Tokens = tuple[Token, ...]
 
 _TOKEN = re.compile(r"(\*+)|(\?)|\$\{(?:([*?$])|([^}',${]+)(?:, *'([^']*)')?)\}|(\$\{)")
-_FIELDS = 6  # of an ARN: arn:partition:service:region:account:resource
+FIELDS = 6  # of an ARN: arn:partition:service:region:account:resource
 
 
 def tokens(text: str, *, wildcards: bool, variables: bool) -> Tokens:
@@ -206,7 +206,7 @@ def fields(given: Tokens) -> list[Tokens]:
         if not isinstance(token, str):
             cut[-1].append(token)
             continue
-        head, *more = token.split(":", _FIELDS - len(cut))
+        head, *more = token.split(":", FIELDS - len(cut))
         _append(cut[-1], head)
         for part in more:
             cut.append([])
@@ -225,33 +225,45 @@ class ResourcePattern:
     Raises MalformedPolicy where it is no ARN, or has a variable or wildcard where none may be.
     """
 
-    __slots__ = ("_fields", "_heads", "_last", "_may_span", "_open", "literal", "prefix", "variable")
+    __slots__ = (
+        "_asked",
+        "_fields",
+        "_heads",
+        "_last",
+        "_may_span",
+        "_open",
+        "_whole",
+        "literal",
+        "prefix",
+        "variable",
+    )
 
     def __init__(self, given: Tokens) -> None:
         self._fields = fields(given)
         *heads, last = self._fields
         _check_resource(self._fields)
         self._open = [bool(field) and field[-1] is Wild.MANY for field in heads]
-        self._may_span = any(self._open) or len(self._fields) < _FIELDS
         self.variable = has_variables(last)
         self._heads = [glob(field) for field in heads]
+        self._may_span = any(self._open) or len(self._fields) < FIELDS
+        self._whole = len(self._fields) == FIELDS
+        self._asked = [(index, self._heads[index]) for index, field in enumerate(heads) if field != (Wild.MANY,)]
         self._last = None if self.variable else glob(last)
         plain = not any(_wild(field) for field in heads)
-        whole = len(self._fields) == _FIELDS and plain and not self.variable
+        whole = self._whole and plain and not self.variable
         self.literal = "".join(map(str, given)) if whole and not _wild(last) else None
         self.prefix = "".join(map(str, given[:-1])) if whole and _wild(last) == 1 and last[-1] is Wild.MANY else None
 
-    def matches(self, resource: str, context: Mapping[str, Sequence[str]]) -> bool | None:
-        """Whether it names *resource*; None where a variable has no value."""
+    def matches(self, resource: str, parts: Sequence[str], context: Mapping[str, Sequence[str]]) -> bool | None:
+        """Whether it names *resource*, whose fields are *parts*; None where a variable has no value."""
         last = self._last
         if last is None:
             filled = fill(self._fields[-1], context)
             if filled is None:
                 return None
             last = glob(filled)
-        parts = resource.split(":", _FIELDS - 1)
-        if len(parts) == _FIELDS and len(self._heads) == _FIELDS - 1:
-            if last(parts[-1]) and all(test(part) for test, part in zip(self._heads, parts, strict=False)):
+        if self._whole and len(parts) == FIELDS:
+            if last(parts[-1]) and all(test(parts[index]) for index, test in self._asked):
                 return True
             if ":" not in parts[-1]:
                 return False
@@ -282,7 +294,7 @@ def _check_resource(parts: Sequence[Tokens]) -> None:
     if len(service) != 1 or not isinstance(service[0], str):
         raise MalformedPolicy("", "must name a service, without wildcards, in its third field")
     spans = any(field and field[-1] is Wild.MANY for field in parts)
-    if len(parts) < _FIELDS and (not spans or has_variables(last)):
+    if len(parts) < FIELDS and (not spans or has_variables(last)):
         raise MalformedPolicy("", "must have six fields: arn:partition:service:region:account:resource")
 
 
@@ -294,14 +306,14 @@ def arn_test(given: Tokens) -> Test | None:
     """
     wanted = fields(given)
     if wanted == [(Wild.MANY,)]:
-        return lambda text: len(text.split(":", _FIELDS - 1)) == _FIELDS
-    if len(wanted) != _FIELDS or not _begins_an_arn(wanted[0]):
+        return lambda text: len(text.split(":", FIELDS - 1)) == FIELDS
+    if len(wanted) != FIELDS or not _begins_an_arn(wanted[0]):
         return None
     tests = [glob(field) for field in wanted]
 
     def fits(text: str) -> bool:
-        parts = text.split(":", _FIELDS - 1)
-        return len(parts) == _FIELDS and all(test(part) for test, part in zip(tests, parts, strict=True))
+        parts = text.split(":", FIELDS - 1)
+        return len(parts) == FIELDS and all(test(part) for test, part in zip(tests, parts, strict=True))
 
     return fits
 

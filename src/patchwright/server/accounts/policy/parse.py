@@ -40,13 +40,13 @@ class Resources:
     prefixes: tuple[str, ...] = ()
     patterns: tuple[ResourcePattern, ...] = ()
 
-    def name(self, resource: str, context: Mapping[str, Sequence[str]]) -> bool | None:
-        """Whether one of them names *resource*; None where a variable has no value."""
+    def name(self, resource: str, parts: Sequence[str], context: Context) -> bool | None:
+        """Whether one of them names *resource*, whose fields are *parts*; None where a variable has no value."""
         if self.everything or resource in self.literals or resource.startswith(self.prefixes):
             return True
         told: bool | None = False
         for pattern in self.patterns:
-            named = pattern.matches(resource, context)
+            named = pattern.matches(resource, parts, context)
             if named:
                 return True
             if named is None:
@@ -64,28 +64,28 @@ class Statement:
     other_actions: bool = False
     resources: Resources = field(default=Resources(everything=True), repr=False)
     other_resources: bool = False
-    conditions: tuple[Condition, ...] = field(default=(), repr=False)
+    conditions: tuple[Condition, ...] = field(default=(), repr=False)  # the cheapest first
     principals: frozenset[str] | None = None
 
     @property
     def varies(self) -> bool:
-        """Whether its resources depend on more than the resource."""
+        """Whether the request decides what its resources are."""
         return any(pattern.variable for pattern in self.resources.patterns)
 
     def covers(self, action: str) -> bool:
         """Whether it speaks of *action*, given in lower case."""
         return any(test(action) for test in self.actions) is not self.other_actions
 
-    def is_about(self, resource: str, context: Mapping[str, Sequence[str]]) -> bool:
-        """Whether it speaks of *resource*. What cannot be told for want of a variable is in no Allow, and is no exception of a Deny."""
-        named = self.resources.name(resource, context)
+    def is_about(self, resource: str, parts: Sequence[str], context: Context) -> bool:
+        """
+        Whether it speaks of *resource*, whose fields (between its first five colons, and the rest) are *parts*.
+
+        Where a variable has no value, its resource is none; and neither can it be told what NotResource leaves to an Allow.
+        """
+        named = self.resources.name(resource, parts, context)
         if not self.other_resources:
             return bool(named)
         return self.denies if named is None else not named
-
-    def holds(self, context: Context) -> bool:
-        """Whether all its conditions hold."""
-        return all(test(context) for test in self.conditions)
 
     def is_for(self, principals: Sequence[str]) -> bool:
         """Whether its Principal is one of these names, or the account of one of them. A statement without one is for all."""
@@ -296,15 +296,13 @@ def _conditions(value: Any, path: str, *, denies: bool, variables: bool) -> tupl
         if not isinstance(keys, dict) or not keys:
             raise MalformedPolicy(where, "must be an object with condition keys")
         for key, values in _unlike(keys, where).items():
-            texts = _texts(_words(values), f"{where}.{key[:128]}")
-            found += _each(
-                [key],
-                f"{where}.{key[:128]}",
-                lambda key, name=name, texts=texts: condition(  # type: ignore[misc]
-                    name, key, texts, denies=denies, variables=variables
-                ),
-            )
-    return tuple(found)
+            inside = f"{where}.{key[:128]}"
+            texts = tuple(_texts(_words(values), inside))
+            try:
+                found.append(condition(name, key, texts, denies=denies, variables=variables))
+            except MalformedPolicy as error:
+                raise MalformedPolicy(inside, error.why) from None
+    return tuple(sorted(found, key=lambda one: one.cost))
 
 
 def _unlike(given: dict[str, Any], path: str) -> dict[str, Any]:
