@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from patchwright.server.accounts import policy
 from patchwright.server.accounts.access import Access, open_access
+from patchwright.server.accounts.audit import Act, Audited, Trail
+from patchwright.server.accounts.audit_service import SEAL_SECONDS, Anchor, AuditService, Proof, Question
 from patchwright.server.accounts.identities import (
     GROUP,
     ROLE,
@@ -42,10 +44,15 @@ __all__ = [
     "GROUP",
     "NOTE_SECONDS",
     "ROLE",
+    "SEAL_SECONDS",
     "USER",
     "Access",
     "AccessKey",
+    "Act",
+    "Anchor",
     "Attachments",
+    "AuditService",
+    "Audited",
     "BadDuration",
     "EntityInUse",
     "EntityTaken",
@@ -62,6 +69,8 @@ __all__ = [
     "PolicyTooLarge",
     "PolicyVersion",
     "Principal",
+    "Proof",
+    "Question",
     "Scope",
     "Service",
     "Session",
@@ -70,6 +79,7 @@ __all__ = [
     "Sessions",
     "Tenants",
     "TooManyEntities",
+    "Trail",
     "UnknownAccount",
     "UnknownEntity",
     "UnreadableMasterKey",

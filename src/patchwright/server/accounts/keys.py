@@ -43,6 +43,7 @@ class MasterKey:
         self._nodes = _derive(key, b"patchwright/node")
         self._paging = _derive(key, b"patchwright/paging")
         self._links = _derive(key, b"patchwright/links")
+        self._audit = _derive(key, b"patchwright/audit")
 
     @classmethod
     def load(cls, path: Path) -> MasterKey:
@@ -96,6 +97,11 @@ class MasterKey:
     def paging(self) -> bytes:
         """The key that binds NextTokens to their request."""
         return self._paging
+
+    @property
+    def audit(self) -> bytes:
+        """The key that marks entries and seals of the audit trail."""
+        return self._audit
 
     @property
     def links(self) -> bytes:

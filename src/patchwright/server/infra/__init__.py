@@ -26,7 +26,7 @@ from patchwright.server.infra.errors import (
     UniqueViolation,
     UnknownDatabase,
 )
-from patchwright.server.infra.identifiers import RequestIds, new_id, new_uuid
+from patchwright.server.infra.identifiers import RequestIds, new_id, new_uuid, note, noting
 from patchwright.server.infra.repeating import Job, repeat, repeating
 from patchwright.server.infra.statement import Row, Statement, UnitOfWork, placeholders, sql, sql_each
 from patchwright.server.infra.tokens import ClientToken, TokenReused, earlier_result, keep_result
@@ -67,6 +67,8 @@ __all__ = [
     "keep_result",
     "new_id",
     "new_uuid",
+    "note",
+    "noting",
     "open_buckets",
     "open_database",
     "placeholders",

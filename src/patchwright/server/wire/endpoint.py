@@ -17,11 +17,12 @@ from patchwright.server.infra import Clock, RequestIds
 from .body import Disconnected, Receive, inflate, read_body
 from .caller import Caller, Handler
 from .errors import ApiError, WireMismatch, access_denied, serialization
-from .protocol import Asked, Dialect, Operation, Reply
+from .protocol import NOTHING, Asked, Dialect, Operation, Reply
 from .routing import Limits, Route, Router, check_address, raw_path
 from .services import ANONYMOUS, ANY, AUDIENCE, Models
 from .shapes import Shapes
-from .sigv4 import Claim, Lookup, SessionLookup, Verifier, fold_headers, no_sessions
+from .sigv4 import Claim, Lookup, SessionLookup, Verifier, fold_headers, no_sessions, signed_key
+from .watch import Refusal, Unwatched, Watch
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -46,6 +47,11 @@ class _Call:
     error: str | None = "Cancelled"
     unexpected: BaseException | None = None
     dialect: Dialect = _NO_SERVICE
+    source_ip: str = ""
+    key_id: str = ""
+    caller: Caller | None = None
+    request: Mapping[str, Any] | None = None
+    claimed: str = ""  # the account of the key, before anything is proved
 
 
 class Endpoint:
@@ -55,7 +61,8 @@ class Endpoint:
     Requests with a session token are signed with keys that *sessions* knows; *used* learns of every claim that is proved.
     *errors* maps the rooms' errors to AWS's codes; the most specific class wins, the message is the error's own.
     *audience* says who may call what: "user", "node", "any" or "anonymous", by target or by prefix. *parked* are targets
-    whose handlers wait for something to happen: they are cancelled when the client goes away. *log* is a
+    whose handlers wait for something to happen: they are cancelled when the client goes away. *watch* is told of what is
+    served and of what is refused. *log* is a
     structlog logger: one line per request, never a body or a secret. Raises WireMismatch for an operation without model.
     """
 
@@ -72,6 +79,7 @@ class Endpoint:
         audience: Mapping[str, str] = AUDIENCE,
         limits: Limits | None = None,
         parked: Collection[str] = (),
+        watch: Watch | None = None,
         log: Any = None,
     ) -> None:
         self._limits = limits or Limits()
@@ -81,6 +89,7 @@ class Endpoint:
         self._clock = clock
         self._errors = errors
         self._parked = frozenset(parked)
+        self._watch = watch or Unwatched()
         self._log = structlog.get_logger("patchwright.wire") if log is None else log
         self._request_ids = RequestIds()
 
@@ -102,11 +111,13 @@ class Endpoint:
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, call: _Call) -> Reply:
         headers = fold_headers(scope["headers"])
+        call.source_ip, call.key_id = (scope.get("client") or ("",))[0], signed_key(headers)
         route, labels = self._route(scope, headers, call)
         claim = None
         if route.audience != ANONYMOUS:
             _refuse_presigned(scope, headers)
             claim = await self._verifier.claim(headers, service=route.service.signing_name)
+            call.claimed = claim.credential.account
         body = await read_body(receive, headers, limit=route.limit, seconds=self._limits.seconds)
         if claim is not None:
             await self._verify(claim, headers, body, scope, located=labels is not None)
@@ -116,16 +127,18 @@ class Endpoint:
         if operation is None:
             route, operation = self._router.by_form(route.service, body)
             call.target = operation.target
-        caller = _caller(claim, call, scope)
+        caller = call.caller = _caller(claim, call)
         _check_audience(route, caller)
         if route.handler is None:
             raise ApiError("UnsupportedOperationException", f"Patchwright does not serve {call.target} yet.")
         asked = None if labels is None else _asked(labels, headers, claim, scope)
-        request = await _read(operation, await self._content(route, headers, body), asked)
-        answer = route.handler(caller, request)
-        if call.target in self._parked:
-            answer = _while_connected(answer, receive)
-        return operation.answer(await answer, call.request_id)
+        request = call.request = await _read(operation, await self._content(route, headers, body), asked)
+        with self._watch.during(caller, request):
+            answer = route.handler(caller, request)
+            if call.target in self._parked:
+                answer = _while_connected(answer, receive)
+            answered = await answer
+        return operation.answer(answered, call.request_id)
 
     def _route(
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], call: _Call
@@ -181,6 +194,18 @@ class Endpoint:
             refusal = self._refusal(mismatch, call)
             reply = call.dialect.refusal(refusal, call.request_id)
         call.status, call.error = reply[0], refusal.code
+        self._watch.refused(
+            Refusal(
+                code=refusal.code,
+                target=call.target,
+                request_id=call.request_id,
+                source_ip=call.source_ip,
+                caller=call.caller,
+                account=call.claimed,
+                key_id=call.key_id,
+                request=call.request or NOTHING,
+            )
+        )
         return reply
 
     def _refusal(self, error: Exception, call: _Call) -> ApiError:
@@ -233,11 +258,10 @@ def _refuse_presigned(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) 
         )
 
 
-def _caller(claim: Claim | None, call: _Call, scope: Mapping[str, Any]) -> Caller:
+def _caller(claim: Claim | None, call: _Call) -> Caller:
     """Who calls, now that it is proved; noted for the log as well."""
-    source_ip = (scope.get("client") or ("",))[0]
     if claim is None:
-        return Caller("", "", "anonymous", "anonymous", None, call.request_id, source_ip, call.target)
+        return Caller("", "", "anonymous", "anonymous", None, call.request_id, call.source_ip, call.target)
     owner = claim.credential
     call.account, call.principal = owner.account, owner.principal
     return Caller(
@@ -247,7 +271,7 @@ def _caller(claim: Claim | None, call: _Call, scope: Mapping[str, Any]) -> Calle
         kind=owner.kind,
         instance_id=owner.instance_id,
         request_id=call.request_id,
-        source_ip=source_ip,
+        source_ip=call.source_ip,
         target=call.target,
         access_key_id=owner.access_key_id,
         identity=owner.identity,

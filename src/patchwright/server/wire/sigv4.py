@@ -37,6 +37,7 @@ MUST_SIGN = (b"host", b"x-amz-target")
 TOKEN = b"x-amz-security-token"
 _REGION = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _SERVICE = re.compile(rb"Credential=[^/,]*/[^/,]*/[^/,]*/([a-z0-9-]{1,64})/aws4_request")
+_KEY = re.compile(rb"Credential=([A-Za-z0-9_-]{1,128})/")
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
@@ -108,6 +109,12 @@ def signed_service(headers: Mapping[bytes, bytes]) -> str | None:
     """The service that a request says it is signed for. Nothing about it is proved, nor its form."""
     found = _SERVICE.search(headers.get(b"authorization", b""))
     return found[1].decode() if found else None
+
+
+def signed_key(headers: Mapping[bytes, bytes]) -> str:
+    """The access key that a request says it is signed with; empty where it says none. Nothing about it is proved."""
+    found = _KEY.search(headers.get(b"authorization", b""))
+    return found[1].decode() if found else ""
 
 
 class Verifier:

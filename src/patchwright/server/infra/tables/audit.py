@@ -11,7 +11,7 @@ AUDIT_ENTRY = owned(  # account and region are empty where nobody knows whose ca
     "audit_entry",
     Column("id", TEXT, nullable=False),  # begins with its moment: ids sort as times do
     Column("at", MOMENT, nullable=False),
-    Column("until", MOMENT, nullable=False),  # of several refusals alike: the last one
+    Column("since", MOMENT, nullable=False),  # of several refusals alike: the first one
     Column("calls", WHOLE, nullable=False),
     Column("principal", TEXT, nullable=False),
     Column("key_id", TEXT, nullable=False),

@@ -29,7 +29,7 @@ def _audit_entry() -> None:
         sa.Column("region", TEXT, nullable=False),
         sa.Column("id", TEXT, nullable=False),
         sa.Column("at", MOMENT, nullable=False),
-        sa.Column("until", MOMENT, nullable=False),
+        sa.Column("since", MOMENT, nullable=False),
         sa.Column("calls", WHOLE, nullable=False),
         sa.Column("principal", TEXT, nullable=False),
         sa.Column("key_id", TEXT, nullable=False),

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQL of the audit trail. Entries and seals are added; of an entry nothing changes but the seal it comes under, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from patchwright.core.audit import Entry, Marked, Seal
+from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
+
+_ENTRY = (
+    "id, account, region, at, since, calls, principal, key_id, source_ip, target, resources, request_id, result, mark"
+)
+_OF_ENTRY = ", ".join(f"e.{name}" for name in _ENTRY.split(", "))
+_SEAL = "number, sealed_at, entries, previous, hash, mark"
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    Which entries of an account are asked for; what is empty is not asked.
+
+    *user* is a principal's ARN, the last part of it, or the id of an access key; *action* a target or the part of it after the
+    dot. *since* and *until* are ids: moments stand at their beginning.
+    """
+
+    account: str
+    user: str = ""
+    resource: str = ""
+    region: str = ""
+    action: str = ""
+    result: str = ""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """What the entries are found by."""
+        return [word for word in (self.user, self.resource) if word]
+
+    def fits(self, entry: Entry) -> bool:
+        """Whether *entry*, of this account and time, is asked for."""
+        return (
+            (not self.user or self.user in users_of(entry))
+            and (not self.resource or self.resource in entry.resources)
+            and (not self.region or self.region == entry.region)
+            and (not self.action or self.action in {entry.target, entry.target.rpartition(".")[2]})
+            and (not self.result or self.result == entry.result)
+        )
+
+
+def add(found: Marked) -> UnitOfWork[None]:
+    """Store an entry, under no seal yet."""
+    yield sql(
+        f"INSERT INTO audit_entry ({_ENTRY}, seal) VALUES ({placeholders(1, 14)}, 0)",
+        *_row(found),
+    )
+
+
+def add_all(found: Sequence[Marked]) -> UnitOfWork[None]:
+    """Store entries, under no seal yet."""
+    if found:
+        yield sql_each(
+            f"INSERT INTO audit_entry ({_ENTRY}, seal) VALUES ({placeholders(1, 14)}, 0)", [_row(one) for one in found]
+        )
+
+
+def page(question: Question, *, before: str, limit: int) -> UnitOfWork[list[Marked]]:
+    """Up to *limit* entries of *question* whose id comes before *before* (empty: the newest), newest first."""
+    words = question.words
+    params: list[object] = [question.account]
+    joins = []
+    for number, word in enumerate(words):
+        params.append(word)
+        joins.append(
+            f" JOIN audit_word w{number} ON w{number}.account = e.account AND w{number}.entry = e.id"
+            f" AND w{number}.word = ${len(params)}"
+        )
+    # The moments bind the word where there is one: its key is in their order too.
+    key = "w0.entry" if words else "e.id"
+    narrowed = []
+    for sign, bound in (("<", before), ("<", question.until), (">=", question.since)):
+        if bound:
+            params.append(bound)
+            narrowed.append(f" AND {key} {sign} ${len(params)}")
+    params.append(limit)
+    rows = yield sql(
+        f"SELECT {_OF_ENTRY} FROM audit_entry e{''.join(joins)} WHERE {'w0' if words else 'e'}.account = $1"
+        f"{''.join(narrowed)} ORDER BY {key} DESC LIMIT ${len(params)}",
+        *params,
+    )
+    return [_entry(row) for row in rows]
+
+
+def unsealed(limit: int) -> UnitOfWork[tuple[Seal | None, list[Marked]]]:
+    """The newest seal, and up to *limit* entries that are under none, oldest first."""
+    rows = yield sql(f"SELECT {_ENTRY} FROM audit_entry WHERE seal = 0 ORDER BY id, account LIMIT $1", limit)
+    return (yield from last_seal()), [_entry(row) for row in rows]
+
+
+def last_seal() -> UnitOfWork[Seal | None]:
+    """The newest seal."""
+    rows = yield sql(f"SELECT {_SEAL} FROM audit_seal ORDER BY number DESC LIMIT 1")
+    return _seal(rows[0]) if rows else None
+
+
+def put_seal(seal: Seal, members: Sequence[Marked]) -> UnitOfWork[bool]:
+    """Put *members* under *seal*; false, and nothing is done, where another process made this seal first."""
+    made = yield sql(
+        f"INSERT INTO audit_seal (account, region, {_SEAL}) VALUES ('', '', {placeholders(1, 6)})"
+        " ON CONFLICT DO NOTHING RETURNING number",
+        seal.number,
+        seal.sealed_at,
+        seal.entries,
+        seal.previous,
+        seal.hash,
+        bytes.fromhex(seal.mark),
+    )
+    if not made:
+        return False
+    entries = [member.entry for member in members]
+    yield sql(
+        f"UPDATE audit_entry SET seal = $1 WHERE seal = 0 AND id IN ({placeholders(2, len(entries))})",
+        seal.number,
+        *(entry.id for entry in entries),
+    )
+    yield sql_each(
+        "INSERT INTO audit_word (account, region, word, entry) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        [(one.account, one.region, word, one.id) for one in entries for word in words_of(one)],
+    )
+    return True
+
+
+def words_of(entry: Entry) -> list[str]:
+    """What an entry is found by."""
+    return sorted({*users_of(entry), *entry.resources} - {""})
+
+
+def users_of(entry: Entry) -> set[str]:
+    """What the caller may be called."""
+    name = entry.principal.rpartition(":")[2].rpartition("/")[2]
+    return {entry.principal, name, entry.key_id} - {""}
+
+
+def seals(after: int, limit: int) -> UnitOfWork[list[Seal]]:
+    """Up to *limit* seals whose number is above *after*, in order."""
+    rows = yield sql(f"SELECT {_SEAL} FROM audit_seal WHERE number > $1 ORDER BY number LIMIT $2", after, limit)
+    return [_seal(row) for row in rows]
+
+
+def seal(number: int) -> UnitOfWork[Seal | None]:
+    """The seal with this number."""
+    rows = yield sql(f"SELECT {_SEAL} FROM audit_seal WHERE number = $1", number)
+    return _seal(rows[0]) if rows else None
+
+
+def members(number: int) -> UnitOfWork[list[Marked]]:
+    """The entries under a seal, in order of id."""
+    rows = yield sql(f"SELECT {_ENTRY} FROM audit_entry WHERE seal = $1 ORDER BY id, account", number)
+    return [_entry(row) for row in rows]
+
+
+def words(number: int) -> UnitOfWork[list[tuple[str, str, str]]]:
+    """Account, entry and word of what the entries under a seal are found by."""
+    rows = yield sql(
+        "SELECT w.account, w.entry, w.word FROM audit_entry e JOIN audit_word w ON w.account = e.account AND w.entry = e.id"
+        " WHERE e.seal = $1",
+        number,
+    )
+    return [(account, entry, word) for account, entry, word in rows]
+
+
+def strays(head: int) -> UnitOfWork[list[tuple[int, str]]]:
+    """Seal and id of up to a hundred entries that claim to be under a seal there never was."""
+    above = yield sql("SELECT seal, id FROM audit_entry WHERE seal > $1 ORDER BY seal, id LIMIT 100", head)
+    below = yield sql("SELECT seal, id FROM audit_entry WHERE seal < 0 ORDER BY seal, id LIMIT 100")
+    return [(number, found) for number, found in [*below, *above]]
+
+
+def _row(found: Marked) -> Row:
+    entry = found.entry
+    return (
+        entry.id,
+        entry.account,
+        entry.region,
+        entry.at,
+        entry.since,
+        entry.calls,
+        entry.principal,
+        entry.key_id,
+        entry.source_ip,
+        entry.target,
+        json.dumps(entry.resources),
+        entry.request_id,
+        entry.result,
+        bytes.fromhex(found.mark),
+    )
+
+
+def _entry(row: Row) -> Marked:
+    *before, resources, request_id, result, mark = row
+    return Marked(Entry(*before, _read(resources), request_id, result), bytes(mark).hex())
+
+
+def _read(resources: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(one) for one in json.loads(resources))
+    except (ValueError, TypeError):  # somebody wrote something else there: the mark will say so
+        return (resources,)
+
+
+def _seal(row: Row) -> Seal:
+    number, sealed_at, entries, previous, found, mark = row
+    return Seal(number, sealed_at, entries, previous, found, bytes(mark).hex())
