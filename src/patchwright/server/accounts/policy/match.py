@@ -37,6 +37,7 @@ Token = str | Wild | Variable
 Tokens = tuple[Token, ...]
 
 _TOKEN = re.compile(r"(\*+)|(\?)|\$\{(?:([*?$])|([^}',${]+)(?:, *'([^']*)')?)\}|(\$\{)")
+_WILDCARD = re.compile(r"(\*+)|(\?)")
 FIELDS = 6  # of an ARN: arn:partition:service:region:account:resource
 
 
@@ -54,8 +55,8 @@ def tokens(text: str, *, wildcards: bool, variables: bool) -> Tokens:
     """
     found: list[Token] = []
     end = 0
-    for match in _TOKEN.finditer(text):
-        token = _token(match, wildcards=wildcards, variables=variables)
+    for match in (_TOKEN if variables else _WILDCARD).finditer(text):
+        token = _token(match, wildcards=wildcards)
         _append(found, text[end : match.start()])
         _append(found, match[0] if token is None else token)
         end = match.end()
@@ -63,12 +64,10 @@ def tokens(text: str, *, wildcards: bool, variables: bool) -> Tokens:
     return tuple(found)
 
 
-def _token(match: re.Match[str], *, wildcards: bool, variables: bool) -> Token | None:
+def _token(match: re.Match[str], *, wildcards: bool) -> Token | None:
     """What was found; None where it means itself."""
     if match[1] or match[2]:
         return (Wild.MANY if match[1] else Wild.ONE) if wildcards else None
-    if not variables:
-        return None
     if match[6]:
         raise MalformedPolicy("", "a variable is not of the form ${name} or ${name, 'default'}")
     return match[3] or Variable(match[4].strip().lower(), match[5])
@@ -168,7 +167,7 @@ def _long_glob(pieces: Sequence[_Piece]) -> Test:
         if end < place or not _at(first, text, 0) or not _at(last, text, end):
             return False
         for piece in middle:
-            place = piece.find(text, place, end)
+            place = _find(piece, text, place, end)
             if place < 0:
                 return False
             place += _length(piece)
@@ -190,6 +189,10 @@ def _pieces(given: Tokens) -> list[_Piece]:
 
 def _length(piece: _Piece) -> int:
     return len(piece) if isinstance(piece, str) else piece.length
+
+
+def _find(piece: _Piece, text: str, start: int, end: int) -> int:
+    return text.find(piece, start, end) if isinstance(piece, str) else piece.find(text, start, end)
 
 
 def _at(piece: _Piece, text: str, place: int) -> bool:
