@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from patchwright.server.aws import operations
 
 TARGETS = sorted(operations(MagicMock()))
-OUR_OWN = [target for target in TARGETS if not target.startswith("AmazonSSM.")]
+OUR_OWN = [target for target in TARGETS if target.startswith("Patchwright.")]
 SERVED = {
     target.partition(".")[2] for target in TARGETS if target.startswith("AmazonSSM.")
 }  # for clients of the AWS API
