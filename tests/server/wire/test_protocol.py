@@ -22,7 +22,8 @@ from server.wire import shapes as strategies
 from server.wire.client import MODELS
 from server.wire.elsewhere import ELSEWHERE
 
-TARGETS = sorted(MODELS.targets())
+JSON = [prefix for prefix in SOURCES if MODELS.service(prefix).protocol == "json"]
+TARGETS = sorted(target for target in MODELS.targets() if target.partition(".")[0] in JSON)
 # Those of other models are held to the same in test_every_service.py.
 OUR_OWN = sorted(set(TARGETS) - {f"AmazonSSM.{name}" for name in ELSEWHERE.service("AmazonSSM").operation_names})
 PATCH_LOOP = [
@@ -44,7 +45,7 @@ PATCH_LOOP = [
     "Patchwright.PutResolution",
 ]
 AWKWARD = ["AmazonSSM.GetInventory", "AmazonSSM.RegisterTaskWithMaintenanceWindow", "AmazonSSM.PutInventory"]
-BOTO = {prefix: ServiceModel(MODELS.service(prefix).model, prefix) for prefix in SOURCES}
+BOTO = {prefix: ServiceModel(MODELS.service(prefix).model, prefix) for prefix in JSON}
 QUICK = settings(
     max_examples=40,
     deadline=None,

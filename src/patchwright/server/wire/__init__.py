@@ -8,6 +8,8 @@ The AWS wire: endpoint, protocol, signatures, errors, paging. The only package t
         operations   {"AmazonSSM.SendCommand": handler, "iam.CreateUser": …}, by the key of the service in SOURCES;
                      async handler(caller: Caller, request: dict) -> dict, the same whatever the service speaks
         lookup       async lookup(access_key_id) -> Credential | None; KnownKeys(lookup, monotonic).find remembers for a moment
+        sessions     async sessions(access_key_id, token) -> Credential | None; KnownKeys(…, sessions=).find_session likewise
+        used         used(claim): a request was signed by who it says
         errors       {RoomError: "AwsErrorCode"}; the most specific class wins
         audience     {"AmazonSSM.X" or "AmazonSSM": USER | NODE | ANY | ANONYMOUS}; default AUDIENCE
         limits       Limits(body, bulk, inflated, anonymous, seconds, by_target)
@@ -27,13 +29,13 @@ from __future__ import annotations
 from .caller import Caller, Handler
 from .certificate import Certificate
 from .endpoint import Endpoint
-from .errors import ApiError, WireMismatch, access_denied, serialization, unrecognized_client, validation
+from .errors import ApiError, WireMismatch, access_denied, expired_token, serialization, unrecognized_client, validation
 from .http import Protocol
 from .known_keys import KnownKeys
 from .paging import Pager
 from .routing import Limits
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
-from .sigv4 import Claim, Credential, Lookup, Verifier, fold_headers, signing_key
+from .sigv4 import Claim, Credential, Lookup, SessionLookup, Verifier, fold_headers, signing_key
 
 __all__ = [
     "ANONYMOUS",
@@ -55,9 +57,11 @@ __all__ = [
     "Pager",
     "Protocol",
     "Service",
+    "SessionLookup",
     "Verifier",
     "WireMismatch",
     "access_denied",
+    "expired_token",
     "fold_headers",
     "load_models",
     "serialization",

@@ -66,7 +66,7 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "AmazonSSM": Source(botocore=("ssm", "2014-11-06"), ours=("ssm-agent",)),
     "EC2WindowsMessageDeliveryService": Source(ours=("ec2messages",)),
-    "Patchwright": Source(ours=("patchwright",), accepts_gzip=True),
+    "Patchwright": Source(ours=("patchwright", "patchwright-accounts"), accepts_gzip=True),
     "iam": Source(botocore=("iam", "2010-05-08")),
     "sts": Source(botocore=("sts", "2011-06-15")),
 }
