@@ -149,12 +149,12 @@ class Chain:
     """
     Follows seals, oldest first. *before* is the seal before the first one that comes, None where that is number 1.
 
-    *trusted* is a head somebody wrote down: the trail has to have it.
+    *trusted* are heads that somebody wrote down: the trail has to have them.
     """
 
-    def __init__(self, before: Optional[Seal] = None, *, trusted: Optional[Head] = None) -> None:
+    def __init__(self, before: Optional[Seal] = None, *, trusted: Sequence[Head] = ()) -> None:
         self.last = before
-        self._trusted = trusted
+        self._trusted = tuple(trusted)
 
     def take(self, seal: Seal, members: Sequence[Member]) -> List[Finding]:
         """What is wrong with *seal* and its entries, which come in order of id."""
@@ -168,11 +168,11 @@ class Chain:
     def end(self) -> List[Finding]:
         """What is wrong with the whole, now that no seal follows."""
         number = 0 if self.last is None else self.last.number
-        if self._trusted is not None and self._trusted.number > number:
-            return [
-                Finding(number, "", f"removed: the trail ends here, and is known to reach seal {self._trusted.number}")
-            ]
-        return []
+        return [
+            Finding(number, "", f"removed: the trail ends here, and is known to reach seal {head.number}")
+            for head in self._trusted
+            if head.number > number
+        ]
 
     def _of_seal(self, last: Optional[Seal], seal: Seal, members: Sequence[Member]) -> Iterator[str]:
         expected = 1 if last is None else last.number + 1
@@ -188,7 +188,7 @@ class Chain:
             yield "edited: its entries are not those it was made over"
         if last is not None and seal.sealed_at < last.sealed_at:
             yield "back-dated: it is older than the seal before it"
-        if self._trusted is not None and self._trusted.number == seal.number and self._trusted.hash != seal.hash:
+        if any(head.number == seal.number and head.hash != seal.hash for head in self._trusted):
             yield "edited: it is not the seal that was written down"
 
 

@@ -42,7 +42,16 @@ from patchwright.server import (
     settings,
     windows,
 )
-from patchwright.server.accounts import AccessKey, MasterKey, write_credentials
+from patchwright.server.accounts import (
+    SEAL_SECONDS,
+    AccessKey,
+    Anchor,
+    Audited,
+    AuditService,
+    MasterKey,
+    Trail,
+    write_credentials,
+)
 from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
 from patchwright.server.infra import (
@@ -92,6 +101,8 @@ class House:
     waking: commands.Waking
     root: AccessKey | None
     writer: reports.Writer
+    trail: Trail
+    audit: AuditService
 
 
 class Application:
@@ -147,7 +158,9 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
     _make_private(config)
     clock = clock or SystemClock()
     master = MasterKey.load(config.data_dir / "master.key")
-    database = await open_database(config.database, data_dir=config.data_dir, clock=clock)
+    opened = await open_database(config.database, data_dir=config.data_dir, clock=clock)
+    trail, audit = _audit(config, opened, clock, master)
+    database = Audited(opened)
     accounts = Accounts(database, clock, master)
     await accounts.check_master_key()
     root = await accounts.ensure_root(
@@ -173,6 +186,7 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
             waking=waking,
             master=master,
             known=known,
+            audit=audit,
             buckets=buckets,
             pager=Pager(master.paging, models),
             snapshots=snapshots,
@@ -183,12 +197,20 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
         clock=clock,
         errors=aws.ERRORS,
         parked=gateway.PARKED,
+        watch=aws.CallWatch(trail),
         limits=_LIMITS,
     )
     downloads = gateway.Downloads(url, by_host=not config.public_url)
     application = Application(endpoint, downloads, aws.SnapshotDownloads(snapshots, links), database)
     writer = reports.Writer(database, clock, buckets, known)
-    return House(application, database, clock, waking, root, writer)
+    return House(application, database, clock, waking, root, writer, trail, audit)
+
+
+def _audit(config: Config, database: Database, clock: Clock, master: MasterKey) -> tuple[Trail, AuditService]:
+    """What writes the audit trail, and what seals, answers and proves it."""
+    anchor = Anchor(config.data_dir / "audit.head")
+    service = AuditService(database, clock, key=master.audit, anchor=anchor, first=config.account_id)
+    return Trail(database, clock, key=master.audit), service
 
 
 def _operations(
@@ -201,6 +223,7 @@ def _operations(
     waking: commands.Waking,
     master: MasterKey,
     known: inventory.Service,
+    audit: AuditService,
     buckets: Buckets,
     pager: Pager,
     snapshots: patching.Snapshots,
@@ -234,6 +257,7 @@ def _operations(
             patch_reports=reports.PatchReports(
                 database, clock, compliance.Service(database, clock, config.quotas), buckets
             ),
+            audit=audit,
             online_seconds=config.online_seconds,
         )
         served.update(aws.operations(services))
@@ -321,7 +345,16 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
         async with repeating(_jobs(config, house), house.clock):
             _announce(config, house, certificate, port)
             await _Server(_settings(house.application, certificate), house.waking).serve(sockets=[sock])
-        await house.database.close()
+        await _close(house)
+
+
+async def _close(house: House) -> None:
+    """Write and seal what the audit trail waits for, and let go of the database."""
+    with contextlib.suppress(InfraError):
+        await house.trail.flush(everything=True)
+        head = await house.audit.seal()
+        _log.info("audit", head=None if head is None else str(head))
+    await house.database.close()
 
 
 def _settings(application: Application, certificate: Certificate | None) -> uvicorn.Config:
@@ -365,10 +398,13 @@ class _Server(uvicorn.Server):
 
 def _jobs(config: Config, house: House) -> list[Job]:
     """What this process does beside answering, by its roles."""
+    flush = Job("refusals", SEAL_SECONDS, house.trail.flush)
     if "worker" not in config.roles:
-        return []
+        return [flush]
     database, clock = house.database, house.clock
     return [
+        flush,
+        Job("seal", SEAL_SECONDS, house.audit.seal),
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
         Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),
         Job("syncs", reports.STEP_SECONDS, house.writer.run_due),

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import itertools
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -36,7 +37,7 @@ TOGETHER_SECONDS = 60.0  # refusals that are alike are counted for so long befor
 MOST_ALIKE = 60  # entries of refusals of one account in that time; what comes beyond shares one more
 OTHERS = "*"  # stands for what differs among refusals that share an entry
 _LONGEST = 2048  # characters of anything in an entry
-_RANDOM_BYTES = 6
+_RANDOM_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,7 @@ class Audited:
         call = _CALL.get()
         if call is None or call.recorded:
             return await self._inner.write(work, *args, **kwargs)
-        result = await self._inner.write(
-            _with_entry, call, secrets.token_hex(_RANDOM_BYTES), partial(work, *args, **kwargs)
-        )
+        result = await self._inner.write(_with_entry, call, partial(work, *args, **kwargs))
         call.recorded = True
         return result
 
@@ -101,9 +100,9 @@ class Audited:
         await self._inner.close()
 
 
-def _with_entry(call: _Call, random: str, begin: Callable[[], UnitOfWork[T]]) -> UnitOfWork[T]:
+def _with_entry(call: _Call, begin: Callable[[], UnitOfWork[T]]) -> UnitOfWork[T]:
     result = yield from begin()
-    yield from store.add(call.marked(_completed(call, result), SUCCEEDED, random=random))
+    yield from store.add(call.marked(_completed(call, result), SUCCEEDED))
     return result
 
 
@@ -117,6 +116,7 @@ class Trail:
         self._alike: dict[tuple[str, ...], _Alike] = {}
         self._numbers: dict[str, int] = {}  # entries of refusals by account, within TOGETHER_SECONDS
         self._counting_until = 0.0
+        self._order = itertools.count()  # of what one process writes in the same microsecond
 
     @contextlib.contextmanager
     def during(self, act: Act) -> Iterator[None]:
@@ -137,7 +137,9 @@ class Trail:
         if now >= self._counting_until:
             self._counting_until = now + TOGETHER_SECONDS
             self._numbers.clear()
-        key = (act.account, act.region, act.principal, act.key_id, act.source_ip, act.target, result)
+        key: tuple[str, ...] = (
+            act.account, act.region, act.principal, act.key_id, act.source_ip, act.target, result,
+        )  # fmt: skip
         if key not in self._alike:
             number = self._numbers.get(act.account, 0)
             if number >= MOST_ALIKE:
@@ -163,7 +165,7 @@ class Trail:
         now = self._clock.now()
         due = [(key, one) for key, one in self._alike.items() if one.calls and (everything or one.due(now))]
         counted = [(one, one.calls) for _, one in due]
-        await self._write([self.marked(one.act, one.result, alike=one) for _, one in due])
+        await self._write([self.marked(one.act, one.result, one) for _, one in due])
         for one, calls in counted:
             one.calls -= calls  # those that came while this was written stay
             one.written_at = now
@@ -175,14 +177,14 @@ class Trail:
         if entries:
             await self._database.write(store.add_all, entries)
 
-    def marked(self, act: Act, result: str, *, random: str = "", alike: _Alike | None = None) -> Marked:
+    def marked(self, act: Act, result: str, alike: _Alike | None = None) -> Marked:
         """The entry of *act*, written now, with its mark; of all those *alike*, where they are given."""
         at = self._clock.now()
         shown = [_plain(one) for one in act.resources[:MOST_RESOURCES]]
         if len(act.resources) > MOST_RESOURCES:
             shown.append(f"and {len(act.resources) - MOST_RESOURCES} more")
         entry = Entry(
-            id=entry_id(at, random or secrets.token_hex(_RANDOM_BYTES)),
+            id=entry_id(at, f"{next(self._order) & 0xFFFF:04x}{secrets.token_hex(_RANDOM_BYTES)}"),
             account=act.account,
             region=_plain(act.region),
             at=at,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,9 +76,14 @@ class Anchor:
 
 
 class AuditService:
-    """Use cases of the audit trail. *key* marks seals and entries; *anchor* remembers the newest seal."""
+    """
+    Use cases of the audit trail. *key* marks seals and entries; *anchor* remembers the newest seal.
 
-    def __init__(self, database: Database, clock: Clock, *, key: bytes, anchor: Anchor) -> None:
+    *first* is the installation's first account: it may see what belongs to none.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, key: bytes, anchor: Anchor, first: str) -> None:
+        self.first = first
         self._database = database
         self._clock = clock
         self._key = key
@@ -146,12 +152,17 @@ class AuditService:
                 return lines, seal.number
         return lines, seals[-1].number if len(seals) == _PAGE_SEALS else None
 
-    async def verified(self, *, after: int) -> Proof:
-        """A page of verification, from the seal after number *after* on: chain, marks, what entries are found by, the end."""
+    async def verified(self, *, after: int, trusted: Sequence[Head] = ()) -> Proof:
+        """
+        A page of verification, from the seal after number *after* on: chain, marks, what entries are found by, the end.
+
+        *trusted* are heads that somebody wrote down, beside the one that this process keeps.
+        """
         before = await self._database.read(store.seal, after) if after else None
-        chain = Chain(before, trusted=self._anchor.load())
+        anchored, unreadable = self._anchored()
+        chain = Chain(before, trusted=[*trusted, *anchored])
         seals = await self._database.read(store.seals, after, _PAGE_SEALS)
-        findings: list[Finding] = []
+        findings = [] if after else unreadable
         count = entries = 0
         for seal in seals:
             members = await self._database.read(store.members, seal.number)
@@ -184,6 +195,14 @@ class AuditService:
     async def _newest(self, at_least: int) -> int:
         last = await self._database.read(store.last_seal)
         return max(at_least, last.number if last else 0)
+
+    def _anchored(self) -> tuple[list[Head], list[Finding]]:
+        """The head that this process keeps; or that it cannot be read."""
+        try:
+            known = self._anchor.load()
+        except MalformedTrail as error:
+            return [], [Finding(0, "", f"edited: the file that keeps the newest seal: {error}")]
+        return ([] if known is None else [known]), []
 
     def _unmarked(self, seal: Seal, members: list[Marked]) -> list[Finding]:
         """What the server has not written itself."""

@@ -13,7 +13,8 @@ from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_eac
 _ENTRY = (
     "id, account, region, at, since, calls, principal, key_id, source_ip, target, resources, request_id, result, mark"
 )
-_OF_ENTRY = ", ".join(f"e.{name}" for name in _ENTRY.split(", "))
+_MEMBERS = tuple(_ENTRY.split(", "))
+_OF_ENTRY = ", ".join(f"e.{name}" for name in _MEMBERS)
 _SEAL = "number, sealed_at, entries, previous, hash, mark"
 
 
@@ -22,7 +23,7 @@ class Question:
     """
     Which entries of an account are asked for; what is empty is not asked.
 
-    *user* is a principal's ARN, the last part of it, or the id of an access key; *action* a target or the part of it after the
+    *user* is a principal's ARN, the last part of it, or the id of an access key; *operation* a target or the part of it after the
     dot. *since* and *until* are ids: moments stand at their beginning.
     """
 
@@ -30,7 +31,7 @@ class Question:
     user: str = ""
     resource: str = ""
     region: str = ""
-    action: str = ""
+    operation: str = ""
     result: str = ""
     since: str = ""
     until: str = ""
@@ -46,7 +47,7 @@ class Question:
             (not self.user or self.user in users_of(entry))
             and (not self.resource or self.resource in entry.resources)
             and (not self.region or self.region == entry.region)
-            and (not self.action or self.action in {entry.target, entry.target.rpartition(".")[2]})
+            and (not self.operation or self.operation in {entry.target, entry.target.rpartition(".")[2]})
             and (not self.result or self.result == entry.result)
         )
 
@@ -200,8 +201,9 @@ def _row(found: Marked) -> Row:
 
 
 def _entry(row: Row) -> Marked:
-    *before, resources, request_id, result, mark = row
-    return Marked(Entry(*before, _read(resources), request_id, result), bytes(mark).hex())
+    found = dict(zip(_MEMBERS, row, strict=True))
+    mark, resources = bytes(found.pop("mark")).hex(), _read(found.pop("resources"))
+    return Marked(Entry(**found, resources=resources), mark)
 
 
 def _read(resources: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from patchwright.server import (
     settings,
     windows,
 )
+from patchwright.server.accounts import AuditService
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
@@ -50,4 +51,5 @@ class Services:
     executions: windows.Executions
     syncs: reports.Syncs
     patch_reports: reports.PatchReports
+    audit: AuditService
     online_seconds: float

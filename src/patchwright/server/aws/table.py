@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from patchwright.server.aws import patchwright, reports
+from patchwright.server.aws import audit, patchwright, reports
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm import (
     activations,
@@ -54,6 +54,7 @@ MODULES = (
     window_contents,
     window_executions,
     windows,
+    audit,
     patchwright,
     reports,
 )

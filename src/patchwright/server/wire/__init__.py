@@ -12,6 +12,7 @@ The AWS wire: endpoint, protocol, signatures, errors, paging. The only package t
         used         used(claim): a request was signed by who it says
         errors       {RoomError: "AwsErrorCode"}; the most specific class wins
         audience     {"AmazonSSM.X" or "AmazonSSM": USER | NODE | ANY | ANONYMOUS}; default AUDIENCE
+        watch        a Watch, told of what is served and what is refused
         limits       Limits(body, bulk, inflated, anonymous, seconds, by_target)
     raise ApiError(code, message, status=, members=)   or validation(text), access_denied(text), serialization(text)
     pager = Pager(key, models)                         pager.cursor(caller, request); pager.token(caller, request, cursor)
@@ -36,6 +37,7 @@ from .paging import Pager
 from .routing import Limits
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
 from .sigv4 import Claim, Credential, Lookup, SessionLookup, Verifier, fold_headers, signing_key
+from .watch import Refusal, Watch
 
 __all__ = [
     "ANONYMOUS",
@@ -56,9 +58,11 @@ __all__ = [
     "Models",
     "Pager",
     "Protocol",
+    "Refusal",
     "Service",
     "SessionLookup",
     "Verifier",
+    "Watch",
     "WireMismatch",
     "access_denied",
     "expired_token",

@@ -40,6 +40,7 @@ AUDIENCE: Mapping[str, str] = {
     "EC2WindowsMessageDeliveryService": NODE,
     "Patchwright": NODE,
     "Patchwright.Enroll": ANONYMOUS,
+    "Patchwright.ExportAuditTrail": USER,
     "Patchwright.ExportPatchReport": USER,
     "Patchwright.GetPatchReport": USER,
     "Patchwright.CreateAccount": USER,
@@ -47,6 +48,8 @@ AUDIENCE: Mapping[str, str] = {
     "Patchwright.EnableAccount": USER,
     "Patchwright.GetVerdict": USER,
     "Patchwright.ListAccounts": USER,
+    "Patchwright.ListAuditEntries": USER,
+    "Patchwright.VerifyAuditTrail": USER,
     "iam": USER,
     "sts": USER,
     "sts.GetCallerIdentity": ANY,
@@ -66,7 +69,7 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "AmazonSSM": Source(botocore=("ssm", "2014-11-06"), ours=("ssm-agent",)),
     "EC2WindowsMessageDeliveryService": Source(ours=("ec2messages",)),
-    "Patchwright": Source(ours=("patchwright", "patchwright-accounts"), accepts_gzip=True),
+    "Patchwright": Source(ours=("patchwright", "patchwright-accounts", "patchwright-audit"), accepts_gzip=True),
     "iam": Source(botocore=("iam", "2010-05-08")),
     "sts": Source(botocore=("sts", "2011-06-15")),
 }
