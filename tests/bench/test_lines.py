@@ -72,6 +72,15 @@ def test_without_its_peer_a_bound_does_not_hold() -> None:
     assert (line["ratio"], line["within"]) == (None, False)
 
 
+def test_decisions_are_measured_four_ways() -> None:
+    """Each way has a figure, and all but the one that remembers nothing have a bound."""
+    line = line_of("policy")
+    check(line, "policy")
+    assert len(line["ours"]) == 5
+    assert all(way["cpu_us"] > 0 for way in line["ours"].values())
+    assert len(line["bound"]) == 4
+
+
 def test_an_unknown_benchmark_is_refused() -> None:
     """bench/run names what it does not know and measures nothing."""
     done = subprocess.run([ROOT / "bench/run", "scan", "nothing"], capture_output=True, text=True, check=False)

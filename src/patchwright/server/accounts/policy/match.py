@@ -250,7 +250,9 @@ class ResourcePattern:
         self._heads = [glob(field) for field in heads]
         self._may_span = any(self._open) or len(self._fields) < FIELDS
         self._whole = len(self._fields) == FIELDS
-        self._asked = [(index, self._heads[index]) for index, field in enumerate(heads) if field != (Wild.MANY,)]
+        # What any text fits is not asked; the account, which is the likeliest to differ, is asked first.
+        asked = [(index, self._heads[index]) for index, field in enumerate(heads) if field != (Wild.MANY,)]
+        self._asked = asked[::-1]
         self._last = None if self.variable else glob(last)
         plain = not any(_wild(field) for field in heads)
         whole = self._whole and plain and not self.variable
@@ -266,8 +268,12 @@ class ResourcePattern:
                 return None
             last = glob(filled)
         if self._whole and len(parts) == FIELDS:
-            if last(parts[-1]) and all(test(parts[index]) for index, test in self._asked):
-                return True
+            if last(parts[-1]):
+                for index, test in self._asked:
+                    if not test(parts[index]):
+                        break
+                else:
+                    return True
             if ":" not in parts[-1]:
                 return False
         return self._may_span and self._spans(resource.split(":"), last)

@@ -42,7 +42,9 @@ class Resources:
 
     def name(self, resource: str, parts: Sequence[str], context: Context) -> bool | None:
         """Whether one of them names *resource*, whose fields are *parts*; None where a variable has no value."""
-        if self.everything or resource in self.literals or resource.startswith(self.prefixes):
+        if self.everything or (self.literals and resource in self.literals):
+            return True
+        if self.prefixes and resource.startswith(self.prefixes):
             return True
         told: bool | None = False
         for pattern in self.patterns:

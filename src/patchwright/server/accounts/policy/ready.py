@@ -110,8 +110,10 @@ _AUDITOR_ACTIONS = (
     "iam:List*",
     "iam:Simulate*",
     "sts:GetCallerIdentity",
+    "patchwright:ExportAuditTrail",
     "patchwright:Get*",
     "patchwright:List*",
+    "patchwright:VerifyAuditTrail",
 )
 
 
