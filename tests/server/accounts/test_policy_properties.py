@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from patchwright.server.accounts import policy
 from patchwright.server.accounts.policy.decide import _ACTIONS, _RESOURCES
-from patchwright.server.accounts.policy.match import glob, tokens
+from patchwright.server.accounts.policy.match import ResourcePattern, glob, tokens
 from server.accounts.policy_cases import read
 from server.accounts.policy_reference import (
     decided_slowly,
+    fields_fit,
     like,
     made_policies,
     made_question,
@@ -196,6 +197,19 @@ def test_a_decision_is_made_on_anything(action, resource, context, principals, n
 def test_wildcards_fit_as_a_plain_reading_says(pattern, text):
     """Every pattern of stars, question marks and letters."""
     assert glob(tokens(pattern, wildcards=True, variables=False))(text) == like(pattern, text)
+
+
+@EXAMPLES
+@given(st.text("a:*?", max_size=8), st.text("a:", max_size=10))
+def test_arns_fit_as_a_plain_reading_says(pattern, resource):
+    """Every field, and every star that may stand for several."""
+    with contextlib.suppress(policy.MalformedPolicy):
+        wanted = ResourcePattern(tokens(f"arn:aws:s:{pattern}", wildcards=True, variables=False))
+        parts = ["arn", "aws", "s", *resource.split(":", 2)]
+
+        named = wanted.matches(f"arn:aws:s:{resource}", parts, {})
+
+        assert named == fields_fit(f"arn:aws:s:{pattern}".split(":", 5), f"arn:aws:s:{resource}".split(":"))
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,6 @@ _DATE = re.compile(
 )
 _KEY = re.compile(r"[A-Za-z0-9-]+:[^\s:].{0,511}", re.DOTALL)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_YEAR_DIGITS = 4
 
 
 class Condition(NamedTuple):
@@ -252,7 +251,7 @@ def read_moment(text: str) -> Decimal | None:
     """Seconds since 1970: of an ISO 8601 date in one of W3C's forms (four digits are a year), or given as a number."""
     match = _DATE.fullmatch(text)
     if match is None:
-        return read_number(text) if len(text) != _YEAR_DIGITS else None
+        return read_number(text)
     year, month, day, hour, minute, second = (int(part) if part else None for part in match.groups()[:6])
     try:
         moment = datetime.datetime(
