@@ -39,6 +39,9 @@ TAIL = """
 |---|---|
 | GetVerdict | `InstanceId` → `Document`, JSON text: `LiveVerdict` (today's baseline over the newest facts, with their age and the doubts about them), `Node`, and `LastOperation`, kept apart |
 | ExportPatchReport | `BucketName`, `Prefix`, `Region` (default: the caller's), `InstanceId` → the report whole, written to a bucket: `BucketName`, `Key`, `Bytes` |
+| ExportAuditTrail | `Region` (default: the caller's, `*`: all), `NextToken` → `Lines`: the [audit trail](audit.md) as lines of JSON; pages are put together as they come |
+| ListAuditEntries | `User`, `Resource`, `Region`, `Operation`, `Result`, `StartTime`, `EndTime`, `Unattributed`, `MaxResults`, `NextToken` → `Entries` of the [audit trail](audit.md), newest first; a page may be short |
+| VerifyAuditTrail | `Head`, `NextToken` → `Findings`, `Seals`, `Entries`, `Unsealed`, and with the last page `Head` |
 | GetPatchReport | `InstanceId` (none: every node), `MaxResults` rows, `NextToken` → `Report`: a page of CSV text, the first with the names of the columns; pages are put together as they come |
 
 ## For agents

@@ -20,7 +20,14 @@ from patchwright.cli.errors import BadSetting, CliError, Refused, Unreachable
 from patchwright.core.signing import Signer
 
 OWN_OPERATIONS = frozenset(
-    {"ExportPatchReport", "GetPatchReport", "GetVerdict"}
+    {
+        "ExportAuditTrail",
+        "ExportPatchReport",
+        "GetPatchReport",
+        "GetVerdict",
+        "ListAuditEntries",
+        "VerifyAuditTrail",
+    }
 )  # what AWS has no call for; everything else is of ssm
 TIMEOUT_SECONDS = 60.0
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024

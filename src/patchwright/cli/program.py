@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from patchwright.core.errors import PatchwrightError
 
 if TYPE_CHECKING:
     from patchwright.cli import TakeView
+    from patchwright.cli.client import Client
 
 DONE, REFUSED, USAGE = 0, 1, 2
 # Words that __main__ takes itself, so that servers and nodes start without this module.
@@ -75,19 +77,25 @@ def connected(command: Callable[..., int | None]) -> Callable[..., int | None]:
     @functools.wraps(command)
     @click.pass_context
     def run_connected(ctx: click.Context, /, **params: Any) -> int | None:
-        from patchwright.cli import config
-        from patchwright.cli.client import Client
-
-        setup: Setup = ctx.obj
-        before = ctx.find_root().params
-        options = {item.name: params.pop(item.name) or before.get(item.name) for item in config.SETTINGS}
-        client = Client(config.load(options, setup.environment, home=setup.home), setup.clock)
-        try:
+        with client_of(ctx, params) as client:
             return command(client, **params)
-        finally:
-            client.close()
 
     return connection_options(run_connected)
+
+
+@contextlib.contextmanager
+def client_of(ctx: click.Context, params: dict[str, Any]) -> Iterator[Client]:
+    """A client, by the options of `connection_options`, which are taken out of *params*; closed at the end."""
+    from patchwright.cli import client, config
+
+    setup: Setup = ctx.obj
+    before = ctx.find_root().params
+    options = {item.name: params.pop(item.name) or before.get(item.name) for item in config.SETTINGS}
+    made = client.Client(config.load(options, setup.environment, home=setup.home), setup.clock)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,6 +122,7 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         "patch": ("patchwright.cli.patch:patch", "Scan nodes for missing patches, or install them."),
         "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create, register."),
         "report": ("patchwright.cli.program:report", "Reports as CSV: patches."),
+        "audit": ("patchwright.cli.program:audit", "Who did what: list, verify, export."),
         "server": ("patchwright.cli.program:server", ELSEWHERE["server"]),
         "agent": ("patchwright.cli.program:agent", ELSEWHERE["agent"]),
     },
@@ -168,6 +177,18 @@ def baseline() -> None:
 )
 def report() -> None:
     """Reports for spreadsheets and auditors."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "list": ("patchwright.cli.audit:list_entries", "Who did what, on what, and what came of it."),
+        "verify": ("patchwright.cli.audit:verify", "Find what was removed, edited, reordered or back-dated."),
+        "export": ("patchwright.cli.audit:export", "The whole trail as lines of JSON."),
+    },
+)
+def audit() -> None:
+    """The audit trail of every call that changed something, and of every refused one."""
 
 
 def _elsewhere(name: str) -> click.Command:

@@ -47,7 +47,7 @@ def report_patches(
         )
         screen().line(f"{answer['BucketName']}/{answer['Key']}: {answer['Bytes']} bytes")
         return
-    with _opened(output) as write:
+    with opened(output) as write:
         for text in _pages(client, request):
             write(text)
 
@@ -61,7 +61,7 @@ def _pages(client: Client, request: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _opened(output: str | None) -> Iterator[Callable[[str], object]]:
+def opened(output: str | None) -> Iterator[Callable[[str], object]]:
     """Standard output as UTF-8, or a new file that takes the place of the old one when all of it is written."""
     if output is None:
         if isinstance(sys.stdout, io.TextIOWrapper):

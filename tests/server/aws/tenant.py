@@ -209,8 +209,11 @@ class Tenant:
             "ListResourceComplianceSummaries": {},
             "ListResourceDataSync": {},
             "ListTagsForResource": {"ResourceType": "PatchBaseline", "ResourceId": self.baseline},
+            "Patchwright.ExportAuditTrail": {},
             "Patchwright.GetPatchReport": {},
             "Patchwright.GetVerdict": node,
+            "Patchwright.ListAuditEntries": {},
+            "Patchwright.VerifyAuditTrail": {},
         }
 
     def _reads_of_windows(self) -> dict[str, dict[str, Any]]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from patchwright.server.accounts import policy
 from patchwright.server.accounts.access import Access, open_access
 from patchwright.server.accounts.audit import Act, Audited, Trail
+from patchwright.server.accounts.audit_search import Question
 from patchwright.server.accounts.audit_service import SEAL_SECONDS, Anchor, AuditService, Proof
-from patchwright.server.accounts.audit_store import Question
 from patchwright.server.accounts.identities import (
     GROUP,
     ROLE,

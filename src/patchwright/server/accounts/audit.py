@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The audit trail: how entries come into it (docs/adr/0022).
+The audit trail: how entries come into it (docs/adr/0023).
 
     database = Audited(opened)                          rooms write through it, and know nothing of all this
     trail = Trail(opened, clock, key=master.audit)

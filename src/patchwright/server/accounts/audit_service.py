@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit trail: sealing it, asking it, and proving that it is as it was written (docs/adr/0022)."""
+"""The audit trail: sealing it, asking it, and proving that it is as it was written (docs/adr/0023)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from patchwright.core.audit import (
 )
 from patchwright.server.accounts import audit_store as store
 from patchwright.server.accounts.audit import Trail, mark_of
-from patchwright.server.accounts.audit_store import Question
+from patchwright.server.accounts.audit_search import Question, words_of
 from patchwright.server.infra import Clock, Database
 
 SEAL_SECONDS = 1.0
@@ -136,17 +136,20 @@ class AuditService:
                 found.append(one.entry)
         return found, looked[-1].entry.id if len(looked) == LOOKED_AT else None
 
-    async def exported(self, account: str, *, after: int) -> tuple[list[str], int | None]:
+    async def exported(self, account: str, region: str, *, after: int) -> tuple[list[str], int | None]:
         """
         Lines of an export (`core.audit.line_of`) from the seal after number *after* on, and the last seal's number.
 
-        Of other accounts' entries the hash alone. None: there are no more.
+        Of entries of other accounts, and of other regions unless *region* is empty, the hash alone. None: there are no more.
         """
         lines: list[str] = []
         seals = await self._database.read(store.seals, after, _PAGE_SEALS)
         for seal in seals:
             members = await self._database.read(store.members, seal.number)
-            lines += [line_of(one if one.entry.account == account else Foreign(one.hash)) for one in members]
+            lines += [
+                line_of(one if one.entry.account == account and region in {"", one.entry.region} else Foreign(one.hash))
+                for one in members
+            ]
             lines.append(line_of(seal))
             if len(lines) >= _PAGE_ENTRIES:
                 return lines, seal.number
@@ -216,7 +219,7 @@ class AuditService:
 
     async def _unfound(self, seal: Seal, members: list[Marked]) -> list[Finding]:
         """Entries that a search does not find, or finds by what is not in them."""
-        expected = {(one.entry.account, one.entry.id, word) for one in members for word in store.words_of(one.entry)}
+        expected = {(one.entry.account, one.entry.id, word) for one in members for word in words_of(one.entry)}
         present = set(await self._database.read(store.words, seal.number))
         hidden = sorted({entry for _, entry, _ in expected ^ present})
         return [Finding(seal.number, entry, "hidden: it is not found by what is in it") for entry in hidden]

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from patchwright.core.audit import Entry, Marked, Seal
+from patchwright.server.accounts.audit_search import Question, words_of
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
 
 _ENTRY = (
@@ -15,41 +15,23 @@ _ENTRY = (
 )
 _MEMBERS = tuple(_ENTRY.split(", "))
 _OF_ENTRY = ", ".join(f"e.{name}" for name in _MEMBERS)
+_BY_TIME = f"SELECT {_OF_ENTRY} FROM audit_entry e WHERE e.account = $1 AND e.id < $2 AND e.id >= $3"
+_BY_WORD = (
+    f"SELECT {_OF_ENTRY} FROM audit_word w JOIN audit_entry e ON e.account = w.account AND e.id = w.entry"
+    " WHERE w.account = $1 AND w.word = $5 AND w.entry < $2 AND w.entry >= $3"
+)
+_BY_WORDS = (
+    f"SELECT {_OF_ENTRY} FROM audit_word w JOIN audit_entry e ON e.account = w.account AND e.id = w.entry"
+    " JOIN audit_word v ON v.account = w.account AND v.entry = w.entry"
+    " WHERE w.account = $1 AND w.word = $5 AND v.word = $6 AND w.entry < $2 AND w.entry >= $3"
+)
+_PAGES = (
+    f"{_BY_TIME} ORDER BY e.id DESC LIMIT $4",
+    f"{_BY_WORD} ORDER BY w.entry DESC LIMIT $4",
+    f"{_BY_WORDS} ORDER BY w.entry DESC LIMIT $4",
+)
+_AFTER_ALL = "~"  # ids are hexadecimal
 _SEAL = "number, sealed_at, entries, previous, hash, mark"
-
-
-@dataclass(frozen=True)
-class Question:
-    """
-    Which entries of an account are asked for; what is empty is not asked.
-
-    *user* is a principal's ARN, the last part of it, or the id of an access key; *operation* a target or the part of it after the
-    dot. *since* and *until* are ids: moments stand at their beginning.
-    """
-
-    account: str
-    user: str = ""
-    resource: str = ""
-    region: str = ""
-    operation: str = ""
-    result: str = ""
-    since: str = ""
-    until: str = ""
-
-    @property
-    def words(self) -> list[str]:
-        """What the entries are found by."""
-        return [word for word in (self.user, self.resource) if word]
-
-    def fits(self, entry: Entry) -> bool:
-        """Whether *entry*, of this account and time, is asked for."""
-        return (
-            (not self.user or self.user in users_of(entry))
-            and (not self.resource or self.resource in entry.resources)
-            and (not self.region or self.region == entry.region)
-            and (not self.operation or self.operation in {entry.target, entry.target.rpartition(".")[2]})
-            and (not self.result or self.result == entry.result)
-        )
 
 
 def add(found: Marked) -> UnitOfWork[None]:
@@ -70,28 +52,9 @@ def add_all(found: Sequence[Marked]) -> UnitOfWork[None]:
 
 def page(question: Question, *, before: str, limit: int) -> UnitOfWork[list[Marked]]:
     """Up to *limit* entries of *question* whose id comes before *before* (empty: the newest), newest first."""
+    until = min((bound for bound in (before, question.until) if bound), default=_AFTER_ALL)
     words = question.words
-    params: list[object] = [question.account]
-    joins = []
-    for number, word in enumerate(words):
-        params.append(word)
-        joins.append(
-            f" JOIN audit_word w{number} ON w{number}.account = e.account AND w{number}.entry = e.id"
-            f" AND w{number}.word = ${len(params)}"
-        )
-    # The moments bind the word where there is one: its key is in their order too.
-    key = "w0.entry" if words else "e.id"
-    narrowed = []
-    for sign, bound in (("<", before), ("<", question.until), (">=", question.since)):
-        if bound:
-            params.append(bound)
-            narrowed.append(f" AND {key} {sign} ${len(params)}")
-    params.append(limit)
-    rows = yield sql(
-        f"SELECT {_OF_ENTRY} FROM audit_entry e{''.join(joins)} WHERE {'w0' if words else 'e'}.account = $1"
-        f"{''.join(narrowed)} ORDER BY {key} DESC LIMIT ${len(params)}",
-        *params,
-    )
+    rows = yield sql(_PAGES[len(words)], question.account, until, question.since, limit, *words)
     return [_entry(row) for row in rows]
 
 
@@ -132,17 +95,6 @@ def put_seal(seal: Seal, members: Sequence[Marked]) -> UnitOfWork[bool]:
         [(one.account, one.region, word, one.id) for one in entries for word in words_of(one)],
     )
     return True
-
-
-def words_of(entry: Entry) -> list[str]:
-    """What an entry is found by."""
-    return sorted({*users_of(entry), *entry.resources} - {""})
-
-
-def users_of(entry: Entry) -> set[str]:
-    """What the caller may be called."""
-    name = entry.principal.rpartition(":")[2].rpartition("/")[2]
-    return {entry.principal, name, entry.key_id} - {""}
 
 
 def seals(after: int, limit: int) -> UnitOfWork[list[Seal]]:

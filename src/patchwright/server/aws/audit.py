@@ -33,7 +33,7 @@ class AuditOperations:
         self._pager = pager
 
     async def list_audit_entries(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """ListAuditEntries: those of the account, of every region, newest first; or those that are nobody's."""
+        """ListAuditEntries: those of the account, newest first, of the caller's region or of another one, `*`: of all."""
         nobodys = request.get("Unattributed", False)
         if nobodys and caller.account != self._audit.first:
             raise access_denied(
@@ -44,7 +44,7 @@ class AuditOperations:
             account="" if nobodys else caller.account,
             user=request.get("User", ""),
             resource=request.get("Resource", ""),
-            region=request.get("Region", ""),
+            region=_region(caller, request),
             operation=request.get("Operation", ""),
             result=request.get("Result", ""),
             since=_id_at(request.get("StartTime")),
@@ -58,8 +58,10 @@ class AuditOperations:
         return answer
 
     async def export_audit_trail(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """ExportAuditTrail: pages of lines that are put together as they come; of other accounts' entries the hash alone."""
-        lines, more = await self._audit.exported(caller.account, after=self._pager.cursor(caller, request) or 0)
+        """ExportAuditTrail: pages of lines that are put together as they come; of others' entries the hash alone."""
+        lines, more = await self._audit.exported(
+            caller.account, _region(caller, request), after=self._pager.cursor(caller, request) or 0
+        )
         answer: dict[str, Any] = {"Lines": lines}
         if more is not None:
             answer["NextToken"] = self._pager.token(caller, request, more)
@@ -81,6 +83,12 @@ class AuditOperations:
         if proof.after is not None:
             answer["NextToken"] = self._pager.token(caller, request, proof.after)
         return answer
+
+
+def _region(caller: Caller, request: Mapping[str, Any]) -> str:
+    """The region that is asked for; empty: all of them, where what is nobody's is as well."""
+    asked: str = "*" if request.get("Unattributed") else request.get("Region", caller.region)
+    return "" if asked == "*" else asked
 
 
 def _id_at(moment: float | None) -> str:
