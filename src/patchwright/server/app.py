@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -43,16 +44,22 @@ from patchwright.server import (
     windows,
 )
 from patchwright.server.accounts import (
+    NOTE_SECONDS,
     SEAL_SECONDS,
+    Access,
     AccessKey,
     Anchor,
     Audited,
     AuditService,
+    Authorities,
     MasterKey,
+    Principal,
+    SessionExpired,
     Trail,
+    open_access,
+    root_arn,
     write_credentials,
 )
-from patchwright.server.accounts import Service as Accounts
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
 from patchwright.server.infra import (
     S3,
@@ -68,6 +75,7 @@ from patchwright.server.infra import (
 )
 from patchwright.server.wire import (
     Certificate,
+    Claim,
     Credential,
     Endpoint,
     Handler,
@@ -75,6 +83,8 @@ from patchwright.server.wire import (
     Limits,
     Pager,
     Protocol,
+    SessionLookup,
+    expired_token,
     load_models,
 )
 
@@ -103,6 +113,7 @@ class House:
     writer: reports.Writer
     trail: Trail
     audit: AuditService
+    access: Access
 
 
 class Application:
@@ -161,9 +172,9 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
     opened = await open_database(config.database, data_dir=config.data_dir, clock=clock)
     trail, audit = _audit(config, opened, clock, master)
     database = Audited(opened)
-    accounts = Accounts(database, clock, master)
-    await accounts.check_master_key()
-    root = await accounts.ensure_root(
+    access = open_access(database, clock, master, config.quotas, first=config.account_id)
+    await access.service.check_master_key()
+    root = await access.service.ensure_root(
         config.account_id,
         key_id=config.root_access_key_id,
         secret=config.root_secret_access_key,
@@ -176,24 +187,31 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
     links, snapshots = aws.SnapshotLinks(url, master.links, clock), patching.Snapshots(database, clock)
     buckets = open_buckets(config.bucket_dir, _s3(config), clock)
     known = inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds)
+    warden = aws.Warden(database, clock, Authorities(database, clock.monotonic))
+    served = _operations(
+        config,
+        database,
+        clock,
+        directory=directory,
+        messages=messages,
+        waking=waking,
+        warden=warden,
+        master=master,
+        known=known,
+        audit=audit,
+        access=access,
+        buckets=buckets,
+        pager=Pager(master.paging, models),
+        snapshots=snapshots,
+        links=links,
+    )
+    keys = KnownKeys(_lookup(access, messages), clock.monotonic, sessions=_sessions(access))
     endpoint = Endpoint(
-        _operations(
-            config,
-            database,
-            clock,
-            directory=directory,
-            messages=messages,
-            waking=waking,
-            master=master,
-            known=known,
-            audit=audit,
-            buckets=buckets,
-            pager=Pager(master.paging, models),
-            snapshots=snapshots,
-            links=links,
-        ),
+        warden.guarded(served),
         models=models,
-        lookup=KnownKeys(_lookup(accounts, messages), clock.monotonic).find,
+        lookup=keys.find,
+        sessions=keys.find_session,
+        used=_noting(access),
         clock=clock,
         errors=aws.ERRORS,
         parked=gateway.PARKED,
@@ -203,7 +221,7 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
     downloads = gateway.Downloads(url, by_host=not config.public_url)
     application = Application(endpoint, downloads, aws.SnapshotDownloads(snapshots, links), database)
     writer = reports.Writer(database, clock, buckets, known)
-    return House(application, database, clock, waking, root, writer, trail, audit)
+    return House(application, database, clock, waking, root, writer, trail, audit, access)
 
 
 def _audit(config: Config, database: Database, clock: Clock, master: MasterKey) -> tuple[Trail, AuditService]:
@@ -221,9 +239,11 @@ def _operations(
     directory: nodes.Service,
     messages: gateway.Messages,
     waking: commands.Waking,
+    warden: aws.Warden,
     master: MasterKey,
     known: inventory.Service,
     audit: AuditService,
+    access: Access,
     buckets: Buckets,
     pager: Pager,
     snapshots: patching.Snapshots,
@@ -237,6 +257,7 @@ def _operations(
             clock=clock,
             pager=pager,
             waking=waking,
+            warden=warden,
             directory=directory,
             documents=documents.Service(database, clock, config.quotas),
             commands=commands.Service(database, clock),
@@ -258,6 +279,7 @@ def _operations(
                 database, clock, compliance.Service(database, clock, config.quotas), buckets
             ),
             audit=audit,
+            access=access,
             online_seconds=config.online_seconds,
         )
         served.update(aws.operations(services))
@@ -274,14 +296,51 @@ def _s3(config: Config) -> S3 | None:
     return S3(config.s3_endpoint, config.s3_access_key_id, config.s3_secret_access_key)
 
 
-def _lookup(accounts: Accounts, messages: gateway.Messages) -> Callable[[str], Awaitable[Credential | None]]:
+def _lookup(access: Access, messages: gateway.Messages) -> Callable[[str], Awaitable[Credential | None]]:
+    """Whose an access key or a node's is."""
+
     async def lookup(access_key_id: str) -> Credential | None:
         if access_key_id.startswith("mi-"):
-            return await messages.credential(access_key_id)
-        key = await accounts.key(access_key_id)
-        return None if key is None else Credential(key.id, key.secret, key.account, key.principal)
+            node = await messages.credential(access_key_id)
+            if node is None or not await access.tenants.active(node.account):
+                return None
+            who = Principal(node.account, node.principal, "node", access_key_id, access_key_id)
+            return dataclasses.replace(node, identity=who)
+        key = await access.service.key(access_key_id)
+        if key is None:
+            return None
+        kind = "root" if key.principal == root_arn(key.account) else "user"
+        who = Principal(key.account, key.principal, kind, key.owner or key.account, key.id)
+        return Credential(key.id, key.secret, key.account, key.principal, identity=who)
 
     return lookup
+
+
+def _sessions(access: Access) -> SessionLookup:
+    """Whose a session's key is."""
+
+    async def find(access_key_id: str, token: str) -> Credential | None:
+        try:
+            found = await access.sessions.find(access_key_id, token)
+        except SessionExpired:
+            raise expired_token() from None
+        if found is None:
+            return None
+        who, secret = found
+        until = None if who.session is None else who.session.expires_at
+        return Credential(access_key_id, secret, who.account, who.arn, identity=who, expires_at=until)
+
+    return find
+
+
+def _noting(access: Access) -> Callable[[Claim], None]:
+    """Notes which access keys are used; nodes and sessions have none that anybody could ask about."""
+
+    def note(claim: Claim) -> None:
+        if claim.credential.kind == "user" and claim.credential.expires_at is None:
+            access.keys.note(claim.credential.access_key_id, claim.service, claim.region)
+
+    return note
 
 
 def main(words: Sequence[str]) -> int:
@@ -351,6 +410,7 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
 async def _close(house: House) -> None:
     """Write and seal what the audit trail waits for, and let go of the database."""
     with contextlib.suppress(InfraError):
+        await house.access.keys.write_uses()
         await house.trail.flush(everything=True)
         head = await house.audit.seal()
         _log.info("audit", head=None if head is None else str(head))
@@ -398,12 +458,15 @@ class _Server(uvicorn.Server):
 
 def _jobs(config: Config, house: House) -> list[Job]:
     """What this process does beside answering, by its roles."""
-    flush = Job("refusals", SEAL_SECONDS, house.trail.flush)
+    always = [
+        Job("refusals", SEAL_SECONDS, house.trail.flush),
+        Job("key uses", NOTE_SECONDS, house.access.keys.write_uses),
+    ]
     if "worker" not in config.roles:
-        return [flush]
+        return always
     database, clock = house.database, house.clock
     return [
-        flush,
+        *always,
         Job("seal", SEAL_SECONDS, house.audit.seal),
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
         Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),

@@ -12,6 +12,16 @@ from patchwright.server.accounts.access import Access, open_access
 from patchwright.server.accounts.audit import Act, Audited, Trail
 from patchwright.server.accounts.audit_search import Question
 from patchwright.server.accounts.audit_service import SEAL_SECONDS, Anchor, AuditService, Proof
+from patchwright.server.accounts.authority import (
+    NODE_PRINCIPAL,
+    Authorities,
+    Authority,
+    authority_of,
+    find_identity,
+    recall,
+    remember,
+    root_of,
+)
 from patchwright.server.accounts.identities import (
     GROUP,
     ROLE,
@@ -39,21 +49,26 @@ from patchwright.server.accounts.sessions import (
     Sessions,
     Wish,
 )
+from patchwright.server.accounts.store import Account
 from patchwright.server.accounts.tenants import FirstAccount, Tenants, UnknownAccount
 
 __all__ = [
     "GROUP",
+    "NODE_PRINCIPAL",
     "NOTE_SECONDS",
     "ROLE",
     "SEAL_SECONDS",
     "USER",
     "Access",
     "AccessKey",
+    "Account",
     "Act",
     "Anchor",
     "Attachments",
     "AuditService",
     "Audited",
+    "Authorities",
+    "Authority",
     "BadDuration",
     "EntityInUse",
     "EntityTaken",
@@ -85,8 +100,13 @@ __all__ = [
     "UnknownEntity",
     "UnreadableMasterKey",
     "Wish",
+    "authority_of",
+    "find_identity",
     "open_access",
     "policy",
+    "recall",
+    "remember",
     "root_arn",
+    "root_of",
     "write_credentials",
 ]

@@ -2,16 +2,18 @@
 """
 The AWS API, translated once (design D7): one function per operation, a file per group.
 
-The door. `operations` and `ERRORS` are the tables for the wire's endpoint.
+The door. `operations` and `ERRORS` are the tables for the wire's endpoint; `Warden` stands before what they serve, and what
+else is served.
 """
 
 from __future__ import annotations
 
 from patchwright.server.aws.audited import CallWatch
+from patchwright.server.aws.authority import Warden, rights_of_task
 from patchwright.server.aws.errors import ERRORS
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.snapshots import SnapshotDownloads
 from patchwright.server.aws.table import operations
 
-__all__ = ["ERRORS", "CallWatch", "Services", "SnapshotDownloads", "SnapshotLinks", "operations"]
+__all__ = ["ERRORS", "CallWatch", "Services", "SnapshotDownloads", "SnapshotLinks", "Warden", "operations", "rights_of_task"]

@@ -17,7 +17,8 @@ from patchwright.server import (
     settings,
     windows,
 )
-from patchwright.server.accounts import AuditService
+from patchwright.server.accounts import Access, AuditService
+from patchwright.server.aws.authority import Warden
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
@@ -34,6 +35,7 @@ class Services:
     pager: Pager
     quotas: Quotas
     waking: Waking
+    warden: Warden
     directory: nodes.Service
     documents: documents.Service
     commands: commands.Service
@@ -45,6 +47,7 @@ class Services:
     groups: patching.Groups
     snapshots: patching.Snapshots
     snapshot_links: SnapshotLinks
+    access: Access
     verdicts: patching.Verdicts
     settings: settings.Service
     maintenance: windows.Service

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from patchwright.core.errors import PatchwrightError
 from patchwright.core.invocation import Detail
 from patchwright.server.accounts import Scope
+from patchwright.server.infra import UnitOfWork
 
 EXECUTION_TIMEOUT_SECONDS = 7200  # of the documents served here (spec §3.6)
 DEFAULT_TIMEOUT_SECONDS = 3600
+
+
+# Those of some nodes that a command may be sent to: who sends it may not reach every one.
+Permitted = Callable[[Scope, Sequence[str]], UnitOfWork[Set[str]]]
 
 
 class CommandsError(PatchwrightError):

@@ -19,6 +19,7 @@ from patchwright.server.commands.model import (
     DuplicateInstance,
     InvalidTargets,
     Invocation,
+    Permitted,
     Reply,
     Request,
     StepResult,
@@ -40,18 +41,20 @@ class Service:
         self._database = database
         self._clock = clock
 
-    async def send(self, scope: Scope, principal: str, request: Request) -> tuple[Command, list[str]]:
+    async def send(
+        self, scope: Scope, principal: str, request: Request, *, permitted: Permitted | None = None
+    ) -> tuple[Command, list[str]]:
         """
         Send a document to nodes; returns the command and the nodes that may start at once.
 
-        Errors: those of `documents.select` and of `runnable.read`; InvalidParameters, UnknownInstances,
+        Nodes that are not *permitted* (None: all are) get an invocation that says so, and nothing else. Errors: those of `documents.select` and of `runnable.read`; InvalidParameters, UnknownInstances,
         DuplicateInstance, InvalidTargets.
         """
         # Read beforehand, in no transaction and not on the event loop: YAML takes its time. It is remembered.
         found = await self._database.read(documents.select, scope, request.document_name, request.document_version)
         if found.version.format == "YAML":
             await asyncio.to_thread(runnable.read, found, request)
-        return await self._database.write(send, scope, principal, request, now=self._clock.now())
+        return await self._database.write(send, scope, principal, request, now=self._clock.now(), permitted=permitted)
 
     async def command(self, scope: Scope, command_id: str) -> Command:
         """The command as it stands. Errors: UnknownCommand."""
@@ -87,7 +90,9 @@ class Service:
         )
 
 
-def send(scope: Scope, principal: str, request: Request, *, now: float) -> UnitOfWork[tuple[Command, list[str]]]:
+def send(
+    scope: Scope, principal: str, request: Request, *, now: float, permitted: Permitted | None = None
+) -> UnitOfWork[tuple[Command, list[str]]]:
     """
     Send a document to nodes; returns the command and the nodes that may start at once. A unit of work.
 
@@ -115,7 +120,7 @@ def send(scope: Scope, principal: str, request: Request, *, now: float) -> UnitO
         detail=Detail.PENDING,
         target_count=0,
     )
-    return (yield from _send(command))
+    return (yield from _send(command, permitted))
 
 
 def step_result(command: Command, invocation: Invocation, name: str = "") -> tuple[str, StepResult]:
@@ -286,7 +291,7 @@ def _is_late_start(invocation: Invocation, reply: Reply) -> bool:
     return reply.detail is Detail.IN_PROGRESS and invocation.detail is Detail.CANCELLING
 
 
-def _send(command: Command) -> UnitOfWork[tuple[Command, list[str]]]:
+def _send(command: Command, permitted: Permitted | None) -> UnitOfWork[tuple[Command, list[str]]]:
     scope, request = command.scope, command.request
     targets = list(request.instance_ids) or (yield from _resolve_targets(command))
     if request.instance_ids:
@@ -295,10 +300,12 @@ def _send(command: Command) -> UnitOfWork[tuple[Command, list[str]]]:
         if unknown:
             msg = f"Not managed nodes of this account and region: {', '.join(unknown)}."
             raise UnknownInstances(msg)
-    detail = Detail.PENDING if targets else Detail.NO_INSTANCES_IN_TAG
+    allowed = set(targets) if permitted is None else (yield from permitted(scope, targets))
+    denied = [instance_id for instance_id in targets if instance_id not in allowed]
+    detail = Detail.PENDING if allowed else aggregate([Detail.ACCESS_DENIED] * len(denied))
     command = replace(command, target_count=len(targets), detail=detail)
     yield from store.put_command(command)
-    yield from store.put_invocations(command, targets)
+    yield from store.put_invocations(command, targets, denied=set(denied))
     concurrency = resolve(request.max_concurrency, len(targets), least=1)
     released = yield from store.release(scope, command.id, concurrency)
     return command, released

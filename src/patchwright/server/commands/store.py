@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ _INVOCATION = (
     "account, region, command_id, instance_id, position, detail, released, requested_at, due_at, acknowledged_at,"
     " deliveries, response_code, steps, trace, ended_at"
 )
-_PENDING = Detail.PENDING.value
+_PENDING, _DENIED = Detail.PENDING.value, Detail.ACCESS_DENIED.value
 
 
 class Standing(NamedTuple):
@@ -65,14 +65,20 @@ def put_command(command: Command) -> UnitOfWork[None]:
     )
 
 
-def put_invocations(command: Command, instance_ids: Sequence[str]) -> UnitOfWork[None]:
-    """Store the invocations of a new command, none of them released yet."""
+def put_invocations(command: Command, instance_ids: Sequence[str], *, denied: Set[str]) -> UnitOfWork[None]:
+    """Store the invocations of a new command, none of them released yet; those on nodes of *denied* have ended."""
+    at = command.requested_at
     yield sql_each(
         "INSERT INTO invocation (account, region, command_id, instance_id, position, detail, released, requested_at,"
-        " due_at, visible_at, deliveries, response_code, steps, trace)"
-        " VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $7, 0, -1, '{}', '')",
+        " due_at, visible_at, deliveries, response_code, steps, trace, ended_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $7, 0, -1, '{}', '', $9)",
         [
-            (*command.scope, command.id, instance_id, position, _PENDING, command.requested_at, command.expires_at)
+            (*command.scope, command.id, instance_id, position)
+            + (
+                (_DENIED, at, command.expires_at, at)
+                if instance_id in denied
+                else (_PENDING, at, command.expires_at, None)
+            )
             for position, instance_id in enumerate(instance_ids)
         ],
     )

@@ -32,7 +32,7 @@ from patchwright.server.parameters.errors import (
 )
 from patchwright.server.parameters.jobs import SWEEP_SECONDS, delete_expired
 from patchwright.server.parameters.model import ADVANCED, INTELLIGENT, SECURE_STRING, STANDARD, Change, Parameter
-from patchwright.server.parameters.names import arn, hierarchy
+from patchwright.server.parameters.names import arn, hierarchy, reference
 from patchwright.server.parameters.policies import kind as policy_kind
 from patchwright.server.parameters.search import Filter, within
 from patchwright.server.parameters.service import Found, Service, require
@@ -73,6 +73,7 @@ __all__ = [
     "delete_expired",
     "hierarchy",
     "policy_kind",
+    "reference",
     "require",
     "within",
 ]

@@ -8,7 +8,7 @@ units of work for the edges that end commands and let nodes go.
 
 from __future__ import annotations
 
-from patchwright.server.patching.baselines import Baselines, Cursor, require
+from patchwright.server.patching.baselines import Baselines, Cursor, arn_of, require
 from patchwright.server.patching.catalogue import Available, Catalogue, Effective
 from patchwright.server.patching.groups import Groups
 from patchwright.server.patching.model import (
@@ -81,6 +81,7 @@ __all__ = [
     "UnsupportedSystem",
     "Verdict",
     "Verdicts",
+    "arn_of",
     "close",
     "count",
     "counters",

@@ -174,6 +174,19 @@ def require(scope: Scope, baseline_id: str) -> UnitOfWork[PatchBaseline]:
     return found
 
 
+def arn_of(scope: Scope, reference: str) -> str:
+    """The ARN of what *reference*, an id or an ARN, names, whether or not it is there."""
+    bare = reference.rpartition("/")[2]
+    standard = predefined.find(scope.region, bare)
+    if standard is not None:
+        return standard.id
+    return (
+        reference
+        if reference.startswith("arn:")
+        else f"arn:aws:ssm:{scope.region}:{scope.account}:patchbaseline/{bare}"
+    )
+
+
 def freeze(
     scope: Scope, group: str, operating_system: OperatingSystem, snapshot_id: str, *, now: float
 ) -> UnitOfWork[Snapshot]:

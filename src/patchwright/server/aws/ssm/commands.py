@@ -10,6 +10,7 @@ from typing import Any
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import truncate
 from patchwright.server import commands
+from patchwright.server.aws.authority import Warden
 from patchwright.server.aws.services import Services
 from patchwright.server.commands import Command, Invocation, Request, StepResult, Target, Waking
 from patchwright.server.wire import ApiError, Caller, Handler, Pager
@@ -31,7 +32,7 @@ _UNSERVED = (
 
 def operations(services: Services) -> Mapping[str, Handler]:
     """The operations served here, by target."""
-    invoked = CommandOperations(services.commands, services.pager, services.waking)
+    invoked = CommandOperations(services.commands, services.pager, services.waking, services.warden)
     return {
         "AmazonSSM.GetCommandInvocation": invoked.get_command_invocation,
         "AmazonSSM.ListCommandInvocations": invoked.list_command_invocations,
@@ -42,10 +43,11 @@ def operations(services: Services) -> Mapping[str, Handler]:
 class CommandOperations:
     """One method per operation."""
 
-    def __init__(self, service: commands.Service, pager: Pager, waking: Waking) -> None:
+    def __init__(self, service: commands.Service, pager: Pager, waking: Waking, warden: Warden) -> None:
         self._service = service
         self._pager = pager
         self._waking = waking
+        self._warden = warden
 
     async def send_command(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """SendCommand."""
@@ -71,6 +73,7 @@ class CommandOperations:
                 document_hash=request.get("DocumentHash", ""),
                 document_hash_type=request.get("DocumentHashType", "Sha256"),
             ),
+            permitted=await self._warden.permitted(caller, request),
         )
         self._waking.wake(released)
         return {"Command": describe_command(command)}

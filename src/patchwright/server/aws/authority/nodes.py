@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What agents call, and operations of our own: what each is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from patchwright.server.aws.authority.rules import Access, Demand, Request, Rule, node, whole
+from patchwright.server.wire import Caller
+
+_EVERY = whole("patchwright")
+
+
+def _own(caller: Caller, _request: Request) -> Sequence[Demand]:
+    """About the node that signed."""
+    return [node(caller.scope, caller.instance_id or "")]
+
+
+def _destination(caller: Caller, request: Request) -> Sequence[Demand]:
+    return [node(caller.scope, request["Destination"])]
+
+
+def _named(caller: Caller, request: Request) -> Sequence[Demand]:
+    return [node(caller.scope, request["InstanceId"])]
+
+
+def _named_or_all(caller: Caller, request: Request) -> Sequence[Demand]:
+    return _named(caller, request) if "InstanceId" in request else _EVERY(caller, request)
+
+
+RULES: Mapping[str, Rule] = {
+    "EC2WindowsMessageDeliveryService.AcknowledgeMessage": Rule("ec2messages:AcknowledgeMessage", Access.WRITE, _own),
+    "EC2WindowsMessageDeliveryService.FailMessage": Rule("ec2messages:FailMessage", Access.WRITE, _own),
+    "EC2WindowsMessageDeliveryService.GetMessages": Rule("ec2messages:GetMessages", Access.WRITE, _destination),
+    "EC2WindowsMessageDeliveryService.SendReply": Rule("ec2messages:SendReply", Access.WRITE, _own),
+    "Patchwright.BeginOperation": Rule("patchwright:BeginOperation", Access.WRITE, _own),
+    "Patchwright.CreateAccount": Rule("patchwright:CreateAccount", Access.PERMISSIONS, _EVERY),
+    "Patchwright.DisableAccount": Rule("patchwright:DisableAccount", Access.PERMISSIONS, _EVERY),
+    # A machine that has nothing yet but an activation's code, which is checked.
+    "Patchwright.Enroll": Rule("patchwright:Enroll", Access.WRITE, _EVERY, free=True),
+    "Patchwright.ExportAuditTrail": Rule("patchwright:ExportAuditTrail", Access.READ, _EVERY),
+    "Patchwright.ExportPatchReport": Rule("patchwright:ExportPatchReport", Access.WRITE, _named_or_all),
+    "Patchwright.GetPatchReport": Rule("patchwright:GetPatchReport", Access.READ, _named_or_all),
+    "Patchwright.GetVerdict": Rule("patchwright:GetVerdict", Access.READ, _named),
+    "Patchwright.ListAccounts": Rule("patchwright:ListAccounts", Access.LIST, _EVERY),
+    "Patchwright.ListAuditEntries": Rule("patchwright:ListAuditEntries", Access.LIST, _EVERY),
+    "Patchwright.PutBodies": Rule("patchwright:PutBodies", Access.WRITE, _own),
+    "Patchwright.PutFacts": Rule("patchwright:PutFacts", Access.WRITE, _own),
+    "Patchwright.PutResolution": Rule("patchwright:PutResolution", Access.WRITE, _own),
+    "Patchwright.VerifyAuditTrail": Rule("patchwright:VerifyAuditTrail", Access.READ, _EVERY),
+}
