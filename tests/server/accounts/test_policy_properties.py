@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -305,6 +306,28 @@ def test_a_ruling_says_which_statement_decided():
         "explicit deny by Sid NoDeleting",
         "no statement allows iam:CreateUser",
     ]
+
+
+def test_a_request_is_asked_only_where_a_statement_asks():
+    """What needs not be known is not looked up: a context may be dear to put together."""
+
+    class Dear(Mapping):
+        def __getitem__(self, key):
+            pytest.fail("it was looked at")
+
+        __iter__ = __len__ = __getitem__
+
+    allow = {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"}
+    asking = {**allow, "Condition": {"StringEquals": {"ssm:resourceTag/env": "dev"}}}
+    deny = {"Effect": "Deny", "Action": "ssm:Delete*", "Resource": "*"}
+    evaluator = rule({"Statement": [asking, allow, {**deny, "Condition": asking["Condition"]}, deny]})
+
+    answers = [
+        evaluator.decide(policy.Asked(action, "*", Dear())).allowed
+        for action in ("ssm:GetDocument", "ssm:DeleteDocument", "iam:GetUser")
+    ]
+
+    assert answers == [True, False, False]
 
 
 def test_a_context_is_folded_once_and_extended_for_each_resource():

@@ -30,8 +30,21 @@ class _Candidate(NamedTuple):
 
 
 class _Candidates(NamedTuple):
+    """Denies and allows, those first that need nothing to hold; *asks* where the first of all has to ask the request."""
+
     denies: tuple[_Candidate, ...]
     allows: tuple[_Candidate, ...]
+    asks: bool
+
+
+def _candidates(denies: Iterable[_Candidate], allows: Iterable[_Candidate]) -> _Candidates:
+    sorted_denies, sorted_allows = (tuple(sorted(each, key=_asks)) for each in (denies, allows))
+    first = (*sorted_denies, *sorted_allows)[:1]
+    return _Candidates(sorted_denies, sorted_allows, asks=any(map(_asks, first)))
+
+
+def _asks(candidate: _Candidate) -> bool:
+    return bool(candidate.checks) or candidate.principals is not None
 
 
 class _OfAction:
@@ -42,7 +55,7 @@ class _OfAction:
     def __init__(self, denies: Iterable[Statement], allows: Iterable[Statement]) -> None:
         self._denies, always_denies = _parted(denies)
         self._allows, always_allows = _parted(allows)
-        self._always = _Candidates(always_denies, always_allows)
+        self._always = _candidates(always_denies, always_allows)
         self._by_resource: dict[str, _Candidates] = {}
 
     def of(self, resource: str) -> _Candidates:
@@ -52,7 +65,7 @@ class _OfAction:
         found = self._by_resource.get(resource)
         if found is None:
             parts = resource.split(":", FIELDS - 1)
-            found = _Candidates(
+            found = _candidates(
                 self._always.denies + _about(self._denies, resource, parts),
                 self._always.allows + _about(self._allows, resource, parts),
             )
@@ -108,7 +121,9 @@ class Evaluator:
         if of_action is None:
             of_action = self._of_action(action)
         found = of_action.of(resource)
-        given = folded(context)
+        given = (
+            folded(context) if found.asks else _NOTHING
+        )  # to know the request costs more than to find the statements
         for name, checks, only in found.denies:
             for check in checks:
                 if not check(given):

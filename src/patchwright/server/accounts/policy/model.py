@@ -52,7 +52,8 @@ class Asked(NamedTuple):
     Args:
         action: `ssm:SendCommand`; compared without regard to case.
         resource: An ARN, or `*` for an action that is about no resource.
-        context: Condition keys with their values, `{"ssm:resourceTag/env": ["dev"]}`; a `Context` is taken as it is.
+        context: Condition keys with their values, `{"ssm:resourceTag/env": ["dev"]}`; a `Context` is taken as it is. It is
+            looked at only where a statement asks for it.
         principals: The names that the caller answers to in the `Principal` of a trust policy: the ARNs of the caller (for
             a session: that of its role as well), or of a service its host name. Its account follows from the ARNs.
     """
