@@ -15,7 +15,14 @@ from clients.cli.replay import REPLAYED, replay
 
 PROGRAM = "PATCHWRIGHT_AWS2"
 # Debian's packages of it, unpacked and not installed.
-PACKAGES = ["awscli", "python3-ruamel.yaml.clib", "python3-wcwidth", "python3-six", "python3-cffi-backend"]
+PACKAGES = [
+    "awscli",
+    "python3-roman",
+    "python3-ruamel.yaml.clib",
+    "python3-wcwidth",
+    "python3-six",
+    "python3-cffi-backend",
+]
 SAMPLE = 8
 _seed = int(os.environ.get("PATCHWRIGHT_SEED", "0"))
 _sample = REPLAYED if os.environ.get("PATCHWRIGHT_FULL") else random.Random(_seed).sample(REPLAYED, SAMPLE)

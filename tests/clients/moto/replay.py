@@ -38,14 +38,17 @@ def mock_aws(decorated: Callable[..., Any] | None = None, **_: object) -> Any:
     return Nothing() if decorated is None else decorated
 
 
+# Now, since moto's own conftest imports its tests' package before any hook is called.
+moto.mock_aws = mock_aws
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the outcomes go."""
     parser.addoption("--outcomes", type=Path, required=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take moto's place before its tests are imported."""
-    moto.mock_aws = mock_aws
+    """Keep what comes of the tests."""
     config.pluginmanager.register(Outcomes(config.getoption("--outcomes")))
 
 
