@@ -31,6 +31,16 @@ LARGEST_POLICY = 2_048  # characters
 MOST_POLICIES = 10
 _LARGEST_PACKED = 4_096  # bytes of what a token says
 _KEY_BYTES = 10
+# What a user's session may: as in AWS, everything of its user's but what would outlive it, keys and users above all.
+_OF_USER = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "NotAction": ["iam:*", "sts:*"], "Resource": "*"},
+            {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:GetCallerIdentity"], "Resource": "*"},
+        ],
+    }
+)
 
 
 class SessionRefused(PatchwrightError):
@@ -136,6 +146,7 @@ class Sessions:
             origin=asking.key_id,
             issued_at=now,
             expires_at=now + (min(seconds, LONGEST_OF_ROOT) if root else seconds),
+            policies=(_OF_USER,),
         )
         return self._give(replace(asking, key_id=session.key_id, session=session), session)
 
@@ -209,12 +220,13 @@ def _role_for(asking: Principal, wish: Wish, context: Mapping[str, Sequence[str]
     place = trust.entity(wish.role_arn)
     found = (yield from identity_store.find(*place)) if place is not None and place[1] == ROLE else None
     account = (yield from store.find_account(found.account)) if found is not None else None
+    asked = {**context, **(yield from _of_principal(asking))}
     actions = [trust.ASSUME, *([trust.TAG] if wish.tags or wish.transitive else [])]
     allowed = (
         found is not None
         and found.arn == wish.role_arn
         and (account is None or account.state == "Active")
-        and trust.may_assume(found.trust, found.trust_pins, asking, role=found.arn, actions=actions, context=context)
+        and trust.may_assume(found.trust, found.trust_pins, asking, role=found.arn, actions=actions, context=asked)
     )
     if found is None or not allowed:
         msg = f"User: {asking.arn} is not authorized to perform: {trust.ASSUME} on resource: {wish.role_arn}"
@@ -222,6 +234,20 @@ def _role_for(asking: Principal, wish: Wish, context: Mapping[str, Sequence[str]
     for arn in wish.policy_arns:
         yield from require_attachable(found.account, arn)
     return found
+
+
+def _of_principal(asking: Principal) -> UnitOfWork[dict[str, Sequence[str]]]:
+    """The condition keys of who asks."""
+    tags = yield from identity_store.tags(asking.account, asking.id)
+    tags.update(asking.session.tags if asking.session is not None else ())
+    owner = yield from identity_store.by_id(asking.account, asking.id)
+    return {
+        "aws:PrincipalArn": [owner.arn if owner is not None else asking.arn],
+        "aws:PrincipalAccount": [asking.account],
+        "aws:userid": [asking.user_id],
+        **({"aws:username": [owner.name]} if owner is not None and owner.kind == USER else {}),
+        **{f"aws:PrincipalTag/{key}": [value] for key, value in tags.items()},
+    }
 
 
 def _still(session: Session) -> UnitOfWork[Principal | None]:

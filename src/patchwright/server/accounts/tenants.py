@@ -48,15 +48,22 @@ class Tenants:
         """Up to *limit* accounts whose id comes after *after*, in order."""
         return await self._database.read(store.accounts, after=after, limit=limit)
 
-    async def set_state(self, account: str, state: str) -> Account:
+    async def disable(self, account: str) -> Account:
         """
-        Disable an account, or let it be active again: within a second its keys, sessions and nodes are refused everywhere.
+        Disable an account: within a second its keys, sessions and nodes are refused everywhere.
 
         Errors: UnknownAccount, FirstAccount.
         """
-        if account == self.first and state == DISABLED:
+        if account == self.first:
             msg = f"The account {account} is the installation's first and cannot be disabled."
             raise FirstAccount(msg)
+        return await self._set_state(account, DISABLED)
+
+    async def enable(self, account: str) -> Account:
+        """Let a disabled account be active again. Errors: UnknownAccount."""
+        return await self._set_state(account, ACTIVE)
+
+    async def _set_state(self, account: str, state: str) -> Account:
         found = await self._database.write(store.set_account_state, account, state)
         if found is None:
             msg = f"There is no account {account}."

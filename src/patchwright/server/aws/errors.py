@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from patchwright.core import errors as core
 from patchwright.server import (
+    accounts,
     commands,
     compliance,
     documents,
@@ -37,6 +38,17 @@ ERRORS: Mapping[type[Exception], str] = {
     core.PlanRefused: "PlanRefusedException",
     TokenReused: "IdempotentParameterMismatch",
     Unavailable: "ServiceUnavailableException",
+    accounts.BadDuration: "ValidationException",
+    accounts.EntityInUse: "DeleteConflictException",
+    accounts.EntityTaken: "EntityAlreadyExistsException",
+    accounts.FirstAccount: "InvalidOperationException",
+    accounts.InvalidEntity: "InvalidInputException",
+    accounts.PolicyTooLarge: "PackedPolicyTooLargeException",
+    accounts.SessionRefused: "AccessDeniedException",
+    accounts.TooManyEntities: "LimitExceededException",
+    accounts.UnknownAccount: "DoesNotExistException",
+    accounts.UnknownEntity: "NoSuchEntityException",
+    accounts.policy.MalformedPolicy: "MalformedPolicyDocumentException",
     commands.DuplicateInstance: "DuplicateInstanceId",
     commands.InvalidTargets: "ValidationException",
     commands.UnknownCommand: "InvalidCommandId",

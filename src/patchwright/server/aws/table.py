@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from patchwright.server.aws import audit, patchwright, reports
+from patchwright.server.aws import accounts, audit, patchwright, reports
+from patchwright.server.aws.iam import attachments, identities, keys, managed_policies, user_groups
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm import (
     activations,
@@ -30,6 +31,7 @@ from patchwright.server.aws.ssm import (
     window_executions,
     windows,
 )
+from patchwright.server.aws.sts import sessions
 from patchwright.server.wire import Handler
 
 MODULES = (
@@ -54,6 +56,13 @@ MODULES = (
     window_contents,
     window_executions,
     windows,
+    attachments,
+    identities,
+    keys,
+    managed_policies,
+    user_groups,
+    sessions,
+    accounts,
     audit,
     patchwright,
     reports,
