@@ -15,6 +15,7 @@ READS = [
 ]
 RUNS = [
     *("ssm:SendCommand", "ssm:CancelCommand", "ssm:CreatePatchBaseline", "ssm:RegisterTaskWithMaintenanceWindow"),
+    *("ssm:RegisterDefaultPatchBaseline", "ssm:RegisterTargetWithMaintenanceWindow"),
     *("ssm:UpdateMaintenanceWindowTarget", "ssm:AddTagsToResource", "ssm:CreateActivation", "ssm:PutParameter"),
     *(
         "ssm:DeleteDocument",
@@ -32,12 +33,13 @@ OPENS = [
 IDENTITIES = ["iam:CreateUser", "iam:AttachUserPolicy", "iam:CreateAccessKey", "sts:AssumeRole"]
 IDENTITIES_READ = ["iam:GetUser", "iam:ListAccessKeys", "iam:SimulatePrincipalPolicy"]
 ACCOUNTS = ["patchwright:CreateAccount", "patchwright:DisableAccount"]
-AUDIT = ["patchwright:ListAuditEntries"]
+AUDIT = ["patchwright:ListAuditEntries", "patchwright:ExportAuditTrail", "patchwright:VerifyAuditTrail"]
 REPORTS = ["patchwright:GetVerdict", "patchwright:GetPatchReport"]
 NODES = [
     *("ssm:UpdateInstanceInformation", "ssm:PutInventory", "ssm:GetDeployablePatchSnapshotForInstance"),
     *("ec2messages:GetMessages", "ec2messages:SendReply", "ssmmessages:OpenControlChannel", "ssm:GetDocument"),
 ]
+NOT_FOR_PEOPLE = ["ec2messages:GetMessages", "ssm:RegisterManagedInstance", "ssm:UpdateInstanceInformation"]
 OUR_NODES = [
     *("patchwright:PutFacts", "patchwright:BeginOperation", "patchwright:PutBodies", "patchwright:PutResolution"),
     *("ssm:RequestManagedInstanceRoleToken", "ssm:UpdateManagedInstancePublicKey"),
@@ -53,7 +55,7 @@ MAY = {
 }
 MAY_NOT = {
     "administrator": [],
-    "operator": [OPENS, IDENTITIES, IDENTITIES_READ, ACCOUNTS, AUDIT, OUR_NODES, ["ec2messages:GetMessages"]],
+    "operator": [OPENS, IDENTITIES, IDENTITIES_READ, ACCOUNTS, AUDIT, OUR_NODES, NOT_FOR_PEOPLE],
     "auditor": [RUNS, OPENS, IDENTITIES, ACCOUNTS, OUR_NODES, ["patchwright:ExportPatchReport"]],
     "node": [
         RUNS[:5],
