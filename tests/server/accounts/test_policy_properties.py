@@ -31,9 +31,9 @@ from server.accounts.policy_reference import (
 
 FULL = os.environ.get("PATCHWRIGHT_FULL", "") not in ("", "0")
 SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
-COUNT = 30_000 if FULL else 1_000
+COUNT = 10_000 if FULL else 1_000
 QUESTIONS = 4
-EXAMPLES = settings(max_examples=5_000 if FULL else 100, deadline=None)
+EXAMPLES = settings(max_examples=2_000 if FULL else 100, deadline=None)
 ANY = st.text(max_size=12)
 TEXTS = [text for case in read() if "malformed" not in case.data and not case.trust for text in case.documents]
 
