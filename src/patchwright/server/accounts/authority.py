@@ -92,7 +92,7 @@ class Authorities:
 
     async def of(self, principal: Principal) -> Authority:
         """What *principal* may do."""
-        if principal.kind == ROOT:
+        if principal.kind == ROOT and principal.session is None:
             return Authority(principal, unlimited=True)
         if principal.kind == NODE_PRINCIPAL:
             return _of_node(principal)
@@ -113,7 +113,7 @@ class Authorities:
 def authority_of(principal: Principal) -> UnitOfWork[Authority]:
     """What *principal* may do, as of this transaction; a unit of work that only reads."""
     if principal.kind == ROOT:
-        return Authority(principal, unlimited=True)
+        return _of_root(principal)
     if principal.kind == NODE_PRINCIPAL:
         return _of_node(principal)
     account, owner = principal.account, principal.id
@@ -166,6 +166,14 @@ def made(
     rules = tuple((kind, policy.Evaluator(policy.parse_stored(text) for text in texts)) for kind, texts in given)
     text = "\n".join(f"{kind}\n{_plain(one)}" for kind, texts in given for one in texts).lower()
     return Authority(principal, rules=rules, context=_context(principal, tags or {}, arn or principal.arn), text=text)
+
+
+def _of_root(principal: Principal) -> Authority:
+    """Everything; within a session, everything that the session may."""
+    session = principal.session
+    if session is None:
+        return Authority(principal, unlimited=True)
+    return made(principal, [policy.READY["administrator"]], session=session.policies)
 
 
 def remember(principal: Principal) -> str:

@@ -36,6 +36,7 @@ RULES: Mapping[str, Rule] = {
     "Patchwright.BeginOperation": Rule("patchwright:BeginOperation", Access.WRITE, _own),
     "Patchwright.CreateAccount": Rule("patchwright:CreateAccount", Access.PERMISSIONS, _EVERY),
     "Patchwright.DisableAccount": Rule("patchwright:DisableAccount", Access.PERMISSIONS, _EVERY),
+    "Patchwright.EnableAccount": Rule("patchwright:EnableAccount", Access.PERMISSIONS, _EVERY),
     # A machine that has nothing yet but an activation's code, which is checked.
     "Patchwright.Enroll": Rule("patchwright:Enroll", Access.WRITE, _EVERY, free=True),
     "Patchwright.ExportAuditTrail": Rule("patchwright:ExportAuditTrail", Access.READ, _EVERY),
