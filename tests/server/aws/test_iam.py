@@ -16,9 +16,7 @@ READ = json.dumps(allow("ssm:Describe*"))
 def people(aws):
     """Who signs at the module's server."""
     root = aws.house.root
-    return People(
-        aws.server.url, {"aws_access_key_id": root.access_key_id, "aws_secret_access_key": root.secret}
-    )
+    return People(aws.server.url, {"aws_access_key_id": root.access_key_id, "aws_secret_access_key": root.secret})
 
 
 @pytest.fixture
@@ -215,9 +213,7 @@ def test_a_policy_has_versions_of_which_one_counts(iam, account):
 
     assert (made["VersionId"], made["IsDefaultVersion"]) == ("v6", True)
     assert iam.get_policy_version(PolicyArn=arn, VersionId="v6")["PolicyVersion"]["Document"] == json.loads(write)
-    pages = list(
-        iam.get_paginator("list_policy_versions").paginate(PolicyArn=arn, PaginationConfig={"PageSize": 2})
-    )
+    pages = list(iam.get_paginator("list_policy_versions").paginate(PolicyArn=arn, PaginationConfig={"PageSize": 2}))
     listed = [(one["VersionId"], one["IsDefaultVersion"]) for page in pages for one in page["Versions"]]
     assert listed == [("v6", True), ("v4", False), ("v3", False), ("v2", False), ("v1", False)]
     found = iam.get_policy(PolicyArn=arn)["Policy"]
