@@ -23,7 +23,7 @@ from typing import Any
 
 from measure import ROOT, process_cpu
 
-from patchwright.core.signing import Signer
+from patchwright.core.signing import CALL_HEADER, Signer
 from patchwright.server.gateway.zipapp import build
 
 HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
@@ -78,6 +78,7 @@ class Served:
         if signer is not None:
             moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             headers["X-Amz-Date"] = moment
+            headers[CALL_HEADER] = secrets.token_hex(16)  # a server accepts a signature once
             service = SERVICES[target.partition(".")[0]]
             signed = {"Host": self.host, **headers}
             headers["Authorization"] = signer.authorization(signed, body, service=service, moment=moment)

@@ -6,12 +6,13 @@ from __future__ import annotations
 import configparser
 import http.client
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from patchwright.core.signing import Signer
+from patchwright.core.signing import CALL_HEADER, Signer
 
 OWN_OPERATIONS = ("GetVerdict",)
 TIMEOUT_SECONDS = 60
@@ -42,6 +43,7 @@ class Api:
             "Content-Type": "application/x-amz-json-1.1",
             "Host": self._address,
             "X-Amz-Date": moment,
+            CALL_HEADER: secrets.token_hex(16),
             "X-Amz-Target": f"{'Patchwright' if own else 'AmazonSSM'}.{operation}",
         }
         service = "patchwright" if own else "ssm"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -33,6 +34,7 @@ from botocore.credentials import Credentials
 
 import patchwright
 from farm import Farm, Node, until
+from patchwright.core.signing import CALL_HEADER
 from patchwright.server.gateway.zipapp import build
 from patchwright.server.wire import Certificate
 
@@ -238,6 +240,7 @@ class Station:
         """The live verdict as the API tells it, `Patches` by KBId: quicker than `verdict`, which starts the command."""
         body = json.dumps({"InstanceId": self.ids[node.name]}).encode()
         headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Patchwright.GetVerdict"}
+        headers[CALL_HEADER] = secrets.token_hex(16)
         request = AWSRequest("POST", f"{self.url}/", headers=headers, data=body)
         SigV4Auth(Credentials(KEY_ID, SECRET), "patchwright", "us-east-1").add_auth(request)
         signed = urllib.request.Request(f"{self.url}/", body, dict(request.headers.items()))

@@ -21,7 +21,7 @@ from patchwright.agent.config import Identity, Settings
 from patchwright.agent.connection import Response, signed
 from patchwright.agent.transport import Server, Transport, TransportFailed
 from patchwright.core.errors import PatchwrightError
-from patchwright.core.signing import Signer
+from patchwright.core.signing import SIGNATURE_USED, Signer
 
 TIME_REFUSALS = ("InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch")
 LATER = (
@@ -126,7 +126,9 @@ class Client:
         try:
             return _read(response)
         except Refused as refusal:
-            if refusal.code not in TIME_REFUSALS or not self._learn_offset():
+            # A request that was sent again because its answer did not come has to be signed again as well.
+            used = refusal.message.startswith(SIGNATURE_USED)
+            if refusal.code not in TIME_REFUSALS or not (used or self._learn_offset()):
                 raise
         return _read(self._post(operation, body, seconds, compress))
 

@@ -14,9 +14,10 @@ import _ssl
 import hashlib
 import hmac
 import io
+import os
 import time
 
-from patchwright.core.signing import Signer
+from patchwright.core.signing import CALL_HEADER, Signer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def signed(
     if signer is not None:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         headers["X-Amz-Date"] = moment
+        headers[CALL_HEADER] = os.urandom(16).hex()
         headers["Authorization"] = signer.authorization({"Host": host, **headers}, body, service=service, moment=moment)
     return headers
 

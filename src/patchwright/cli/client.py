@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import secrets
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 from patchwright.cli.clock import Clock
 from patchwright.cli.config import Config
 from patchwright.cli.errors import BadSetting, CliError, Refused, Unreachable
-from patchwright.core.signing import Signer
+from patchwright.core.signing import CALL_HEADER, Signer
 
 OWN_OPERATIONS = frozenset(
     {
@@ -133,6 +134,7 @@ class Client:
             "Host": urlsplit(self._config.endpoint).netloc,
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Date": moment,
+            CALL_HEADER: secrets.token_hex(16),
             "X-Amz-Target": f"{'Patchwright' if own else 'AmazonSSM'}.{operation}",
         }
         service = "patchwright" if own else "ssm"

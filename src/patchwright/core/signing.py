@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from typing import Mapping
 
 ALGORITHM = "AWS4-HMAC-SHA256"
+# A signature tells the second it was made in and is good for one request. This header says which call of its signer a request
+# is, as the SDKs do; signed, it makes two of the same second differ. A server that saw the signature before says SIGNATURE_USED.
+CALL_HEADER = "Amz-Sdk-Invocation-Id"
+SIGNATURE_USED = "Signature was used already"
 
 
 class Signer:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,7 +114,8 @@ def signed(
     if service is None:
         known = MODELS.service(prefix)
         service = known.signing_name if known else "ssm"
-    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target, **(more or {})}
+    named = {"amz-sdk-invocation-id": str(uuid.uuid4())}  # which call of ours this is, as SDKs say
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target, **named, **(more or {})}
     request = AWSRequest(method="POST", url="http://patchwright.test:8473/", headers=headers, data=sent)
     moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
     with mock.patch("botocore.auth.get_current_datetime", return_value=moment.replace(tzinfo=None)):

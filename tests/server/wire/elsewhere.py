@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import random
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,8 @@ class Speaker:
             name.lower(): value if isinstance(value, str) else value.decode()
             for name, value in prepared.headers.items()
         }
-        headers = {"host": url.netloc, **headers, "content-length": str(len(sent))}
+        named = {"amz-sdk-invocation-id": str(uuid.uuid4())}  # as SDKs say which call a request is
+        headers = {"host": url.netloc, **headers, **named, "content-length": str(len(sent))}
         return await call(self.endpoint, headers, sent, method=prepared.method, path=url.path or "/", query=url.query)
 
     def read(self, name: str, answer: Answer) -> dict[str, Any]:

@@ -13,6 +13,7 @@ The AWS wire: endpoint, protocol, signatures, errors, paging. The only package t
         errors       {RoomError: "AwsErrorCode"}; the most specific class wins
         audience     {"AmazonSSM.X" or "AmazonSSM": USER | NODE | ANY | ANONYMOUS}; default AUDIENCE
         watch        a Watch, told of what is served and what is refused
+        bounds       Bounds(users, nodes, strangers, clock_skew, proxies): how often who may ask, from where, how late
         limits       Limits(body, bulk, inflated, anonymous, seconds, by_target)
     raise ApiError(code, message, status=, members=)   or validation(text), access_denied(text), serialization(text)
     pager = Pager(key, models)                         pager.cursor(caller, request); pager.token(caller, request, cursor)
@@ -30,10 +31,22 @@ from __future__ import annotations
 from .caller import Caller, Handler
 from .certificate import Certificate
 from .endpoint import Endpoint
-from .errors import ApiError, WireMismatch, access_denied, expired_token, serialization, unrecognized_client, validation
+from .errors import (
+    ApiError,
+    WireMismatch,
+    access_denied,
+    expired_token,
+    serialization,
+    throttled,
+    unrecognized_client,
+    validation,
+)
+from .gate import Bounds
 from .http import Protocol
 from .known_keys import KnownKeys
 from .paging import Pager
+from .proxies import Proxies
+from .rates import Rate, Rates
 from .routing import Limits
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
 from .sigv4 import Claim, Credential, Lookup, SessionLookup, Verifier, fold_headers, signing_key
@@ -46,6 +59,7 @@ __all__ = [
     "NODE",
     "USER",
     "ApiError",
+    "Bounds",
     "Caller",
     "Certificate",
     "Claim",
@@ -58,6 +72,9 @@ __all__ = [
     "Models",
     "Pager",
     "Protocol",
+    "Proxies",
+    "Rate",
+    "Rates",
     "Refusal",
     "Service",
     "SessionLookup",
@@ -70,6 +87,7 @@ __all__ = [
     "load_models",
     "serialization",
     "signing_key",
+    "throttled",
     "unrecognized_client",
     "validation",
 ]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from patchwright.server.infra import Clock, RequestIds
 from .body import Disconnected, Receive, inflate, read_body
 from .caller import Caller, Handler
 from .errors import ApiError, WireMismatch, access_denied, serialization
+from .gate import Bounds, Gate
 from .protocol import NOTHING, Asked, Dialect, Operation, Reply
 from .routing import Limits, Route, Router, check_address, raw_path
 from .services import ANONYMOUS, ANY, AUDIENCE, Models
@@ -63,7 +65,8 @@ class Endpoint:
     *audience* says who may call what: "user", "node", "any" or "anonymous", by target or by prefix. *parked* are targets
     whose handlers wait for something to happen: they are cancelled when the client goes away. *watch* is told of what is
     served and of what is refused. *log* is a
-    structlog logger: one line per request, never a body or a secret. Raises WireMismatch for an operation without model.
+    structlog logger: one line per request, never a body or a secret. *bounds* say how often may be asked, and how far clocks
+    may be off. Raises WireMismatch for an operation without model.
     """
 
     def __init__(
@@ -80,11 +83,15 @@ class Endpoint:
         limits: Limits | None = None,
         parked: Collection[str] = (),
         watch: Watch | None = None,
+        bounds: Bounds | None = None,
         log: Any = None,
     ) -> None:
+        bounds = bounds or Bounds()
         self._limits = limits or Limits()
         self._router = Router(operations, models, audience=audience, limits=self._limits)
-        self._verifier = Verifier(lookup, clock.now, sessions=sessions)
+        self._verifier = Verifier(lookup, clock.now, sessions=sessions, window=bounds.clock_skew)
+        self._gate = Gate(bounds, clock)
+        self._proxies = bounds.proxies
         self._used = used
         self._clock = clock
         self._errors = errors
@@ -111,13 +118,15 @@ class Endpoint:
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, call: _Call) -> Reply:
         headers = fold_headers(scope["headers"])
-        call.source_ip, call.key_id = (scope.get("client") or ("",))[0], signed_key(headers)
+        call.source_ip, call.key_id = self._proxies.source(scope, headers), signed_key(headers)
         route, labels = self._route(scope, headers, call)
         claim = None
         if route.audience != ANONYMOUS:
             _refuse_presigned(scope, headers)
             claim = await self._verifier.claim(headers, service=route.service.signing_name)
             call.claimed = claim.credential.account
+        else:
+            self._gate.stranger(call.source_ip)
         body = await read_body(receive, headers, limit=route.limit, seconds=self._limits.seconds)
         if claim is not None:
             await self._verify(claim, headers, body, scope, located=labels is not None)
@@ -128,6 +137,8 @@ class Endpoint:
             route, operation = self._router.by_form(route.service, body)
             call.target = operation.target
         caller = call.caller = _caller(claim, call)
+        if claim is not None:
+            await self._gate.admit(claim, headers, source=call.source_ip, target=call.target)
         _check_audience(route, caller)
         if route.handler is None:
             raise ApiError("UnsupportedOperationException", f"Patchwright does not serve {call.target} yet.")
@@ -187,12 +198,17 @@ class Endpoint:
 
     def _refuse(self, error: Exception, call: _Call) -> Reply:
         """What is sent back instead of an answer."""
+        if call.caller is None:
+            error = self._gate.failed(call.source_ip) or error
         refusal = self._refusal(error, call)
         try:
             reply = call.dialect.refusal(refusal, call.request_id)
         except WireMismatch as mismatch:
             refusal = self._refusal(mismatch, call)
             reply = call.dialect.refusal(refusal, call.request_id)
+        if refusal.retry_after is not None:
+            status, more, body = reply
+            reply = status, (*more, (b"retry-after", str(math.ceil(refusal.retry_after)).encode())), body
         call.status, call.error = reply[0], refusal.code
         self._watch.refused(
             Refusal(

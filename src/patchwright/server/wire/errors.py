@@ -36,17 +36,24 @@ class ApiError(PatchwrightError):
     *code* is the shape's name in the service model, or one of AWS's unmodelled codes (`ValidationException`, …).
     *status* defaults to what belongs to the code: 400 unless `STATUS` says otherwise; a status in the service's model wins,
     and REST and Query services have their own for errors that every service knows. *members* are further members of
-    the modelled error shape.
+    the modelled error shape. *retry_after*: in how many seconds asking again may help.
     """
 
     def __init__(
-        self, code: str, message: str, *, status: int | None = None, members: Mapping[str, Any] | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int | None = None,
+        members: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = STATUS.get(code, 400) if status is None else status
         self.members = dict(members or {})
+        self.retry_after = retry_after
 
     @property
     def text(self) -> str:
@@ -96,6 +103,11 @@ def invalid_signature(message: str) -> ApiError:
 def incomplete_signature(message: str) -> ApiError:
     """An Authorization header that lacks a part, or cannot be read."""
     return ApiError("IncompleteSignatureException", message)
+
+
+def throttled(message: str, *, seconds: float) -> ApiError:
+    """A caller who asks too often, and may ask again in *seconds*. SDKs do so by themselves."""
+    return ApiError("ThrottlingException", message, retry_after=seconds)
 
 
 def too_large(limit: int) -> ApiError:

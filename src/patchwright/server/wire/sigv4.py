@@ -22,7 +22,7 @@ from patchwright.server.accounts import Principal
 
 from .errors import ApiError, expired_token, incomplete_signature, invalid_signature, unrecognized_client
 
-WINDOW = 15 * 60  # seconds a signature's time may differ from ours, in either direction
+WINDOW = 15 * 60.0  # seconds a signature's time may differ from ours, in either direction, unless told otherwise
 ALGORITHM = b"AWS4-HMAC-SHA256"
 KEPT_SIGNING_KEYS = 8192
 
@@ -121,7 +121,8 @@ class Verifier:
     """
     Verifies requests signed with the keys that *lookup* knows, at the time that *now* tells (epoch seconds).
 
-    Those that carry a session token are signed with keys that *sessions* knows.
+    Those that carry a session token are signed with keys that *sessions* knows. *window*: how many seconds a signature's
+    time may differ from ours, in either direction.
     """
 
     def __init__(
@@ -131,10 +132,12 @@ class Verifier:
         *,
         sessions: SessionLookup = no_sessions,
         kept_keys: int = KEPT_SIGNING_KEYS,
+        window: float = WINDOW,
     ) -> None:
         self._lookup = lookup
         self._sessions = sessions
         self._now = now
+        self._window = window
         self._signing_key = lru_cache(maxsize=kept_keys)(signing_key)
 
     async def claim(self, headers: Mapping[bytes, bytes], *, service: str) -> Claim:
@@ -147,7 +150,7 @@ class Verifier:
         access_key_id, scope, signed, signature = _read_authorization(headers)
         date, region, scoped_service = scope
         timestamp = _timestamp(headers, signed)
-        _check_time(timestamp, self._now())
+        _check_time(timestamp, self._now(), self._window)
         if date != timestamp[:8]:
             raise invalid_signature(
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
@@ -282,7 +285,7 @@ def _timestamp(headers: Mapping[bytes, bytes], signed: tuple[bytes, ...]) -> str
     return value
 
 
-def _check_time(timestamp: str, now: float) -> None:
+def _check_time(timestamp: str, now: float, window: float) -> None:
     try:
         digits = timestamp[:8] + timestamp[9:15]
         if (
@@ -295,13 +298,13 @@ def _check_time(timestamp: str, now: float) -> None:
         signed_at = datetime.fromisoformat(timestamp).timestamp()
     except ValueError:
         raise incomplete_signature("Date must be in ISO-8601 'basic format', e.g. 20261120T042153Z.") from None
-    if signed_at < now - WINDOW:
+    if signed_at < now - window:
         raise invalid_signature(
-            f"Signature expired: {timestamp} is now earlier than {_basic(now - WINDOW)} ({_basic(now)} - 15 min.)"
+            f"Signature expired: {timestamp} is now earlier than {_basic(now - window)} ({_basic(now)} - {window / 60:g} min.)"
         )
-    if signed_at > now + WINDOW:
+    if signed_at > now + window:
         raise invalid_signature(
-            f"Signature not yet current: {timestamp} is still later than {_basic(now + WINDOW)} ({_basic(now)} + 15 min.)"
+            f"Signature not yet current: {timestamp} is still later than {_basic(now + window)} ({_basic(now)} + {window / 60:g} min.)"
         )
 
 
