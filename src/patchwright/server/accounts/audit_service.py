@@ -105,7 +105,7 @@ class AuditService:
         if last is None:
             return None
         head = Head(last.number, last.hash)
-        self._remember(head)
+        await self._remember(head)
         return head
 
     def _made(self, last: Seal | None, waiting: list[Marked]) -> Seal:
@@ -114,12 +114,16 @@ class AuditService:
         found = sealed(number, moment, previous, waiting)
         return Seal(number, moment, len(waiting), previous, found, _seal_mark(self._key, found))
 
-    def _remember(self, head: Head) -> None:
-        """Keep *head*, unless a later one is kept: then the trail was cut off, and the proof of it must stay."""
+    async def _remember(self, head: Head) -> None:
+        """Keep *head*, if it follows the one that is kept. If not, the trail was changed, and the proof of it must stay."""
         with contextlib.suppress(MalformedTrail):
             known = self._anchor.load()
-            if known is None or (known.number < head.number):
+            if known is None:
                 self._anchor.keep(head)
+            elif known.number < head.number:
+                found = await self._database.read(store.seal, known.number)
+                if found is not None and found.hash == known.hash:
+                    self._anchor.keep(head)
 
     async def listed(self, question: Question, *, before: str, limit: int) -> tuple[list[Entry], str | None]:
         """
