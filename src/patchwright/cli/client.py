@@ -22,10 +22,14 @@ from patchwright.core.signing import CALL_HEADER, Signer
 
 OWN_OPERATIONS = frozenset(
     {
+        "CreateAccount",
+        "DisableAccount",
+        "EnableAccount",
         "ExportAuditTrail",
         "ExportPatchReport",
         "GetPatchReport",
         "GetVerdict",
+        "ListAccounts",
         "ListAuditEntries",
         "VerifyAuditTrail",
     }
@@ -137,6 +141,8 @@ class Client:
             CALL_HEADER: secrets.token_hex(16),
             "X-Amz-Target": f"{'Patchwright' if own else 'AmazonSSM'}.{operation}",
         }
+        if self._config.credentials.token:
+            headers["X-Amz-Security-Token"] = self._config.credentials.token
         service = "patchwright" if own else "ssm"
         headers["Authorization"] = self._signer.authorization(headers, body, service=service, moment=moment)
         return headers

@@ -60,12 +60,13 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key, and where it comes from. The secret does not show in the repr."""
+    """An access key, with the *token* of a session if it is one's, and where it comes from. No secret shows in the repr."""
 
     key_id: str
     secret: str = field(repr=False)
     source: str
     region: str = ""
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def find_credentials(profile: str, environment: Mapping[str, str], *, home: Path
     """
     key_id, secret = environment.get("AWS_ACCESS_KEY_ID", ""), environment.get("AWS_SECRET_ACCESS_KEY", "")
     if key_id and secret:
-        return Credentials(key_id, secret, "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        source, token = "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", environment.get("AWS_SESSION_TOKEN", "")
+        return Credentials(key_id, secret, source, token=token)
     wanted, looked = profile or "default", []
     for path in _files(environment, home):
         found = _read(path, wanted)
@@ -156,7 +158,8 @@ def _read(path: Path, profile: str) -> Credentials | str:
     key_id, secret = section.get("aws_access_key_id", ""), section.get("aws_secret_access_key", "")
     if not (key_id and secret):
         return f"has no key in the profile {profile}"
-    return Credentials(key_id, secret, f"{path}, profile {profile}", section.get("region", ""))
+    token = section.get("aws_session_token", "")
+    return Credentials(key_id, secret, f"{path}, profile {profile}", section.get("region", ""), token)
 
 
 def _endpoint(text: str) -> str:

@@ -122,6 +122,7 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         "patch": ("patchwright.cli.patch:patch", "Scan nodes for missing patches, or install them."),
         "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create, register."),
         "report": ("patchwright.cli.program:report", "Reports as CSV: patches."),
+        "account": ("patchwright.cli.program:account", "Accounts of the installation: create, list, disable."),
         "audit": ("patchwright.cli.program:audit", "Who did what: list, verify, export."),
         "server": ("patchwright.cli.program:server", ELSEWHERE["server"]),
         "agent": ("patchwright.cli.program:agent", ELSEWHERE["agent"]),
@@ -189,6 +190,19 @@ def report() -> None:
 )
 def audit() -> None:
     """The audit trail of every call that changed something, and of every refused one."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "create": ("patchwright.cli.accounts:create_account", "Make an account, with a key for its root."),
+        "list": ("patchwright.cli.accounts:list_accounts", "Every account."),
+        "disable": ("patchwright.cli.accounts:disable_account", "Refuse what an account signs."),
+        "enable": ("patchwright.cli.accounts:enable_account", "Let a disabled account go on."),
+    },
+)
+def account() -> None:
+    """Accounts of the installation, for the root of its first one."""
 
 
 def _elsewhere(name: str) -> click.Command:
