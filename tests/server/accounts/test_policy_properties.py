@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from patchwright.server.accounts import policy
@@ -202,6 +202,9 @@ def test_wildcards_fit_as_a_plain_reading_says(pattern, text):
 
 @EXAMPLES
 @given(st.text("a:*?", max_size=8), st.text("a:", max_size=10))
+@example("*:a", "a:a")
+@example("*:a", "a:a:a:a")
+@example("*:a:a", "a:a:a:a")
 def test_arns_fit_as_a_plain_reading_says(pattern, resource):
     """Every field, and every star that may stand for several."""
     with contextlib.suppress(policy.MalformedPolicy):

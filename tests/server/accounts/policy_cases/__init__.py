@@ -6,7 +6,7 @@ it open, and the answer is the one that grants less).
     name        a sentence; unique
     statement   one statement as JSON, or `statements`; `version` of the language where it is not 2012-10-17;
                 or `policies`, whole documents; or `when`, the Condition of an Allow (`effect`) of everything;
-                or `trust`, one statement of a trust policy
+                or `trust`, statements of a trust policy
     context     condition keys of the request: {KEY = [VALUE, …]}
     allow       ["ACTION RESOURCE", …] that are allowed; `deny`: explicitly denied; `no`: not allowed, no statement says so
     holds       contexts in which the statement with `when` applies, `fails`: in which it does not
@@ -58,8 +58,8 @@ class Case:
             effect = json.dumps(self.data.get("effect", "Allow"))
             texts = [f'{{"Effect": {effect}, "Action": "*", "Resource": "*", "Condition": {self.data["when"]}}}']
         else:
-            one = self.data.get("statement") or self.data.get("trust")
-            texts = [one] if one else self.data["statements"]
+            one = self.data.get("statement")
+            texts = [one] if one else self.data.get("statements") or self.data["trust"]
         version = json.dumps(self.data.get("version", "2012-10-17"))
         return [f'{{"Version": {version}, "Statement": [{", ".join(texts)}]}}']
 
