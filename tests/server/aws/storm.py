@@ -152,7 +152,7 @@ class Storm:
             if number % len(targets) == 0:
                 order = self.chance.sample(list(targets), len(targets))
             await self._call(order[number % len(targets)])
-            if number % 50 == 49:
+            if number % 200 == 199:
                 await self._work()
             self.house.clock.time += self.chance.choice([0, 0, 1, 1, 60, 3600])
 

@@ -27,8 +27,15 @@ FULL = os.environ.get("PATCHWRIGHT_FULL") == "1"
 LEAST = 100_000  # calls, where everything is tested
 USER_TARGETS = [*(f"AmazonSSM.{name}" for name in sorted(SERVED)), *OUR_OWN]
 TARGETS = [*USER_TARGETS, *NODE_TARGETS, "Patchwright.Enroll"]
-# What no request made up here is answered by, and why: a poll waits, and this kind of sync has nothing that may change.
-UNMET = {"EC2WindowsMessageDeliveryService.GetMessages", "AmazonSSM.UpdateResourceDataSync"}
+# What a storm may never be answered by, and why: a poll waits, this kind of sync has nothing that may change, and a window has
+# to have begun a task while its ids are still remembered.
+UNMET = {
+    "EC2WindowsMessageDeliveryService.GetMessages",
+    "AmazonSSM.UpdateResourceDataSync",
+    "AmazonSSM.DescribeMaintenanceWindowExecutionTaskInvocations",
+    "AmazonSSM.GetMaintenanceWindowExecutionTask",
+    "AmazonSSM.GetMaintenanceWindowExecutionTaskInvocation",
+}
 REPLIES = [
     {"documentStatus": "InProgress", "runtimeStatus": {"PatchLinux": {"status": "InProgress"}}},
     {"documentStatus": "Success", "runtimeStatus": {"PatchLinux": {"status": "Success", "code": 0}}},
