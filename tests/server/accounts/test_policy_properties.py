@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from patchwright.server.accounts import policy
 from patchwright.server.accounts.policy.decide import _ACTIONS, _RESOURCES
 from patchwright.server.accounts.policy.match import ResourcePattern, glob, tokens
+from patchwright.server.accounts.policy.parse import _REMEMBERED
 from server.accounts.policy_cases import read
 from server.accounts.policy_reference import (
     decided_slowly,
@@ -276,6 +277,19 @@ def test_the_size_of_a_document_is_counted_without_white_space():
 
     assert policy.parse(" " * 5_000 + text % ("a" * length)).statements
     assert policy.parse_stored(text % ("a" * (length + 1))) is policy.DENY_ALL
+
+
+def test_what_was_read_is_remembered_within_bounds():
+    """The same text is the same policy, for as long as there is room; a hundred long ones of others do not fill the memory."""
+    text = '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}' + " " * 100_000
+    first = policy.parse(text)
+    kept = policy.parse(text)
+    for number in range(100):
+        policy.parse(f"{text} " + " " * number)
+
+    assert kept is first
+    assert policy.parse(text) is not first
+    assert _REMEMBERED._length == sum(len(key[0]) for key in _REMEMBERED._policies) <= 1_000_000
 
 
 def test_a_mapping_that_is_no_json_is_refused():

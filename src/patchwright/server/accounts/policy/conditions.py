@@ -53,10 +53,9 @@ class Condition(NamedTuple):
     cost: int
 
 
-@lru_cache(maxsize=4096)
-def condition(name: str, key: str, values: tuple[str, ...], *, denies: bool, variables: bool) -> Condition:
+def condition(name: str, key: str, values: Sequence[str], *, denies: bool, variables: bool) -> Condition:
     """
-    The test of one key of one operator. The same question is the same object, so that it need be asked once only.
+    The test of one key of one operator.
 
     Args:
         name: The operator as it is written: case does not count.

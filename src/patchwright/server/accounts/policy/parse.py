@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from threading import Lock
 from typing import Any, NoReturn, TypeVar
 
 from .conditions import Condition, condition
@@ -20,6 +20,7 @@ VERSIONS = ("2008-10-17", "2012-10-17")  # without one, the first; variables hav
 MAX_LENGTH = 131_072  # of the text as it was sent, as IAM's API takes it
 MAX_SIZE = 10_240  # without white space: what IAM takes for a role's inline policies, its widest
 MAX_DEPTH = 8
+_KEPT = 1_000_000
 _SID = re.compile(r"[A-Za-z0-9]*", re.ASCII)
 _ACTION = re.compile(r"\*|(?:\*|[A-Za-z0-9-]+):[A-Za-z0-9*?_-]+", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
@@ -109,7 +110,7 @@ def parse(given: str | Mapping[str, Any], *, trust: bool = False) -> Policy:
     """
     Read a policy document.
 
-    Texts that were read before are remembered.
+    Texts that were read before are remembered, within bounds. May be called from several threads.
 
     Args:
         given: JSON, or what it says. At most 10,240 characters that are no white space.
@@ -127,7 +128,7 @@ def parse(given: str | Mapping[str, Any], *, trust: bool = False) -> Policy:
             raise MalformedPolicy("", f"it is no JSON: {error}") from None
     if size(given) > MAX_SIZE or len(given) > MAX_LENGTH:
         raise MalformedPolicy("", f"it has more than {MAX_SIZE} characters")
-    return _parse(given, trust)
+    return _REMEMBERED.get(given, trust)
 
 
 def size(text: str) -> int:
@@ -143,7 +144,42 @@ def parse_stored(text: str, *, trust: bool = False) -> Policy:
         return DENY_ALL
 
 
-@lru_cache(maxsize=1024)
+class _Remembered:
+    """
+    Policies by their text, those of late, as many as `_KEPT` characters make.
+
+    Reading takes a millisecond, and what is read takes more room than its text: everybody who may take a role may hand in
+    a policy for the session, so it is the room that is bounded.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._policies: dict[tuple[str, bool], Policy] = {}
+        self._length = 0
+
+    def get(self, text: str, trust: bool) -> Policy:
+        """The policy that *text* is. Raises MalformedPolicy."""
+        key = (text, trust)
+        with self._lock:
+            found = self._policies.pop(key, None)
+            if found is not None:
+                self._policies[key] = found
+                return found
+        read = _parse(text, trust)
+        with self._lock:
+            if key not in self._policies:
+                self._length += len(text)
+            self._policies[key] = read
+            while self._length > _KEPT:
+                oldest = next(iter(self._policies))
+                del self._policies[oldest]
+                self._length -= len(oldest[0])
+        return read
+
+
+_REMEMBERED = _Remembered()
+
+
 def _parse(text: str, trust: bool) -> Policy:
     document = _object(_json(text), "", {"Version", "Id", "Statement"})
     version = document.get("Version", VERSIONS[0])
@@ -299,7 +335,7 @@ def _conditions(value: Any, path: str, *, denies: bool, variables: bool) -> tupl
             raise MalformedPolicy(where, "must be an object with condition keys")
         for key, values in _unlike(keys, where).items():
             inside = f"{where}.{key[:128]}"
-            texts = tuple(_texts(_words(values), inside))
+            texts = _texts(_words(values), inside)
             try:
                 found.append(condition(name, key, texts, denies=denies, variables=variables))
             except MalformedPolicy as error:
