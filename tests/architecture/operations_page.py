@@ -41,6 +41,10 @@ TAIL = """
 | ExportPatchReport | `BucketName`, `Prefix`, `Region` (default: the caller's), `InstanceId` → the report whole, written to a bucket: `BucketName`, `Key`, `Bytes` |
 | ExportAuditTrail | `Region` (default: the caller's, `*`: all), `NextToken` → `Lines`: the [audit trail](audit.md) as lines of JSON; pages are put together as they come |
 | ListAuditEntries | `User`, `Resource`, `Region`, `Operation`, `Result`, `StartTime`, `EndTime`, `Unattributed`, `MaxResults`, `NextToken` → `Entries` of the [audit trail](audit.md), newest first; a page may be short |
+| CreateAccount | `Name` → `Account`, and `AccessKey`, that of its root, whose secret is shown this once. Like the next three for the root of the first account alone: [identities.md](identities.md) |
+| ListAccounts | `MaxResults`, `NextToken` → `Accounts`: `AccountId`, `Name`, `State` (Active, Disabled), `CreatedAt` |
+| DisableAccount | `AccountId` → `Account`: within a second nothing is answered that its keys, sessions and nodes sign |
+| EnableAccount | `AccountId` → `Account`: it goes on |
 | VerifyAuditTrail | `Head`, `NextToken` → `Findings`, `Seals`, `Entries`, `Unsealed`, and with the last page `Head` |
 | GetPatchReport | `InstanceId` (none: every node), `MaxResults` rows, `NextToken` → `Report`: a page of CSV text, the first with the names of the columns; pages are put together as they come |
 
@@ -63,6 +67,10 @@ Signed with the node's own key, which is its `mi-` id and the secret that enrolm
 `GET /healthz` (200 when ready), `GET /metrics` (Prometheus), `GET /agent/patchwright-agent.pyz`, `GET /agent/install.sh`,
 `GET /snapshots/…` (what the link of GetDeployablePatchSnapshotForInstance downloads, for 24 hours: [patches.md](patches.md)).
 """
+
+
+# Services of AWS beside Systems Manager: what they are for, and their notes in operations.toml.
+OTHERS = {"iam": "Users, groups, roles, policies, access keys", "sts": "Who asks, and sessions"}
 
 
 def words() -> dict[str, Any]:
@@ -90,7 +98,23 @@ def page() -> str:
     """The page as it ought to be."""
     told, answered = words(), for_clients()
     groups = [line for group in told["groups"] for line in group_lines(group, told, answered)]
-    return "\n".join([HEAD, *overview(told["groups"], answered), *groups]) + TAIL
+    others = [line for prefix, title in OTHERS.items() for line in other_lines(prefix, title, told[prefix])]
+    return "\n".join([HEAD, *overview(told["groups"], answered), *groups, *others[:-1]]) + TAIL
+
+
+def other_lines(prefix: str, title: str, notes: dict[str, str]) -> Iterator[str]:
+    """The section of another service: the operations that are served; every other one of its model is refused."""
+    yield f"## {title} (`{prefix}`, signing name `{prefix}`)"
+    yield ""
+    yield "Query protocol; the region of the signature does not matter. How it works here: [identities.md](identities.md)."
+    yield ""
+    yield "| operation | what is weaker than AWS's, or different |"
+    yield "|---|---|"
+    for target in sorted(served()):
+        service, _, name = target.partition(".")
+        if service == prefix:
+            yield f"| {name} | {notes.get(name, '')} |".replace("|  |", "| |")
+    yield ""
 
 
 def overview(groups: list[dict[str, Any]], answered: set[str]) -> Iterator[str]:

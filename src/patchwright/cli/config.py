@@ -115,8 +115,8 @@ def find_credentials(profile: str, environment: Mapping[str, str], *, home: Path
     """
     key_id, secret = environment.get("AWS_ACCESS_KEY_ID", ""), environment.get("AWS_SECRET_ACCESS_KEY", "")
     if key_id and secret:
-        source, token = "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", environment.get("AWS_SESSION_TOKEN", "")
-        return Credentials(key_id, secret, source, token=token)
+        source = "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return Credentials(key_id, secret, source, token=environment.get("AWS_SESSION_TOKEN", ""))
     wanted, looked = profile or "default", []
     for path in _files(environment, home):
         found = _read(path, wanted)

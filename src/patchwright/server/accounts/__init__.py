@@ -37,7 +37,7 @@ from patchwright.server.accounts.identity_service import Identities
 from patchwright.server.accounts.key_service import NOTE_SECONDS, Keys
 from patchwright.server.accounts.keys import MasterKey, UnreadableMasterKey
 from patchwright.server.accounts.managed import ManagedPolicy, PolicyVersion
-from patchwright.server.accounts.model import AccessKey, KeyTaken, Principal, Scope, Session, root_arn
+from patchwright.server.accounts.model import AccessKey, Account, KeyTaken, Principal, Scope, Session, root_arn
 from patchwright.server.accounts.policy_service import Attachments, Policies
 from patchwright.server.accounts.service import Service, write_credentials
 from patchwright.server.accounts.sessions import (
@@ -49,7 +49,6 @@ from patchwright.server.accounts.sessions import (
     Sessions,
     Wish,
 )
-from patchwright.server.accounts.store import Account
 from patchwright.server.accounts.tenants import FirstAccount, Tenants, UnknownAccount
 
 __all__ = [

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from patchwright.core.errors import PatchwrightError
+from patchwright.server.infra import note
 
 USER, ROLE, GROUP = "user", "role", "group"
 MOST_TAGS = 50
@@ -81,7 +82,7 @@ class Identity:
 
 def new_entity_id(kind: str) -> str:
     """An id that was never given before: `AIDA…` for users, `AROA…` roles, `AGPA…` groups, `ANPA…` policies, `AKIA…` keys."""
-    return _PREFIXES[kind] + base64.b32encode(secrets.token_bytes(_ID_BYTES)).decode()
+    return note(_PREFIXES[kind] + base64.b32encode(secrets.token_bytes(_ID_BYTES)).decode())
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

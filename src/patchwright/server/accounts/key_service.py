@@ -9,8 +9,7 @@ import string
 from patchwright.server.accounts import identity_store, store
 from patchwright.server.accounts.identities import USER, UnknownEntity, new_entity_id, too_many, unknown
 from patchwright.server.accounts.keys import MasterKey
-from patchwright.server.accounts.model import AccessKey, root_arn
-from patchwright.server.accounts.store import KeyRecord
+from patchwright.server.accounts.model import AccessKey, KeyRecord, root_arn
 from patchwright.server.infra import Clock, Database, UnitOfWork
 
 MOST_KEYS = 2  # of one user: one in use, one that replaces it

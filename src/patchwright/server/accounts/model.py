@@ -20,6 +20,28 @@ class Scope(NamedTuple):
     region: str
 
 
+class Account(NamedTuple):
+    """An account of the installation. *state* is Active or Disabled."""
+
+    id: str
+    name: str
+    state: str
+    created_at: float
+
+
+class KeyRecord(NamedTuple):
+    """An access key without its secret. *used_at* is None while nobody has signed with it."""
+
+    id: str
+    account: str
+    owner: str
+    state: str
+    created_at: float
+    used_at: float | None
+    used_service: str
+    used_region: str
+
+
 @dataclass(frozen=True)
 class AccessKey:
     """

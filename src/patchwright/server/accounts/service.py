@@ -11,7 +11,7 @@ from patchwright.server.accounts import store
 from patchwright.server.accounts.identities import new_entity_id
 from patchwright.server.accounts.key_service import new_secret
 from patchwright.server.accounts.keys import MasterKey
-from patchwright.server.accounts.model import AccessKey, KeyTaken, root_arn
+from patchwright.server.accounts.model import AccessKey, Account, KeyTaken, root_arn
 from patchwright.server.infra import Clock, Database, UnitOfWork
 
 
@@ -57,7 +57,7 @@ class Service:
             KeyTaken: The given pair belongs to another account.
         """
         given = bool(key_id)
-        await self._database.write(_ensure_account, store.Account(account, "root", "Active", self._clock.now()))
+        await self._database.write(_ensure_account, Account(account, "root", "Active", self._clock.now()))
         if not given:
             if await self._database.read(store.has_keys, account):
                 return None
@@ -76,7 +76,7 @@ class Service:
         return key
 
 
-def _ensure_account(account: store.Account) -> UnitOfWork[None]:
+def _ensure_account(account: Account) -> UnitOfWork[None]:
     if (yield from store.find_account(account.id)) is None:
         yield from store.put_account(account)
 

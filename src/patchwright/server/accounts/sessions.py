@@ -107,8 +107,7 @@ class Sessions:
             raise SessionRefused(msg)
         tags = _inherited(asking.session, wish)
         check_tags(tags)
-        if wish.policy:
-            policy.parse(wish.policy)
+        _check_policies(wish)
         found = await self._database.read(_role_for, asking, wish, _asked(asking, wish, tags, context))
         longest = min(found.session_seconds, LONGEST_CHAINED) if asking.session else found.session_seconds
         if wish.seconds > longest:
@@ -175,6 +174,14 @@ class Sessions:
         token = self._master.seal_token(content, label=session.key_id)
         secret = self._master.session_secret(session.key_id)
         return Given(principal, session, secret, token, max(1, len(content) * 100 // _LARGEST_PACKED))
+
+
+def _check_policies(wish: Wish) -> None:
+    if len(wish.policy) > LARGEST_POLICY or len(wish.policy_arns) > MOST_POLICIES:
+        msg = f"A session has a policy of {LARGEST_POLICY} characters and {MOST_POLICIES} managed ones at most."
+        raise PolicyTooLarge(msg)
+    if wish.policy:
+        policy.parse(wish.policy)
 
 
 def _new_key_id() -> str:

@@ -4,32 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
+from patchwright.server.accounts.model import Account, KeyRecord
 from patchwright.server.infra import Row, UnitOfWork, sql, sql_each
-
-
-class Account(NamedTuple):
-    """An account of the installation. *state* is Active or Disabled."""
-
-    id: str
-    name: str
-    state: str
-    created_at: float
-
-
-class KeyRecord(NamedTuple):
-    """An access key without its secret. *used_at* is None while nobody has signed with it."""
-
-    id: str
-    account: str
-    owner: str
-    state: str
-    created_at: float
-    used_at: float | None
-    used_service: str
-    used_region: str
-
 
 _RECORD = "id, account, owner, state, created_at, used_at, used_service, used_region"
 

@@ -10,9 +10,8 @@ from patchwright.server.accounts import store
 from patchwright.server.accounts.identities import new_entity_id
 from patchwright.server.accounts.key_service import new_secret
 from patchwright.server.accounts.keys import MasterKey
-from patchwright.server.accounts.model import AccessKey, root_arn
-from patchwright.server.accounts.store import Account
-from patchwright.server.infra import Clock, Database, UnitOfWork
+from patchwright.server.accounts.model import AccessKey, Account, root_arn
+from patchwright.server.infra import Clock, Database, UnitOfWork, note
 
 ACTIVE, DISABLED = "Active", "Disabled"
 
@@ -40,7 +39,7 @@ class Tenants:
         sealed = self._master.seal(secret, label=key_id)
         made = False
         while not made:
-            account = Account(f"{secrets.randbelow(9 * 10**11) + 10**11}", name, ACTIVE, now)
+            account = Account(note(f"{secrets.randbelow(9 * 10**11) + 10**11}"), name, ACTIVE, now)
             made = await self._database.write(_create, account, key_id, sealed=sealed)
         return account, AccessKey(key_id, account.id, root_arn(account.id), secret)
 
