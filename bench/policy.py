@@ -122,10 +122,7 @@ def _denying(number: int) -> dict[str, Any]:
         "Effect": "Deny",
         "Action": "ssm:*",
         "Resource": "*",
-        "Condition": {
-            "StringNotEquals": {"ssm:resourceTag/team": f"team{number}"},
-            "StringEquals": {"ssm:resourceTag/env": f"x{number}"},
-        },
+        "Condition": {"StringEquals": {"ssm:resourceTag/team": "web", "ssm:resourceTag/env": f"x{number}"}},
     }
 
 

@@ -83,13 +83,14 @@ def condition(name: str, key: str, values: Sequence[str], *, denies: bool, varia
     holds = _holds(fits, negated=negated, denies=denies)
     if quantifier:
         test = _for_all(key, holds) if quantifier == "forallvalues" else _for_any(key, holds, missing=if_exists)
-        return Condition(test, 3)
+        return Condition(test, 4)
     if isinstance(fits, _OneOf):
-        return Condition(_one_of(key, fits, negated=negated, missing=negated or if_exists, denies=denies), 0)
-    return Condition(_single(key, holds, missing=negated or if_exists, denies=denies), 1 if "like" in positive else 2)
+        ask = _none_of if negated else _one_of  # what has to be equal is likelier to differ
+        return Condition(ask(key, fits, missing=negated or if_exists, denies=denies), int(negated))
+    return Condition(_single(key, holds, missing=negated or if_exists, denies=denies), 2 if "like" in positive else 3)
 
 
-def _one_of(key: str, wanted: _OneOf, *, negated: bool, missing: bool, denies: bool) -> Callable[[Context], bool]:
+def _one_of(key: str, wanted: _OneOf, *, missing: bool, denies: bool) -> Callable[[Context], bool]:
     """`_single` for StringEquals without variables: the operator nearly every policy has, so it is asked without detours."""
     several = any if denies else all
 
@@ -98,8 +99,23 @@ def _one_of(key: str, wanted: _OneOf, *, negated: bool, missing: bool, denies: b
         if not values:
             return missing
         if len(values) == 1:
-            return (values[0] in wanted) is not negated
-        return several((value in wanted) is not negated for value in values)
+            return values[0] in wanted
+        return several(value in wanted for value in values)
+
+    return test
+
+
+def _none_of(key: str, unwanted: _OneOf, *, missing: bool, denies: bool) -> Callable[[Context], bool]:
+    """The same for StringNotEquals."""
+    several = any if denies else all
+
+    def test(context: Context) -> bool:
+        values = context.get(key)
+        if not values:
+            return missing
+        if len(values) == 1:
+            return values[0] not in unwanted
+        return several(value not in unwanted for value in values)
 
     return test
 
