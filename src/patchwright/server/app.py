@@ -74,18 +74,24 @@ from patchwright.server.infra import (
     repeating,
 )
 from patchwright.server.wire import (
+    Bounds,
     Certificate,
     Claim,
     Credential,
+    Doorstep,
     Endpoint,
     Handler,
     KnownKeys,
     Limits,
     Pager,
-    Protocol,
+    Proxies,
+    Rate,
+    Replays,
     SessionLookup,
     expired_token,
+    keep,
     load_models,
+    recalled,
 )
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -154,7 +160,14 @@ class Application:
         return 200, b"ok\n"
 
 
-async def build(config: Config, *, port: int = 0, clock: Clock | None = None, strict: bool = False) -> House:
+async def build(
+    config: Config,
+    *,
+    port: int = 0,
+    clock: Clock | None = None,
+    strict: bool = False,
+    replays: Replays | None = None,
+) -> House:
     """
     Wire the house.
 
@@ -163,6 +176,7 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
         port: Where the socket listens; 0: where the settings say.
         clock: The time; None: the system's.
         strict: Whether an answer that does not fit the service model is an error (tests) or is sent without the misfit.
+        replays: Which signatures were used before; None: none.
 
     Errors: InfraError where the database cannot be opened, UnreadableMasterKey, KeyTaken.
     """
@@ -173,13 +187,7 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
     trail, audit = _audit(config, opened, clock, master)
     database = Audited(opened)
     access = open_access(database, clock, master, config.quotas, first=config.account_id)
-    await access.service.check_master_key()
-    root = await access.service.ensure_root(
-        config.account_id,
-        key_id=config.root_access_key_id,
-        secret=config.root_secret_access_key,
-        keep=lambda key: write_credentials(config.data_dir / "credentials", key, region=config.region),
-    )
+    root = await _root(config, access)
     directory, waking = nodes.Service(database, clock), commands.Waking()
     messages = gateway.Messages(database, clock, master, directory=directory, waking=waking)
     models = load_models(strict=strict)
@@ -216,12 +224,25 @@ async def build(config: Config, *, port: int = 0, clock: Clock | None = None, st
         errors=aws.ERRORS,
         parked=gateway.PARKED,
         watch=aws.CallWatch(trail),
+        bounds=_bounds(config),
+        replays=replays,
         limits=_LIMITS,
     )
     downloads = gateway.Downloads(url, by_host=not config.public_url)
     application = Application(endpoint, downloads, aws.SnapshotDownloads(snapshots, links), database)
     writer = reports.Writer(database, clock, buckets, known)
     return House(application, database, clock, waking, root, writer, trail, audit, access)
+
+
+async def _root(config: Config, access: Access) -> AccessKey | None:
+    """The root key that was made now, if one was; its credentials are written down."""
+    await access.service.check_master_key()
+    return await access.service.ensure_root(
+        config.account_id,
+        key_id=config.root_access_key_id,
+        secret=config.root_secret_access_key,
+        keep=lambda key: write_credentials(config.data_dir / "credentials", key, region=config.region),
+    )
 
 
 def _audit(config: Config, database: Database, clock: Clock, master: MasterKey) -> tuple[Trail, AuditService]:
@@ -398,13 +419,18 @@ def run(config: Config, *, sock: socket.socket | None = None) -> int:
 async def _serve(config: Config, certificate: Certificate | None, sock: socket.socket | None) -> None:
     sock = sock or _bind(config)
     port = sock.getsockname()[1]
+    _make_private(config)
     with _held(config):
-        house = await build(config, port=port)
+        signatures = config.data_dir / f"signatures.{config.port}"
+        replays = recalled(signatures, window=config.clock_skew_seconds, now=SystemClock().now())
+        house = await build(config, port=port, replays=replays)
         sock.listen(_BACKLOG)  # before anyone is told the address: whoever comes early waits in the backlog
         async with repeating(_jobs(config, house), house.clock):
             _announce(config, house, certificate, port)
-            await _Server(_settings(house.application, certificate), house.waking).serve(sockets=[sock])
+            doorstep = Doorstep.sized(config.connections, Proxies(config.trusted_proxies))
+            await _Server(_settings(house.application, certificate, doorstep), house.waking).serve(sockets=[sock])
         await _close(house)
+        keep(signatures, replays)
 
 
 async def _close(house: House) -> None:
@@ -417,14 +443,22 @@ async def _close(house: House) -> None:
     await house.database.close()
 
 
-def _settings(application: Application, certificate: Certificate | None) -> uvicorn.Config:
+def _bounds(config: Config) -> Bounds:
+    """How often who may ask."""
+    rates = (config.user_requests_per_second, config.node_requests_per_second, config.stranger_requests_per_second)
+    users, known, strangers = (Rate(one, 10 * one) for one in rates)
+    return Bounds(users, known, strangers, config.clock_skew_seconds, Proxies(config.trusted_proxies))
+
+
+def _settings(application: Application, certificate: Certificate | None, doorstep: Doorstep) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="none",
-        http=Protocol,
+        http=doorstep.protocol(),
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # what is no HTTP is answered, and fills no log
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -443,8 +477,9 @@ class _Server(uvicorn.Server):
         self._waking = waking
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop."""
+        """Begin to stop; the second time stop at once."""
         self._waking.close()
+        self.force_exit = self.force_exit or self.should_exit
         super().handle_exit(sig, frame)
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from patchwright.core.errors import PatchwrightError
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ROLES = ("api", "gateway", "worker")
 _LARGEST_QUOTA = 10**9
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
@@ -66,6 +67,12 @@ SETTINGS = (
     Setting("s3_access_key_id", "", "The access key for it."),
     Setting("s3_secret_access_key", "", "The secret that belongs to s3_access_key_id."),
     Setting("online_minutes", "11", "A node that was not heard of for longer shows ConnectionLost."),
+    Setting("clock_skew_minutes", "15", "How far a signature's time may be from the server's, to either side."),
+    Setting("user_requests_per_second", "1000", "Requests with one access key; ten times as many at once."),
+    Setting("node_requests_per_second", "50", "Requests of one node; ten times as many at once."),
+    Setting("stranger_requests_per_second", "500", "Unproved requests from one address; ten times as many at once."),
+    Setting("connections", "0", "Connections at a time, half of them from one address; 0: as open files allow."),
+    Setting("trusted_proxies", "", "Networks of proxies whose X-Forwarded-For is believed, separated by commas."),
 )
 
 
@@ -132,6 +139,12 @@ class Config:
     s3_secret_access_key: str
     stale_after_seconds: float
     online_seconds: float
+    clock_skew_seconds: float
+    user_requests_per_second: float
+    node_requests_per_second: float
+    stranger_requests_per_second: float
+    connections: int
+    trusted_proxies: tuple[Network, ...]
     quotas: Quotas
 
     def __repr__(self) -> str:
@@ -185,6 +198,12 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         s3_secret_access_key=given["s3_secret_access_key"],
         stale_after_seconds=_number("stale_after_hours", given) * 3600,
         online_seconds=_number("online_minutes", given) * 60,
+        clock_skew_seconds=_number("clock_skew_minutes", given) * 60,
+        user_requests_per_second=_number("user_requests_per_second", given),
+        node_requests_per_second=_number("node_requests_per_second", given),
+        stranger_requests_per_second=_number("stranger_requests_per_second", given),
+        connections=_count("connections", given),
+        trusted_proxies=_networks(given["trusted_proxies"]),
         quotas=_quotas(environment),
     )
     _check(config)
@@ -250,6 +269,22 @@ def _number(name: str, given: Mapping[str, str]) -> float:
         msg = f"PATCHWRIGHT_{name.upper()} takes a number above 0, not {given[name]!r}"
         raise ConfigError(msg)
     return value
+
+
+def _count(name: str, given: Mapping[str, str]) -> int:
+    text = given[name]
+    if not (text.isascii() and text.isdigit() and len(text) < 8):
+        msg = f"PATCHWRIGHT_{name.upper()} takes a whole number, not {text!r}"
+        raise ConfigError(msg)
+    return int(text)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        msg = f"PATCHWRIGHT_TRUSTED_PROXIES takes addresses and networks such as 192.0.2.0/24: {error}"
+        raise ConfigError(msg) from None
 
 
 def _quotas(environment: Mapping[str, str]) -> Quotas:

@@ -18,7 +18,8 @@ The AWS wire: endpoint, protocol, signatures, errors, paging. The only package t
     raise ApiError(code, message, status=, members=)   or validation(text), access_denied(text), serialization(text)
     pager = Pager(key, models)                         pager.cursor(caller, request); pager.token(caller, request, cursor)
     Verifier(lookup, now)                              SigV4 for what is not `POST /` (channels): claim(), then verify()
-    Protocol                                           what uvicorn speaks: uvicorn.Config(http=Protocol)
+    Doorstep(connections, …).protocol()                what uvicorn speaks: uvicorn.Config(http=…), within these bounds
+    recalled(path, window=, now=), keep(path, replays) which signatures were used, over a restart
     Certificate.given(chain, key), .self_made(…)       what TLS shows, and its pin
     signing_key(secret, date, region, service)         for callers that sign themselves
 
@@ -42,11 +43,12 @@ from .errors import (
     validation,
 )
 from .gate import Bounds
-from .http import Protocol
+from .http import Doorstep, Protocol
 from .known_keys import KnownKeys
 from .paging import Pager
 from .proxies import Proxies
 from .rates import Rate, Rates
+from .replays import Replays, keep, recalled
 from .routing import Limits
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
 from .sigv4 import Claim, Credential, Lookup, SessionLookup, Verifier, fold_headers, signing_key
@@ -64,6 +66,7 @@ __all__ = [
     "Certificate",
     "Claim",
     "Credential",
+    "Doorstep",
     "Endpoint",
     "Handler",
     "KnownKeys",
@@ -76,6 +79,7 @@ __all__ = [
     "Rate",
     "Rates",
     "Refusal",
+    "Replays",
     "Service",
     "SessionLookup",
     "Verifier",
@@ -84,7 +88,9 @@ __all__ = [
     "access_denied",
     "expired_token",
     "fold_headers",
+    "keep",
     "load_models",
+    "recalled",
     "serialization",
     "signing_key",
     "throttled",

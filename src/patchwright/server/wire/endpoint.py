@@ -20,6 +20,7 @@ from .caller import Caller, Handler
 from .errors import ApiError, WireMismatch, access_denied, serialization
 from .gate import Bounds, Gate
 from .protocol import NOTHING, Asked, Dialect, Operation, Reply
+from .replays import Replays
 from .routing import Limits, Route, Router, check_address, raw_path
 from .services import ANONYMOUS, ANY, AUDIENCE, Models
 from .shapes import Shapes
@@ -66,7 +67,7 @@ class Endpoint:
     whose handlers wait for something to happen: they are cancelled when the client goes away. *watch* is told of what is
     served and of what is refused. *log* is a
     structlog logger: one line per request, never a body or a secret. *bounds* say how often may be asked, and how far clocks
-    may be off. Raises WireMismatch for an operation without model.
+    may be off; *replays* knows which signatures were used. Raises WireMismatch for an operation without model.
     """
 
     def __init__(
@@ -84,13 +85,14 @@ class Endpoint:
         parked: Collection[str] = (),
         watch: Watch | None = None,
         bounds: Bounds | None = None,
+        replays: Replays | None = None,
         log: Any = None,
     ) -> None:
         bounds = bounds or Bounds()
         self._limits = limits or Limits()
         self._router = Router(operations, models, audience=audience, limits=self._limits)
         self._verifier = Verifier(lookup, clock.now, sessions=sessions, window=bounds.clock_skew)
-        self._gate = Gate(bounds, clock)
+        self._gate = Gate(bounds, clock, replays=replays)
         self._proxies = bounds.proxies
         self._used = used
         self._clock = clock

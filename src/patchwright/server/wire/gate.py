@@ -27,7 +27,7 @@ class Bounds:
     How much is asked of the server by whom, and how far the clocks of those who ask may be off.
 
     *users* and *nodes* are for each key. *strangers* is for each address: what is not signed, or not by a key that is known.
-    *clock_skew* in seconds, to either side; *since*: when the server began to know which signatures were used (None: always).
+    *clock_skew* in seconds, to either side.
     """
 
     users: Rate = field(default_factory=lambda: Rate(1_000, 5_000))
@@ -35,15 +35,14 @@ class Bounds:
     strangers: Rate = field(default_factory=lambda: Rate(500, 5_000))
     clock_skew: float = WINDOW
     proxies: Proxies = field(default_factory=Proxies)
-    since: float | None = None
 
 
 class Gate:
     """Refuses what was asked before, and who asks too often."""
 
-    def __init__(self, bounds: Bounds, clock: Clock) -> None:
+    def __init__(self, bounds: Bounds, clock: Clock, *, replays: Replays | None = None) -> None:
         self._clock = clock
-        self._replays = Replays(window=bounds.clock_skew, since=bounds.since)
+        self._replays = Replays(window=bounds.clock_skew) if replays is None else replays
         self._users = Rates(bounds.users, clock.monotonic)
         self._nodes = Rates(bounds.nodes, clock.monotonic)
         self._strangers = Rates(bounds.strangers, clock.monotonic)

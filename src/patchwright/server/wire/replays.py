@@ -18,6 +18,7 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from patchwright.core.signing import CALL_HEADER, SIGNATURE_USED
 
@@ -28,6 +29,7 @@ GRACE_SECONDS = 2.0
 KEPT = 4_000_000
 _CALLS = 1024  # of one signature
 _SMALLEST = 1024
+_MAGIC = b"patchwright signatures 1\n"
 _CALL = CALL_HEADER.lower().encode()
 _NEAR_SECONDS = 30.0  # what clocks may be off by and nobody learns the difference
 _MINUTE = 13  # characters of `YYYYMMDDTHHMM`
@@ -74,6 +76,10 @@ class Numbers:
         if self._used * 3 > len(self._slots) * 2:
             self._grow()
         return True
+
+    def packed(self) -> bytes:
+        """The numbers, eight bytes each in the order of the machine."""
+        return array("Q", (number for number in self._slots if number)).tobytes()
 
     def _place(self, number: int) -> int:
         slots = self._slots
@@ -133,6 +139,33 @@ class Replays:
             _check_repeated(recent, call, source=source, target=target)
             recent.calls.add(call)
 
+    def packed(self) -> bytes:
+        """What is remembered, as bytes that `unpacked` reads."""
+        parts = [_MAGIC]
+        for minute, numbers in self._minutes.items():
+            parts += [minute.encode(), len(numbers).to_bytes(4, "big"), numbers.packed()]
+        return b"".join([*parts, self._floor.encode()])
+
+    def recall(self, packed: bytes) -> None:
+        """Remember also what another process did. Raises ValueError for what is none of `packed`."""
+        if not packed.startswith(_MAGIC):
+            raise ValueError("not signatures")
+        place, end = len(_MAGIC), len(packed)
+        while place + _MINUTE + 4 <= end:
+            minute, count = (
+                packed[place : place + _MINUTE].decode("ascii"),
+                packed[place + _MINUTE : place + _MINUTE + 4],
+            )
+            place += _MINUTE + 4
+            size = 8 * int.from_bytes(count, "big")
+            if place + size > end:
+                raise ValueError("cut short")
+            numbers = array("Q", packed[place : place + size])
+            known = self._minutes.setdefault(minute, Numbers(len(numbers)))
+            self._count += sum(1 for number in numbers if known.add(number))
+            place += size
+        self._floor = max(self._floor, packed[place:].decode("ascii"))
+
     def _too_early(self, timestamp: str, now: float) -> ApiError:
         if timestamp >= _basic(now - _NEAR_SECONDS):
             return throttled("The server started a moment ago. Sign the request again.", seconds=1.0)
@@ -174,6 +207,35 @@ class Replays:
 
     def _drop(self, minute: str) -> None:
         self._count -= len(self._minutes.pop(minute))
+
+
+def recalled(path: Path, *, window: float, now: float) -> Replays:
+    """
+    What the server that used the file *path* before this one remembered, for this one to go on with.
+
+    The file stays behind empty until `keep`. Where it is found so, or damaged, its server did not stop in order: nothing is
+    accepted then that was signed before *now*.
+    """
+    try:
+        packed = path.read_bytes()
+    except FileNotFoundError:
+        packed = None
+    path.write_bytes(b"")
+    replays = Replays(window=window)
+    if packed is None:
+        return replays
+    try:
+        replays.recall(packed)
+    except ValueError:
+        return Replays(window=window, since=now)
+    return replays
+
+
+def keep(path: Path, replays: Replays) -> None:
+    """Keep in the file *path* what is remembered, when the server stops."""
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(replays.packed())
+    fresh.replace(path)
 
 
 def _check_repeated(recent: _Recent, call: bytes, *, source: str, target: str) -> None:
