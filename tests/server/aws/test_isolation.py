@@ -182,6 +182,7 @@ NOBODYS = {
     "GetMaintenanceWindowExecutionTaskInvocation",
     "ListComplianceSummaries",
     "ListNodesSummary",
+    "Patchwright.VerifyAuditTrail",
 }
 REGIONS = ("us-east-1", "eu-west-1")
 
@@ -192,7 +193,9 @@ async def square(house, shared_url, master_key, tmp_path):
     (tmp_path / "other").mkdir()
     shutil.copy(master_key, tmp_path / "other" / "master.key")
     other = await build(tmp_path / "other", shared_url, "8" + house.account[1:])
-    yield [await town.Tenant(one, region).furnish() for one in (house, other) for region in REGIONS]
+    made = [await town.Tenant(one, region).furnish() for one in (house, other) for region in REGIONS]
+    await house.wired.audit.seal()
+    yield made
     await other.close()
 
 

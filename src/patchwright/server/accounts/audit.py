@@ -4,7 +4,7 @@ The audit trail: how entries come into it (docs/adr/0023).
 
     database = Audited(opened)                          rooms write through it, and know nothing of all this
     trail = Trail(opened, clock, key=master.audit)
-    with trail.during(act):                             the first transaction inside carries the entry of *act*
+    with trail.during(act):                             the first transaction inside that changes anything carries its entry
         answer = await handler(…)
     trail.refused(act, "AccessDeniedException")         kept in memory, and written by `flush`
 
@@ -17,17 +17,18 @@ from __future__ import annotations
 import contextlib
 import hmac
 import itertools
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ParamSpec, TypeVar
 
 from patchwright.core.audit import SUCCEEDED, Entry, Marked, entry_id
 from patchwright.server.accounts import audit_store as store
 from patchwright.server.accounts.model import Scope
-from patchwright.server.infra import Clock, Counters, Database, UnitOfWork, noting
+from patchwright.server.infra import Clock, Counters, Database, Row, Statement, UnitOfWork, noting
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,6 +39,7 @@ MOST_ALIKE = 60  # entries of refusals of one account in that time; what comes b
 OTHERS = "*"  # stands for what differs among refusals that share an entry
 _LONGEST = 2048  # characters of anything in an entry
 _RANDOM_BYTES = 4
+_WRITING = re.compile(r"\b(?:INSERT|UPDATE|DELETE)\b")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ _CALL: ContextVar[_Call | None] = ContextVar("patchwright_call", default=None)
 
 
 class Audited:
-    """A Database through which the first transaction of a call carries the call's entry."""
+    """A Database through which the first transaction of a call that changes anything carries the call's entry."""
 
     def __init__(self, inner: Database) -> None:
         self._inner = inner
@@ -87,8 +89,7 @@ class Audited:
         call = _CALL.get()
         if call is None or call.recorded:
             return await self._inner.write(work, *args, **kwargs)
-        result = await self._inner.write(_with_entry, call, partial(work, *args, **kwargs))
-        call.recorded = True
+        result, call.recorded = await self._inner.write(_with_entry, call, partial(work, *args, **kwargs))
         return result
 
     async def read(self, work: Callable[P, UnitOfWork[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -100,10 +101,43 @@ class Audited:
         await self._inner.close()
 
 
-def _with_entry(call: _Call, begin: Callable[[], UnitOfWork[T]]) -> UnitOfWork[T]:
-    result = yield from begin()
-    yield from store.add(call.marked(_completed(call, result), SUCCEEDED))
-    return result
+def _with_entry(call: _Call, begin: Callable[[], UnitOfWork[T]]) -> UnitOfWork[tuple[T, bool]]:
+    result, changed = yield from _watched(begin())
+    if changed:
+        yield from store.add(call.marked(_completed(call, result), SUCCEEDED))
+    return result, changed
+
+
+def _watched(unit: UnitOfWork[T]) -> UnitOfWork[tuple[T, bool]]:
+    """
+    Run *unit*; returns its result, and whether it may have changed anything.
+
+    Many units that find nothing to change say so to their caller, who refuses: that is no change, and needs no entry.
+    """
+    changed = False
+    try:
+        statement = next(unit)
+        while True:
+            try:
+                rows = yield statement
+            except BaseException as error:  # noqa: BLE001 - a statement that failed, or the end: given to the unit
+                statement = unit.throw(error)
+            else:
+                changed = changed or _changes(statement, rows)
+                statement = unit.send(rows)
+    except StopIteration as end:
+        return end.value, changed
+
+
+def _changes(statement: Statement, rows: list[Row]) -> bool:
+    """Whether *statement* wrote: what a RETURNING does not return was not touched."""
+    writes, tells = _kind(statement.text)
+    return writes and (bool(rows) or not tells)
+
+
+@lru_cache(maxsize=4096)
+def _kind(text: str) -> tuple[bool, bool]:
+    return _WRITING.search(text) is not None, "RETURNING" in text
 
 
 class Trail:
@@ -228,7 +262,7 @@ def _completed(call: _Call, result: Any) -> Act:
     if not act.makes:
         return act
     one = result[0] if isinstance(result, tuple) and result else result
-    own = getattr(one, "instance_id", None) or getattr(one, "id", None)
+    own = getattr(one, "id", None) or getattr(one, "instance_id", None)
     made = [own] if isinstance(own, str) else call.made
     named = dict.fromkeys((*act.resources, *made))
     scope = getattr(one, "scope", None)

@@ -78,7 +78,7 @@ _SSM: Mapping[str, Noted] = {
     "UpdateMaintenanceWindow": _on("WindowId"),
     "UpdateMaintenanceWindowTarget": _on("WindowId", "WindowTargetId", "Targets"),
     "UpdateMaintenanceWindowTask": _on("WindowId", "WindowTaskId", "TaskArn", "Targets"),
-    "UpdateManagedInstancePublicKey": _on("InstanceId"),
+    "UpdateManagedInstancePublicKey": _on(),
     "UpdateManagedInstanceRole": _on("InstanceId"),
     "UpdatePatchBaseline": _on("BaselineId"),
     "UpdateResourceDataSync": _on("SyncName"),
@@ -87,7 +87,7 @@ _SSM: Mapping[str, Noted] = {
 
 _PATCHWRIGHT: Mapping[str, Noted] = {
     "BeginOperation": _makes("CommandId"),
-    "CreateAccount": _makes("Name", "AccountName"),
+    "CreateAccount": _makes("Name"),
     "DisableAccount": _on("AccountId"),
     "EnableAccount": _on("AccountId"),
     "Enroll": _makes("ActivationId"),

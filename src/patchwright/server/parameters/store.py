@@ -147,8 +147,9 @@ def delete(scope: Scope, path: str) -> UnitOfWork[bool]:
     rows = yield sql(
         "DELETE FROM parameter WHERE account = $1 AND region = $2 AND path = $3 RETURNING path", *scope, path
     )
-    yield sql("DELETE FROM parameter_version WHERE account = $1 AND region = $2 AND path = $3", *scope, path)
-    yield sql("DELETE FROM parameter_label WHERE account = $1 AND region = $2 AND path = $3", *scope, path)
+    if rows:
+        yield sql("DELETE FROM parameter_version WHERE account = $1 AND region = $2 AND path = $3", *scope, path)
+        yield sql("DELETE FROM parameter_label WHERE account = $1 AND region = $2 AND path = $3", *scope, path)
     return bool(rows)
 
 
