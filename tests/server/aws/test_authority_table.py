@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import random
 from unittest.mock import MagicMock
 
 import pytest
@@ -16,16 +17,21 @@ from patchwright.server.aws.authority.warden import Warden
 from patchwright.server.wire import ANONYMOUS, ANY, AUDIENCE, NODE, USER, ApiError, Caller
 from server.aws.tenant import Tenant
 from server.wire.client import MODELS, NOW
+from server.wire.made_up import Maker
 
 ACCOUNT, REGION = "000000000001", "us-east-1"
 MINE = "mi-0123456789abcdef0"
 SERVICES = {"AmazonSSM": "ssm", "EC2WindowsMessageDeliveryService": "ec2messages", "Patchwright": "patchwright"}
+OPEN = {"sts.GetCallerIdentity", "sts.GetSessionToken"}  # for everybody
 SERVED = sorted({**aws.operations(MagicMock()), **gateway.operations(MagicMock(), MagicMock())})
 
 
 def audience(target):
     """Who may call."""
     return AUDIENCE.get(target) or AUDIENCE.get(target.partition(".")[0], USER)
+
+
+OF_USERS = [target for target in SERVED if audience(target) in {USER, ANY} and target not in OPEN]
 
 
 def caller(target, *, node=False, name="anna"):
@@ -124,16 +130,26 @@ def requests():
     for name, value in plain.items():
         setattr(tenant, name, value)
     asked = {**tenant.reads(), **tenant.writes()}
-    return {
-        "Patchwright.ExportAuditTrail": {},
-        "Patchwright.ListAuditEntries": {},
-        "Patchwright.VerifyAuditTrail": {},
-        **{name if "." in name else f"AmazonSSM.{name}": body for name, body in asked.items()},
-    }
+    found = {name if "." in name else f"AmazonSSM.{name}": body for name, body in asked.items()}
+    for target in OF_USERS:
+        if target not in found:
+            key, _, name = target.partition(".")
+            model = MODELS.service(key).model
+            shape = model["operations"][name].get("input", {}).get("shape")
+            found[target] = Bare(model["shapes"], random.Random(target)).value(shape) if shape else {}
+    return found
+
+
+class Bare(Maker):
+    """Makes nothing but what is required."""
+
+    def _structure(self, shape, depth):
+        return super()._structure(
+            {**shape, "members": {one: shape["members"][one] for one in shape.get("required", ())}}, depth
+        )
 
 
 REQUESTS = requests()
-OF_USERS = [target for target in SERVED if audience(target) in {USER, ANY}]
 
 
 def test_every_served_operation_is_in_the_table():
@@ -146,7 +162,7 @@ def test_the_table_speaks_of_operations_that_there_are():
     for target, rule in TABLE.items():
         key, _, name = target.partition(".")
         assert rule.action == f"{SERVICES.get(key, key)}:{name}"
-        if key == "AmazonSSM":
+        if key not in {"EC2WindowsMessageDeliveryService", "Patchwright"}:
             assert MODELS.operation(target) is not None, target
 
 
@@ -168,6 +184,7 @@ def test_nobody_needs_permission_only_to_say_who_one_is_and_to_enrol():
         "sts.GetCallerIdentity",
         "sts.GetSessionToken",
     }
+    assert OPEN < {target for target, rule in TABLE.items() if rule.free}
     assert all(audience(target) == ANONYMOUS for target in ("AmazonSSM.RegisterManagedInstance", "Patchwright.Enroll"))
 
 

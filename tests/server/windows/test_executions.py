@@ -9,6 +9,7 @@ import json
 import pytest
 
 from patchwright.server import windows
+from patchwright.server.aws import rights_of_task
 from server.patching.bench import OUTDATED
 
 HOUR = 3600.0
@@ -65,7 +66,7 @@ class Stage:
         """Let *after* seconds pass, and the job have its turn."""
         self.house.clock.time += after
         woken = []
-        await windows.tend(self.house.wired.database, self.house.clock, woken.extend)
+        await windows.tend(self.house.wired.database, self.house.clock, woken.extend, rights_of_task)
         return woken
 
     async def executions(self):

@@ -14,6 +14,7 @@ from patchwright.server.accounts.audit_search import Question
 from patchwright.server.accounts.audit_service import SEAL_SECONDS, Anchor, AuditService, Proof
 from patchwright.server.accounts.authority import (
     NODE_PRINCIPAL,
+    ROOT,
     Authorities,
     Authority,
     authority_of,
@@ -56,6 +57,7 @@ __all__ = [
     "NODE_PRINCIPAL",
     "NOTE_SECONDS",
     "ROLE",
+    "ROOT",
     "SEAL_SECONDS",
     "USER",
     "Access",

@@ -10,7 +10,15 @@ from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.windows import execution_store as executed
 from patchwright.server.windows import machine, store
-from patchwright.server.windows.model import KEPT_SECONDS, Execution, Invocation, TaskExecution, UnknownWindow, Window
+from patchwright.server.windows.model import (
+    KEPT_SECONDS,
+    Execution,
+    Invocation,
+    Rights,
+    TaskExecution,
+    UnknownWindow,
+    Window,
+)
 
 TEND_SECONDS = 2.0  # between two looks
 _BATCH = 100
@@ -43,12 +51,12 @@ class Executions:
             raise _unknown(execution_id)
 
 
-async def tend(database: Database, clock: Clock, wake: Callable[[list[str]], None]) -> int:
+async def tend(database: Database, clock: Clock, wake: Callable[[list[str]], None], rights: Rights) -> int:
     """
     Open the windows that are due, take every execution as far as it goes, forget old ones; returns how many were opened.
 
     Safe to run in several processes at once, and again after any of them died: each step is one transaction that looks anew.
-    *wake* is given the nodes for which a command waits.
+    *wake* is given the nodes for which a command waits; *rights* says what the owner of a task may do.
     """
     opened = 0
     while due := await database.read(store.due, now=clock.now(), limit=_BATCH):
@@ -58,7 +66,12 @@ async def tend(database: Database, clock: Clock, wake: Callable[[list[str]], Non
     while under_way := await database.read(executed.unfinished, after=after, limit=_BATCH):
         for execution in under_way:
             released = await database.write(
-                machine.advance, execution.scope, execution.id, now=clock.now(), fresh_ids=commands.fresh_ids()
+                machine.advance,
+                execution.scope,
+                execution.id,
+                now=clock.now(),
+                fresh_ids=commands.fresh_ids(),
+                rights=rights,
             )
             wake(released)
         after = under_way[-1].id

@@ -27,6 +27,7 @@ from patchwright.server.windows.model import (
     SOME_FAILED,
     Execution,
     Invocation,
+    Rights,
     Status,
     TaskExecution,
 )
@@ -43,6 +44,7 @@ _OF_COMMAND = {
 _WORST_FIRST = (Status.FAILED, Status.TIMED_OUT, Status.CANCELLED)
 _CUTOFF = "The cutoff time was reached."
 _CANCELLED = "The execution was cancelled."
+_DENIED = "Who registered the task may not send it to any of its nodes."
 
 
 def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[Execution | None]:
@@ -83,12 +85,18 @@ def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator
     return execution
 
 
-def advance(scope: Scope, execution_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[str]]:
-    """Take an execution as far as it goes at *now*; returns the nodes for which a command waits now."""
+def advance(
+    scope: Scope, execution_id: str, *, now: float, fresh_ids: Iterator[str], rights: Rights
+) -> UnitOfWork[list[str]]:
+    """
+    Take an execution as far as it goes at *now*; returns the nodes for which a command waits now.
+
+    *rights* says what the owner of a task may do.
+    """
     execution = yield from executed.find(scope, execution_id)
     if execution is None or execution.status.final:
         return []
-    step = _Step(execution, now, fresh_ids)
+    step = _Step(execution, now, fresh_ids, rights)
     tasks = yield from executed.tasks(scope, execution_id)
     for place, task in enumerate(tasks):
         if task.status is Status.IN_PROGRESS:
@@ -117,10 +125,11 @@ def cancel(scope: Scope, execution_id: str) -> UnitOfWork[bool]:
 class _Step:
     """One transaction's worth of an execution. *released* gathers the nodes for which a command waits."""
 
-    def __init__(self, execution: Execution, now: float, fresh_ids: Iterator[str]) -> None:
+    def __init__(self, execution: Execution, now: float, fresh_ids: Iterator[str], rights: Rights) -> None:
         self.execution = execution
         self.now = now
         self.fresh_ids = fresh_ids
+        self.rights = rights
         self.released: list[str] = []
 
     def begin(self, task: TaskExecution) -> UnitOfWork[TaskExecution]:
@@ -178,8 +187,9 @@ class _Step:
         invocation = replace(invocation, started_at=self.now)
         try:
             request, shown = yield from request_of(self.execution, task, invocation)
+            permitted = yield from self.rights(task.scope, task.task.owner, request, self.now)
             command, released = yield from commands.send(
-                task.scope, task.task.service_role or "window", request, now=self.now
+                task.scope, task.task.service_role or "window", request, now=self.now, permitted=permitted
             )
         except InfraError:
             raise
@@ -188,8 +198,10 @@ class _Step:
             return (yield from self._put(failed))
         self.released += released
         sent = replace(invocation, status=Status.IN_PROGRESS, command_id=command.id, parameters=shown)
-        if command.detail.final:  # nobody matched
+        if command.detail is Detail.NO_INSTANCES_IN_TAG:
             sent = replace(sent, status=Status.SUCCESS, details="No targets.", ended_at=self.now)
+        elif command.detail.final:
+            sent = replace(sent, status=Status.FAILED, details=_DENIED, ended_at=self.now)
         return (yield from self._put(sent))
 
     def _put(self, invocation: Invocation) -> UnitOfWork[Invocation]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -12,8 +12,12 @@ from typing import Any, NamedTuple
 
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
+from patchwright.server.commands import Permitted, Request
+from patchwright.server.infra import UnitOfWork
 from patchwright.server.windows.schedule import Schedule, compile_schedule
 
+# Which of the nodes that a command reaches its owner may reach now (None: all of them); raises where that one may not send it.
+Rights = Callable[[Scope, str, Request, float], UnitOfWork[Permitted | None]]
 HOUR = 3600.0
 KEPT_SECONDS = 30 * 24 * HOUR  # what was executed, after it has ended (spec §4.5)
 NO_TASKS = "No tasks to execute."
@@ -122,6 +126,7 @@ class WindowTarget:
 class WindowTask:
     """
     A task of a window. *invocation* is TaskInvocationParameters: one member, that of its type; *extra* what is kept only to be shown: TaskParameters, LoggingInfo, AlarmConfiguration.
+    *owner* is who registered it or changed it last, as `accounts.remember` has it; empty: root. It runs with that one's rights.
     """
 
     scope: Scope
@@ -140,6 +145,7 @@ class WindowTask:
     cutoff_behavior: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     created_at: float = 0.0
+    owner: str = ""
 
 
 @dataclass(frozen=True)

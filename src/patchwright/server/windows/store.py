@@ -193,6 +193,7 @@ def dump_task(task: WindowTask) -> str:
             "description": task.description,
             "cutoff_behavior": task.cutoff_behavior,
             "extra": task.extra,
+            "owner": task.owner,
         }
     )
 

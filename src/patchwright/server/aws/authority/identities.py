@@ -45,6 +45,18 @@ def _entity(caller: Caller, kind: str, name: str) -> Demand:
     return Demand(f"arn:aws:iam::{caller.account}:{kind}/{name}", kind, name)
 
 
+def _moved(kind: str, member: str) -> About:
+    """About what gets another name or path, and about what it will be then."""
+
+    def about(caller: Caller, request: Request) -> Sequence[Demand]:
+        path, name = request.get("NewPath", "/"), request.get(f"New{member}", request[member])
+        given = "NewPath" in request or f"New{member}" in request
+        new = [Demand(f"arn:aws:iam::{caller.account}:{kind}{path}{name}")] if given else []
+        return [_entity(caller, kind, request[member]), *new]
+
+    return about
+
+
 def _policy(_caller: Caller, request: Request) -> Sequence[Demand]:
     return [Demand(canonical(request["PolicyArn"]))]
 
@@ -105,7 +117,7 @@ _RULES: Mapping[About, Mapping[Access, str]] = {
         READ: "GetUser GetUserPolicy GetLoginProfile",
         LIST: """ListAccessKeys ListAttachedUserPolicies ListGroupsForUser ListUserPolicies ListUserTags ListMFADevices
             ListServiceSpecificCredentials ListSigningCertificates ListSSHPublicKeys""",
-        WRITE: "CreateAccessKey DeleteAccessKey DeleteUser UpdateAccessKey UpdateUser",
+        WRITE: "CreateAccessKey DeleteAccessKey DeleteUser UpdateAccessKey",
         TAGGING: "TagUser UntagUser",
         PERMISSIONS: """AttachUserPolicy DeleteUserPermissionsBoundary DeleteUserPolicy DetachUserPolicy
             PutUserPermissionsBoundary PutUserPolicy""",
@@ -121,7 +133,7 @@ _RULES: Mapping[About, Mapping[Access, str]] = {
     _group: {
         READ: "GetGroup GetGroupPolicy",
         LIST: "ListAttachedGroupPolicies ListGroupPolicies",
-        WRITE: "AddUserToGroup DeleteGroup RemoveUserFromGroup UpdateGroup",
+        WRITE: "AddUserToGroup DeleteGroup RemoveUserFromGroup",
         PERMISSIONS: "AttachGroupPolicy DeleteGroupPolicy DetachGroupPolicy PutGroupPolicy",
     },
     _policy: {
@@ -130,6 +142,8 @@ _RULES: Mapping[About, Mapping[Access, str]] = {
         TAGGING: "TagPolicy UntagPolicy",
         PERMISSIONS: "CreatePolicyVersion DeletePolicy DeletePolicyVersion SetDefaultPolicyVersion",
     },
+    _moved(USER, "UserName"): {WRITE: "UpdateUser"},
+    _moved(GROUP, "GroupName"): {WRITE: "UpdateGroup"},
     _new("user", "UserName", "iam:TagUser"): {WRITE: "CreateUser"},
     _new("role", "RoleName", "iam:TagRole"): {WRITE: "CreateRole"},
     _new("group", "GroupName"): {WRITE: "CreateGroup"},

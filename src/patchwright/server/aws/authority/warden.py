@@ -10,6 +10,7 @@ from typing import Any
 from patchwright.server import tags
 from patchwright.server.accounts import (
     NODE_PRINCIPAL,
+    ROOT,
     Authorities,
     Authority,
     Principal,
@@ -17,6 +18,7 @@ from patchwright.server.accounts import (
     authority_of,
     policy,
     recall,
+    remember,
     root_arn,
     root_of,
 )
@@ -95,11 +97,17 @@ class Warden:
         return await self._authorities.of(caller.identity or _principal(caller))
 
 
-def rights_of_task(scope: Scope, owner: str, command: Command, *, now: float) -> UnitOfWork[Permitted | None]:
+def owner_of(caller: Caller) -> str:
+    """Who asks, as a text with which `rights_of_task` does something in that one's name later; empty: root."""
+    principal = caller.identity or _principal(caller)
+    return "" if principal.kind == ROOT else remember(principal)
+
+
+def rights_of_task(scope: Scope, owner: str, command: Command, now: float) -> UnitOfWork[Permitted | None]:
     """
     Which nodes a window's task may send *command* to: those that its owner could send it to now; None: all of them.
 
-    *owner* is what `accounts.remember` made, or empty: root. Raises ApiError where the owner may not send the document, or not
+    *owner* is what `owner_of` made. Raises ApiError where the owner may not send the document, or not
     to a node that is named. A unit of work.
     """
     principal = recall(owner) if owner else root_of(scope.account)

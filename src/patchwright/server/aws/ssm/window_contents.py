@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from patchwright.server import windows
+from patchwright.server.aws.authority import owner_of
 from patchwright.server.aws.members import filters_of, paged, token_of
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm.windows import describe_targets, targets_of
@@ -113,7 +114,7 @@ class ContentOperations:
         task = WindowTask(
             scope=caller.scope, window_id=request["WindowId"], id="", type=request["TaskType"], arn=request["TaskArn"]
         )
-        made = _changed(task, request)
+        made = replace(_changed(task, request), owner=owner_of(caller))
         return {"WindowTaskId": await self._service.add_task(made, token=token_of(caller, request))}
 
     async def update_maintenance_window_task(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -126,8 +127,8 @@ class ContentOperations:
                 blank = WindowTask(
                     old.scope, old.window_id, old.id, type=old.type, arn=old.arn, created_at=old.created_at
                 )
-                return _changed(blank, request)
-            return _changed(old, request)
+                old = blank
+            return replace(_changed(old, request), owner=owner_of(caller))
 
         task = await self._service.update_task(caller.scope, request["WindowId"], request["WindowTaskId"], change)
         answer = _task(task)
