@@ -85,7 +85,7 @@ def test_a_wrong_clock_is_made_up_for(server):
 
     assert (
         []
-        == client.call("DescribeInstanceInformation", {"Filters": [{"Key": "InstanceIds", "Values": ["mi-0"]}]})[
+        == client.call("DescribeInstanceInformation", {"Filters": [{"Key": "InstanceIds", "Values": ["mi-00000000000000000"]}]})[
             "InstanceInformationList"
         ]
     )

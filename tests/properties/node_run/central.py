@@ -228,14 +228,14 @@ class Central:
         except Killed:
             raise
         except ApiError as error:
-            return error.status, error.body()
+            return error.status, error.body(error.members)
         except Exception as error:
             for kind in type(error).__mro__:
                 code = aws.ERRORS.get(kind)
                 if code is not None:
                     refusal = ApiError(code, str(error))
                     self.world.note(f"REFUSES {target}: {code} {error}")
-                    return refusal.status, refusal.body()
+                    return refusal.status, refusal.body({})
             self.world.problem(f"the server failed at {target}: {traceback.format_exc(limit=-6)}")
             return 500, b"{}"
         if target.endswith(".GetMessages"):

@@ -48,6 +48,10 @@ START_SECONDS = 0.2  # at most, from starting a process to its first line
 JOIN_SECONDS = 0.5
 
 
+# What a node has is sent by a program of its own, which no command waits for: tests/agent/test_inventory.py has its story.
+WITHOUT_INVENTORY = {"PATCHWRIGHT_AGENT_INVENTORY_HOURS": "0"}
+
+
 class Seams:
     """What the agent of one history touches."""
 
@@ -95,7 +99,7 @@ class Seams:
 
     def _attend(self, identity: Identity, rest: loop.Rest) -> baton.Order:
         """The whole agent, until it becomes the waiting one."""
-        settings = load_settings(self.root, {})
+        settings = load_settings(self.root, WITHOUT_INVENTORY)
         kept = disk.Disk(self.root, settings.reserve_kib * 1024)
         whole = loop.Loop(identity, settings, disk=kept, clock=Clock(), program=("agent",), environment={}, rest=rest)
         try:
@@ -110,7 +114,7 @@ class Seams:
         kept = disk.Disk(self.root, RESERVE_KIB * 1024)
         directory = Path(words[words.index("--directory") + 1]) if "--directory" in words else None
         if directory is None:
-            role, main = "worker", lambda: worker.work(kept, load_settings(self.root, {}), ("agent",))
+            role, main = "worker", lambda: worker.work(kept, load_settings(self.root, WITHOUT_INVENTORY), ("agent",))
         else:
             role, main = words[0], lambda: child.perform(words[0], directory, kept)
         delay = self.world.random.random() * START_SECONDS
