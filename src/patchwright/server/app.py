@@ -305,7 +305,9 @@ def _operations(
         )
         served.update(aws.operations(services))
     if "gateway" in config.roles:
-        exchange = gateway.Exchange(database, patching.Operations(database, clock, finished=compliance.refresh))
+        operations = patching.Operations(database, clock, finished=compliance.refresh)
+        daily = config.quotas.node_bytes_per_day
+        exchange = gateway.Exchange(database, operations, monotonic=clock.monotonic, daily_bytes=daily)
         served.update(gateway.operations(messages, exchange))
     return served
 

@@ -100,6 +100,7 @@ class Quotas:
     inventory_item_bytes: int = quota(1_048_576, "Bytes of one inventory item, as JSON.")
     inventory_node_bytes: int = quota(5_242_880, "Bytes of all inventory items of one node, as JSON.")
     inventory_put_bytes: int = quota(1_048_576, "Bytes of the items of one PutInventory, as JSON.")
+    node_bytes_per_day: int = quota(268_435_456, "Bytes of facts kept for one node in a day, by each process.")
     parameters_advanced: int = quota(100_000, "Parameters of the advanced tier of an account and region.")
     parameters_standard: int = quota(100_000, "Parameters of the standard tier of an account and region.")
     maintenance_windows: int = quota(1_000, "Maintenance windows of an account and region.")

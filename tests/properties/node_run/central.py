@@ -197,7 +197,9 @@ class Central:
         directory = nodes.Service(database, self.clock)
         master: Any = None
         self.messages = Messages(database, self.clock, master, directory=directory, waking=self.waking)
-        self.exchange = Exchange(database, patching.Operations(database, self.clock))
+        self.exchange = Exchange(
+            database, patching.Operations(database, self.clock), monotonic=lambda: 0.0, daily_bytes=10**15
+        )
         self.handlers = gateway.operations(self.messages, self.exchange)
         self.service = commands.Service(database, self.clock)
         self.verdicts = patching.Verdicts(database, self.clock, stale_after=1e9)
