@@ -48,7 +48,9 @@ def plugins() -> Path | None:
 class Workspace:
     """A folder with the configuration, its state, and Terraform run in it."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], variables: Mapping[str, str], *, modules: Path = MODULES
+    ) -> None:
         self.folder = folder
         self._environment = {
             **environment,
@@ -58,7 +60,7 @@ class Workspace:
             "CHECKPOINT_DISABLE": "1",
         }
         folder.mkdir()
-        for path in MODULES.glob("*.tf"):
+        for path in modules.glob("*.tf"):
             shutil.copy(path, folder)
         self.run("init", "-input=false", f"-plugin-dir={plugins()}")
 
