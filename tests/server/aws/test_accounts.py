@@ -85,7 +85,7 @@ async def changed(house, before, table):
 async def test_what_a_disabled_account_signs_is_refused_and_goes_on_when_it_is_enabled(house, made):
     """Its root, and its nodes; nothing of it is lost."""
     root, account = signer(made), made["Account"]["AccountId"]
-    activation = await house.ask("AmazonSSM.CreateActivation", {"IamRole": "node"}, key=root)
+    activation = await house.ask("AmazonSSM.CreateActivation", {"IamRole": "node", "RegistrationLimit": 2}, key=root)
     identity = await house.ask("Patchwright.Enroll", {**activation, "EnrollmentToken": "7" * 40})
     node = Credential(
         identity["InstanceId"],
@@ -103,6 +103,8 @@ async def test_what_a_disabled_account_signs_is_refused_and_goes_on_when_it_is_e
     house.clock.time += 0.6
     assert await house.code(IDENTITY, {}, key=root) == "UnrecognizedClientException"
     assert await house.code("AmazonSSM.UpdateInstanceInformation", ping, key=node) == "UnrecognizedClientException"
+    joining = {**activation, "EnrollmentToken": "8" * 40}
+    assert await house.code("Patchwright.Enroll", joining) == "InvalidActivation"
     shown = (await house.ask("Patchwright.EnableAccount", {"AccountId": account}))["Account"]
     assert shown["State"] == "Active"
     await house.ask(IDENTITY, {}, key=root)

@@ -50,7 +50,7 @@ from patchwright.server.accounts.sessions import (
     Sessions,
     Wish,
 )
-from patchwright.server.accounts.tenants import FirstAccount, Tenants, UnknownAccount
+from patchwright.server.accounts.tenants import FirstAccount, Tenants, UnknownAccount, is_active
 
 __all__ = [
     "GROUP",
@@ -103,6 +103,7 @@ __all__ = [
     "Wish",
     "authority_of",
     "find_identity",
+    "is_active",
     "open_access",
     "policy",
     "recall",

@@ -71,8 +71,13 @@ class Tenants:
 
     async def active(self, account: str) -> bool:
         """Whether requests for an account are answered."""
-        found = await self._database.read(store.find_account, account)
-        return found is None or found.state == ACTIVE
+        return await self._database.read(is_active, account)
+
+
+def is_active(account: str) -> UnitOfWork[bool]:
+    """Whether requests for an account are answered; a unit of work."""
+    found = yield from store.find_account(account)
+    return found is None or found.state == ACTIVE
 
 
 def _create(account: Account, key_id: str, *, sealed: bytes) -> UnitOfWork[bool]:

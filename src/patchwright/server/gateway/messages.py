@@ -23,7 +23,7 @@ from patchwright.core.protocol import (
     truncate,
 )
 from patchwright.server import commands, compliance, nodes, patching, tags
-from patchwright.server.accounts import MasterKey, Scope
+from patchwright.server.accounts import MasterKey, Scope, is_active
 from patchwright.server.commands import Waking
 from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.nodes import Identity, Machine
@@ -224,6 +224,9 @@ def _enrol(request: Mapping[str, Any], *, now: float, fresh_id: str) -> UnitOfWo
         now=now,
         fresh_id=fresh_id,
     )
+    if not (yield from is_active(identity.scope.account)):
+        msg = "The account of this activation is disabled."
+        raise nodes.ActivationRefused(msg)
     if activation is not None and activation.tags:
         yield from tags.add(identity.scope, tags.MANAGED_INSTANCE, identity.instance_id, activation.tags)
     return identity
