@@ -47,7 +47,7 @@ def test_an_activation_has_an_id_and_a_code(ssm):
         ({"Description": "x" * 257}, "ValidationException"),
         ({"Tags": [{"Key": "aws:a", "Value": "1"}]}, "ValidationException"),
         ({"Tags": [{"Key": "a", "Value": "1"}] * 2}, "ValidationException"),
-        ({"Tags": [{"Key": f"key-{n}", "Value": "1"} for n in range(51)]}, "TooManyTagsError"),
+        ({"Tags": [{"Key": f"key-{n}", "Value": "1"} for n in range(51)]}, "ValidationException"),
         ({"RegistrationMetadata": [{"Key": "a", "Value": "1"}] * 2}, "InvalidParameters"),
         ({"RegistrationMetadata": [{"Key": " ", "Value": "1"}]}, "ValidationException"),
         ({"RegistrationMetadata": [{"Key": "a"}]}, "ValidationException"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -209,13 +210,46 @@ def test_unknown_and_malformed_ids_have_their_own_classes(ssm):
 
     for call, more in (
         (ssm.get_patch_baseline, {}),
-        (ssm.update_patch_baseline, {"Name": "new"}),
         (ssm.register_patch_baseline_for_patch_group, {"PatchGroup": "web"}),
     ):
         with pytest.raises(ssm.exceptions.DoesNotExistException):
             call(BaselineId=unknown, **more)
         with pytest.raises(ssm.exceptions.InvalidResourceId):
             call(BaselineId=malformed, **more)
+    for name in (unknown, malformed):  # the only class that this operation declares
+        with pytest.raises(ssm.exceptions.DoesNotExistException):
+            ssm.update_patch_baseline(BaselineId=name, Name="new")
+
+
+def test_members_come_in_the_models_order(ssm):
+    """Terraform and jq show an answer as it came (spec §1.19, §13)."""
+    seen = {}
+    ssm.meta.events.register("after-call", lambda http_response, model, **_: seen.update({model.name: http_response}))
+    made = create(ssm, Description="of the web", ApprovalRules=RULES)
+
+    ssm.get_patch_baseline(BaselineId=made)
+    ssm.update_patch_baseline(BaselineId=made, Name="other")
+
+    for operation in ("GetPatchBaseline", "UpdatePatchBaseline"):
+        order = list(ssm.meta.service_model.operation_model(operation).output_shape.members)
+        assert list(json.loads(seen[operation].content)) == [one for one in order if not one.startswith("Available")]
+
+
+def test_a_new_resource_with_51_tags_is_not_valid(ssm):
+    """ValidationException: TooManyTagsError is declared where tags are added, and nowhere else (spec §1.18)."""
+    many = [{"Key": f"key-{number}", "Value": ""} for number in range(51)]
+    window = {"Schedule": "rate(1 day)", "Duration": 3, "Cutoff": 1, "AllowUnassociatedTargets": True}
+
+    for call, given in (
+        (ssm.create_patch_baseline, {"Name": "web"}),
+        (ssm.create_maintenance_window, {"Name": "web", **window}),
+        (ssm.put_parameter, {"Name": "web", "Value": "1", "Type": "String"}),
+        (ssm.create_document, {"Name": "web", "Content": "{}"}),
+    ):
+        assert refusal(call, **given, Tags=many) == (
+            "ValidationException",
+            "A resource can have at most 50 tags, not 51.",
+        )
 
 
 def test_predefined_baselines_are_what_terraform_looks_for(ssm):

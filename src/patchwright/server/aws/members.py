@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from patchwright.server.infra import ClientToken
+from patchwright.server.tags import LIMIT
 from patchwright.server.wire import Caller, Pager, access_denied, validation
 
 
@@ -18,6 +19,14 @@ def tags_of(request: Mapping[str, Any]) -> dict[str, str]:
     tags = {tag["Key"]: tag["Value"] for tag in given}
     if len(tags) != len(given):
         raise validation("A tag key is given twice.")
+    return tags
+
+
+def first_tags_of(request: Mapping[str, Any]) -> dict[str, str]:
+    """The Tags that a new resource is to have. Only AddTagsToResource declares TooManyTagsError; a creation is not valid."""
+    tags = tags_of(request)
+    if len(tags) > LIMIT:
+        raise validation(f"A resource can have at most {LIMIT} tags, not {len(tags)}.")
     return tags
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from patchwright.server.tags.model import (
     DOCUMENT,
+    LIMIT,
     MAINTENANCE_WINDOW,
     MANAGED_INSTANCE,
     PARAMETER,
@@ -46,6 +47,7 @@ from patchwright.server.tags.service import (
 
 __all__ = [
     "DOCUMENT",
+    "LIMIT",
     "MAINTENANCE_WINDOW",
     "MANAGED_INSTANCE",
     "NODES_WITH",

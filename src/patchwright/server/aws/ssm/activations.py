@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from patchwright.server import nodes, tags
-from patchwright.server.aws.members import filters_of, tags_of
+from patchwright.server.aws.members import filters_of, first_tags_of
 from patchwright.server.aws.services import Services
 from patchwright.server.infra import Clock
 from patchwright.server.nodes import Activation, ActivationRefused
@@ -38,7 +38,7 @@ class ActivationOperations:
 
     async def create_activation(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """CreateActivation: the code is in this answer and nowhere else. RegistrationMetadata is AWS's own; it is not kept."""
-        own_tags = tags_of(request)
+        own_tags = first_tags_of(request)
         tags.check(own_tags)  # now, or no node could ever enrol with it
         keys = [item["Key"] for item in request.get("RegistrationMetadata", [])]
         if len(set(keys)) != len(keys):

@@ -16,12 +16,21 @@ from patchwright.core.baseline import (
     read_day,
 )
 from patchwright.core.system import OperatingSystem
-from patchwright.server.aws.members import filters_of, tags_of, token_of
+from patchwright.server.aws.members import filters_of, first_tags_of, token_of
 from patchwright.server.aws.services import Services
-from patchwright.server.patching import Baselines, Definition, Listed, PatchBaseline, Selection, Source
-from patchwright.server.wire import Caller, Handler, Pager, validation
+from patchwright.server.patching import (
+    Baselines,
+    Definition,
+    Listed,
+    MalformedBaselineId,
+    PatchBaseline,
+    Selection,
+    Source,
+)
+from patchwright.server.wire import ApiError, Caller, Handler, Pager, validation
 
 PAGE = 100
+_LAST = ("Description", "Sources", "AvailableSecurityUpdatesComplianceStatus")
 MOST_VALUES = 100  # of one filter; the model names no limit
 
 
@@ -52,7 +61,7 @@ class BaselineOperations:
         baseline_id = await self._baselines.create(
             caller.scope,
             definition,
-            own_tags=tags_of(request),
+            own_tags=first_tags_of(request),
             token=token_of(caller, request),
         )
         return {"BaselineId": baseline_id}
@@ -60,7 +69,7 @@ class BaselineOperations:
     async def get_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetPatchBaseline."""
         found = await self._baselines.get(caller.scope, request["BaselineId"])
-        return {**describe(found), "PatchGroups": list(found.groups)}
+        return describe(found, PatchGroups=list(found.groups))
 
     async def update_patch_baseline(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """UpdatePatchBaseline: members that are given replace the stored ones whole; with Replace, absent ones are reset."""
@@ -72,7 +81,10 @@ class BaselineOperations:
                 stored = blank(request["Name"], stored.baseline.operating_system.value)
             return apply(stored, request)
 
-        changed = await self._baselines.update(caller.scope, request["BaselineId"], change)
+        try:
+            changed = await self._baselines.update(caller.scope, request["BaselineId"], change)
+        except MalformedBaselineId as error:  # AWS has no other code for it here
+            raise ApiError("DoesNotExistException", str(error)) from None
         return describe(changed)
 
     async def describe_patch_baselines(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -108,13 +120,17 @@ class BaselineOperations:
         return {"BaselineId": found.id, "OperatingSystem": system.value}
 
 
-def describe(baseline: PatchBaseline) -> dict[str, Any]:
-    """A baseline in AWS's shape, defaults echoed (spec §1.19)."""
+def describe(baseline: PatchBaseline, **more: Any) -> dict[str, Any]:
+    """A baseline in AWS's shape and order, which clients show as they are, defaults echoed (spec §1.19, §13)."""
+    said = describe_definition(baseline.definition)
+    last = {name: said.pop(name) for name in _LAST}
     return {
         "BaselineId": baseline.id,
-        **describe_definition(baseline.definition),
+        **said,
+        **more,
         "CreatedDate": baseline.created_at,
         "ModifiedDate": baseline.modified_at,
+        **last,
     }
 
 

@@ -139,9 +139,12 @@ class DocumentLists:
         limit = request.get("MaxResults", PAGE)
         before = self._pager.cursor(caller, request) or _NEWEST
         version = request.get("DocumentVersion", documents.LATEST)
-        found, said = await self._service.reviews(
-            caller.scope, request["Name"], version, before=before, limit=limit + 1
-        )
+        try:
+            found, said = await self._service.reviews(
+                caller.scope, request["Name"], version, before=before, limit=limit + 1
+            )
+        except documents.ReadOnlyDocument as error:  # AWS has no other code for it here
+            raise ApiError("InvalidDocument", str(error)) from None
         page = said[:limit]
         answer: dict[str, Any] = {
             "Name": found.document.name,

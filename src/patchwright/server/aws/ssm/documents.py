@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from patchwright.server import documents
-from patchwright.server.aws.members import tags_of
+from patchwright.server.aws.members import first_tags_of
 from patchwright.server.aws.services import Services
 from patchwright.server.documents import Attachment, Document, Draft, Found, Version
 from patchwright.server.wire import ApiError, Caller, Handler, validation
@@ -44,7 +44,7 @@ class DocumentOperations:
             kind=request.get("DocumentType", documents.COMMAND),
             author=caller.principal,
             requires=request.get("Requires", []),
-            own_tags=tags_of(request),
+            own_tags=first_tags_of(request),
         )
         return {"DocumentDescription": describe(found)}
 

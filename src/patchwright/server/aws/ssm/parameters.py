@@ -8,7 +8,7 @@ from typing import Any
 
 from patchwright.server import parameters, settings
 from patchwright.server.accounts import Scope
-from patchwright.server.aws.members import tags_of
+from patchwright.server.aws.members import first_tags_of
 from patchwright.server.aws.services import Services
 from patchwright.server.parameters import Change, Filter, Found, Parameter
 from patchwright.server.wire import ApiError, Caller, Handler, Pager, validation
@@ -61,7 +61,7 @@ class ParameterOperations:
             tier=request.get("Tier") or (None if default == parameters.STANDARD else default),
             policies=request.get("Policies"),
             data_type=request.get("DataType") or None,
-            tags=tags_of(request),
+            tags=first_tags_of(request),
         )
         made = await self._parameters.put(caller.scope, change, principal=caller.principal)
         return {"Version": made.version, "Tier": made.tier}

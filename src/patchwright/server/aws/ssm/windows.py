@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from patchwright.server import windows
-from patchwright.server.aws.members import filters_of, paged, tags_of, token_of
+from patchwright.server.aws.members import filters_of, first_tags_of, paged, token_of
 from patchwright.server.aws.services import Services
 from patchwright.server.infra import Clock
 from patchwright.server.windows import Target, Window
@@ -61,7 +61,7 @@ class WindowOperations:
         """CreateMaintenanceWindow."""
         given = {name: request[member] for member, name in _MEMBERS.items() if member in request}
         window_id = await self._service.create(
-            Window(scope=caller.scope, id="", **given), own_tags=tags_of(request), token=token_of(caller, request)
+            Window(scope=caller.scope, id="", **given), own_tags=first_tags_of(request), token=token_of(caller, request)
         )
         return {"WindowId": window_id}
 
