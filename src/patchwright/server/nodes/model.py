@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ class Activation:
 
     def refusal(self, code_hash: str, now: float) -> str:
         """Why this activation enrols nobody with that code at *now* (epoch seconds); empty if it does."""
-        if code_hash != self.code_hash:
+        if not hmac.compare_digest(code_hash, self.code_hash):
             return "The activation id or the activation code is wrong."
         if self.expired(now):
             return "The activation has expired: create a new one."
