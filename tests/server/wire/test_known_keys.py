@@ -85,3 +85,25 @@ async def test_what_is_remembered_has_a_bound(directory, clock, monkeypatch):
     await keys.find("AKIA1")
 
     assert directory.asked == 4
+
+
+async def test_sessions_are_remembered_by_key_and_token(clock):
+    """As long as keys are; another token of the same key is another question, and so is the key without any."""
+    asked = []
+
+    async def sessions(key_id, token):
+        asked.append((key_id, token))
+        return Credential(key_id, "s", "000000000001", "arn:someone") if token == "right" else None
+
+    async def nobody(_key_id):
+        return None
+
+    keys = KnownKeys(nobody, clock.monotonic, sessions=sessions)
+    for _ in range(3):
+        assert await keys.find_session("ASIA1", "right") is not None
+    assert await keys.find_session("ASIA1", "wrong") is None
+    assert await keys.find("ASIA1") is None
+    assert asked == [("ASIA1", "right"), ("ASIA1", "wrong")]
+    clock.time += known_keys.LASTING_SECONDS
+    await keys.find_session("ASIA1", "right")
+    assert len(asked) == 3

@@ -215,6 +215,37 @@ async def test_a_session_token_is_not_recognized():
     assert (await refusal(headers, body))[0] == "UnrecognizedClientException"
 
 
+async def test_a_token_that_was_not_signed_is_refused():
+    """Whoever carries a request could have put it there."""
+    headers, body = signed(TARGET, BODY)
+    code, text = await refusal({**headers, "x-amz-security-token": "FwoGZXIvYXdz"}, body)
+
+    assert code == "InvalidSignatureException"
+    assert "'x-amz-security-token' must be a 'SignedHeader'" in text
+
+
+@pytest.mark.parametrize(("now", "code"), [(NOW, None), (NOW + 59, None), (NOW + 60, "ExpiredTokenException")])
+async def test_a_session_s_key_is_found_by_its_token_and_good_for_its_time(now, code):
+    """The clock decides at every request, whenever the session was looked up."""
+    session = Credential("ASIA1", "session-secret", "000000000001", "arn:someone", expires_at=NOW + 60)
+    headers, body = signed(TARGET, BODY, key=session, more={"X-Amz-Security-Token": "token"}, at=now)
+    asked = []
+
+    async def sessions(key_id, token):
+        asked.append((key_id, token))
+        return session
+
+    verifier = Verifier(Bench().lookup, FakeClock(now).now, sessions=sessions)
+    folded = fold_headers((name.encode(), value.encode()) for name, value in headers.items())
+    if code is None:
+        verifier.verify(await verifier.claim(folded, service="ssm"), folded, body)
+    else:
+        with pytest.raises(ApiError) as refused:
+            await verifier.claim(folded, service="ssm")
+        assert refused.value.code == code
+    assert asked == [("ASIA1", "token")]
+
+
 async def test_a_signature_for_another_service_is_refused():
     """The scope names the service that the target belongs to."""
     headers, body = signed(TARGET, BODY, service="sts")
