@@ -409,15 +409,28 @@ def test_policies_are_kept_listed_and_taken_away(ssm):
 
 
 def test_nodes_read_parameters_and_do_nothing_else_with_them(aws, ssm):
-    """What AmazonSSMManagedInstanceCore lets them do."""
+    """What AmazonSSMManagedInstanceCore lets them do; of secrets those that are tagged for nodes."""
     put(ssm, "/n", SECRET, Type="SecureString")
     node = aws.enrol()
 
     async def ask(operation, **members):
         return await aws.house.call(f"AmazonSSM.{operation}", members, key=node)
 
+    put(ssm, "/plain", "1", Type="String")
+    assert aws.run(ask("GetParameter", Name="/plain", WithDecryption=True)).json["Parameter"]["Value"] == "1"
+    assert aws.run(ask("GetParameter", Name="/none", WithDecryption=True)).code == "ParameterNotFound"
+    both = {"Names": ["/plain", "/n"], "WithDecryption": True}
+    for denied in (ask("GetParameter", Name="/n:1", WithDecryption=True), ask("GetParameters", **both)):
+        refusal = aws.run(denied)
+        assert (refusal.code, "not tagged patchwright:NodeAccess=allow" in refusal.json["message"]) == (
+            "AccessDeniedException",
+            True,
+        )
+    tag = {"Key": "patchwright:NodeAccess", "Value": "allow"}
+    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId="/n", Tags=[tag])
     one = aws.run(ask("GetParameter", Name="/n", WithDecryption=True))
     assert one.json["Parameter"]["Value"] == SECRET
+    assert len(aws.run(ask("GetParameters", **both)).json["Parameters"]) == 2
     assert aws.run(ask("GetParameters", Names=["/n"])).status == 200
     for operation, members in {
         "PutParameter": {"Name": "/x", "Value": "1", "Type": "String"},

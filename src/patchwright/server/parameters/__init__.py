@@ -35,7 +35,7 @@ from patchwright.server.parameters.model import ADVANCED, INTELLIGENT, SECURE_ST
 from patchwright.server.parameters.names import arn, hierarchy, reference
 from patchwright.server.parameters.policies import kind as policy_kind
 from patchwright.server.parameters.search import Filter, within
-from patchwright.server.parameters.service import Found, Service, require
+from patchwright.server.parameters.service import Found, Service, is_secret, require
 
 __all__ = [
     "ADVANCED",
@@ -72,6 +72,7 @@ __all__ = [
     "arn",
     "delete_expired",
     "hierarchy",
+    "is_secret",
     "policy_kind",
     "reference",
     "require",

@@ -25,6 +25,7 @@ from patchwright.server.parameters.errors import (
 from patchwright.server.parameters.model import (
     INTELLIGENT,
     LABELS,
+    SECURE_STRING,
     STANDARD,
     VERSIONS,
     Change,
@@ -196,6 +197,11 @@ def require(scope: Scope, name: str) -> UnitOfWork[str]:
     if not (yield from store.exists(scope, path)):
         raise UnknownParameter(name)
     return path
+
+
+def is_secret(scope: Scope, path: str) -> UnitOfWork[bool]:
+    """Whether the parameter at *path* is a SecureString; a unit of work that only reads."""
+    return (yield from store.type_of(scope, path)) == SECURE_STRING
 
 
 def any_expired(*, now: float) -> UnitOfWork[bool]:

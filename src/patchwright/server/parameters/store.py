@@ -159,6 +159,17 @@ def exists(scope: Scope, path: str) -> UnitOfWork[bool]:
     return bool(rows)
 
 
+def type_of(scope: Scope, path: str) -> UnitOfWork[str]:
+    """The type of a parameter's newest version; empty where there is none."""
+    rows = yield sql(
+        "SELECT v.type FROM parameter p JOIN parameter_version v ON v.account = p.account AND v.region = p.region"
+        " AND v.path = p.path AND v.version = p.version WHERE p.account = $1 AND p.region = $2 AND p.path = $3",
+        *scope,
+        path,
+    )
+    return rows[0][0] if rows else ""
+
+
 def count(scope: Scope, tier: str) -> UnitOfWork[int]:
     """How many parameters of a tier there are."""
     rows = yield sql("SELECT COUNT(*) FROM parameter WHERE account = $1 AND region = $2 AND tier = $3", *scope, tier)

@@ -5,10 +5,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from patchwright.server.aws.authority.rules import Access, Demand, Request, Rule, node, whole
+from patchwright.server import parameters, tags
+from patchwright.server.accounts import Scope
+from patchwright.server.aws.authority.rules import PARAMETER, Access, Demand, Request, Rule, node, whole
+from patchwright.server.infra import UnitOfWork
 from patchwright.server.wire import Caller
 
+NODE_ACCESS = ("patchwright:NodeAccess", "allow")  # the tag of a secret that nodes may read
 _EVERY = whole("patchwright")
+
+
+def withheld(scope: Scope, demands: Sequence[Demand]) -> UnitOfWork[Demand | None]:
+    """
+    The first of *demands* that is a secret which nodes may not read; None: there is none. A unit of work that only reads.
+
+    AWS's policy for nodes lets every one of them read every secret of the account. Here whoever takes over a node has the
+    secrets that were meant for nodes, and no others.
+    """
+    key, value = NODE_ACCESS
+    for demand in demands:
+        if demand.kind == PARAMETER and (yield from parameters.is_secret(scope, demand.name)):
+            labels = yield from tags.of(scope, PARAMETER, demand.name)
+            if labels.get(key) != value:
+                return demand
+    return None
 
 
 def _own(caller: Caller, _request: Request) -> Sequence[Demand]:

@@ -22,7 +22,7 @@ from patchwright.server.accounts import (
     root_arn,
     root_of,
 )
-from patchwright.server.aws.authority import keys, systems
+from patchwright.server.aws.authority import keys, nodes, systems
 from patchwright.server.aws.authority.rules import NO_KEYS, NODE, Demand, Keys, Request, Rule, node
 from patchwright.server.aws.authority.table import TABLE
 from patchwright.server.commands import Permitted
@@ -86,12 +86,23 @@ class Warden:
         demands = rule.about(caller, request)
         if caller.kind == NODE_PRINCIPAL:
             _as_itself(rule, caller, demands)
+            if request.get("WithDecryption"):
+                await self._withhold(rule, caller, demands)
         more = NO_KEYS if rule.keys is None else rule.keys(request)
         if keys.must_look(authority, demands):
             demands, more = await self._database.read(_looked_up, authority, caller.scope, demands, request, more)
         now, source_ip = self._clock.now(), caller.source_ip
         make = partial(keys.of_request, authority, caller.scope, now=now, source_ip=source_ip, more=more)
         _require(authority, rule.action, demands, keys.Late(make))
+
+    async def _withhold(self, rule: Rule, caller: Caller, demands: Sequence[Demand]) -> None:
+        """Raise where a node asks for a secret that is not for nodes."""
+        secret = await self._database.read(nodes.withheld, caller.scope, demands)
+        if secret is not None:
+            raise access_denied(
+                f"{caller.principal} is not authorized to perform: {rule.action} on resource: {secret.arn}"
+                f" because the secret is not tagged {'='.join(nodes.NODE_ACCESS)}"
+            )
 
     async def _of(self, caller: Caller) -> Authority:
         return await self._authorities.of(caller.identity or _principal(caller))
