@@ -355,3 +355,33 @@ def test_without_a_name_it_is_about_who_asks(iam, people, account):
 def test_what_the_model_forbids_is_refused_in_its_words(iam, operation, members):
     """ValidationError, which names the member."""
     assert code(getattr(iam, operation), **members) == "ValidationError"
+
+
+def test_what_somebody_may_can_be_asked_without_doing_it(iam, account):
+    """By action and resource, under the conditions that are given; the boundary and the groups count."""
+    name, group = new_name("simulated"), new_name("group")
+    arn = iam.create_user(UserName=name)["User"]["Arn"]
+    tagged = {"Condition": {"StringEquals": {"ssm:resourceTag/env": "dev"}}}
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(allow("ssm:SendCommand", **tagged)))
+    iam.create_group(GroupName=group)
+    deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "ssm:Delete*", "Resource": "*"}]}
+    iam.put_group_policy(GroupName=group, PolicyName="no", PolicyDocument=json.dumps(deny))
+    iam.add_user_to_group(GroupName=group, UserName=name)
+
+    def ask(*actions, **more):
+        pages = iam.get_paginator("simulate_principal_policy").paginate(
+            PolicySourceArn=arn, ActionNames=list(actions), PaginationConfig={"PageSize": 2}, **more
+        )
+        return [(one["EvalActionName"], one["EvalDecision"]) for page in pages for one in page["EvaluationResults"]]
+
+    dev = [{"ContextKeyName": "ssm:resourceTag/env", "ContextKeyValues": ["dev"], "ContextKeyType": "string"}]
+    assert ask("ssm:SendCommand", "ssm:DeleteDocument", "ssm:GetDocument", ContextEntries=dev) == [
+        ("ssm:SendCommand", "allowed"),
+        ("ssm:DeleteDocument", "explicitDeny"),
+        ("ssm:GetDocument", "implicitDeny"),
+    ]
+    assert ask("ssm:SendCommand") == [("ssm:SendCommand", "implicitDeny")]
+    call = iam.simulate_principal_policy
+    assert code(call, PolicySourceArn=f"{arn}x", ActionNames=["ssm:GetDocument"]) == "NoSuchEntity"
+    assert code(call, PolicySourceArn=arn, ActionNames=["a:b"], PolicyInputList=[READ]) == "InvalidInput"
+    assert code(call, PolicySourceArn=arn, ActionNames=["a:b"] * 40, ResourceArns=["*"] * 40) == "InvalidInput"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from patchwright.server.aws import accounts, audit, patchwright, reports
-from patchwright.server.aws.iam import attachments, identities, keys, managed_policies, user_groups
+from patchwright.server.aws.iam import attachments, identities, keys, managed_policies, simulation, user_groups
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm import (
     activations,
@@ -60,6 +60,7 @@ MODULES = (
     identities,
     keys,
     managed_policies,
+    simulation,
     user_groups,
     sessions,
     accounts,
