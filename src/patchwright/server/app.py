@@ -508,7 +508,11 @@ def _jobs(config: Config, house: House) -> list[Job]:
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
         Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),
         Job("syncs", reports.STEP_SECONDS, house.writer.run_due),
-        Job("windows", windows.TEND_SECONDS, lambda: windows.tend(database, clock, house.waking.wake, aws.rights_of_task)),
+        Job(
+            "windows",
+            windows.TEND_SECONDS,
+            lambda: windows.tend(database, clock, house.waking.wake, aws.rights_of_task),
+        ),
     ]
 
 

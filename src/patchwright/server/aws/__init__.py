@@ -16,4 +16,13 @@ from patchwright.server.aws.services import Services
 from patchwright.server.aws.snapshots import SnapshotDownloads
 from patchwright.server.aws.table import operations
 
-__all__ = ["ERRORS", "CallWatch", "Services", "SnapshotDownloads", "SnapshotLinks", "Warden", "operations", "rights_of_task"]
+__all__ = [
+    "ERRORS",
+    "CallWatch",
+    "Services",
+    "SnapshotDownloads",
+    "SnapshotLinks",
+    "Warden",
+    "operations",
+    "rights_of_task",
+]
