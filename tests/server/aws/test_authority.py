@@ -7,7 +7,7 @@ import pytest
 
 from patchwright.server import commands
 from patchwright.server.accounts import USER, Authorities, Principal, Scope, Session, recall, remember
-from server.aws.granted import grant, new_user, statement
+from server.aws.granted import document, grant, new_user, statement
 from server.aws.test_authority_table import OF_USERS, REQUESTS
 from server.windows.test_executions import Stage
 
@@ -256,3 +256,38 @@ async def test_a_task_that_may_not_install_does_not(house, fleet):
     await stage.tend()
     assert (await stage.executions())[0]["Status"] == "FAILED"
     assert not any([await waits(house, node) for node in fleet])
+
+
+async def test_a_session_has_its_roles_rights_within_its_own(house):
+    """Its policies limit, its tags are put over the role's; a role that is gone has nothing."""
+    access, account = house.wired.access, house.account
+    trust = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}]}'
+    role = await access.identities.create(account, "role", "patcher", trust=trust, tags={"team": "web", "site": "a"})
+    allowed = document(
+        statement("ssm:Get*", "ssm:Put*", StringEquals={"aws:PrincipalTag/team": "db", "aws:PrincipalTag/site": "a"})
+    )
+    await access.attachments.put(account, "role", "patcher", policy="own", document=allowed)
+    authorities = Authorities(house.wired.database, lambda: house.clock.time)
+
+    def session(**more):
+        said = Session("ASIA1", account, role.id, "AKIA1", 1.0, 2.0, "s", tags=(("team", "db"),), **more)
+        arn = f"arn:aws:sts::{account}:assumed-role/patcher/s"
+        return Principal(account, arn, "role", role.id, "ASIA1", said)
+
+    async def decide(principal, action):
+        house.clock.time += 1
+        return (await authorities.of(principal)).decide(action, "*", (await authorities.of(principal)).context)
+
+    assert (await decide(session(), "ssm:PutParameter")).allowed
+    limited = session(policies=(document(statement("ssm:Get*")),))
+    assert (await decide(limited, "ssm:GetParameter")).allowed
+    assert "no session policy allows" in (await decide(limited, "ssm:PutParameter")).reason
+    ready = session(policy_arns=("arn:aws:iam::aws:policy/AmazonSSMReadOnlyAccess",))
+    assert [(await decide(ready, f"ssm:{one}")).allowed for one in ("GetParameter", "PutParameter")] == [True, False]
+    gone = session(policy_arns=(f"arn:aws:iam::{account}:policy/gone",))
+    assert not (await decide(gone, "ssm:GetParameter")).allowed
+    assert not (await decide(recall(remember(limited)), "ssm:PutParameter")).allowed
+
+    await access.attachments.remove(account, "role", "patcher", policy="own")
+    await access.identities.delete(account, "role", "patcher")
+    assert not (await decide(session(), "ssm:GetParameter")).allowed

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+from dataclasses import replace
 from unittest.mock import MagicMock
 
 import pytest
@@ -17,9 +19,11 @@ from patchwright.server.aws.authority.warden import Warden
 from patchwright.server.wire import ANONYMOUS, ANY, AUDIENCE, NODE, USER, ApiError, Caller
 from server.aws.tenant import Tenant
 from server.wire.client import MODELS, NOW
-from server.wire.made_up import Maker
+from server.wire.made_up import Impossible, Maker
 
 ACCOUNT, REGION = "000000000001", "us-east-1"
+SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
+TIMES = 60 if os.environ.get("PATCHWRIGHT_FULL") == "1" else 4  # made-up requests to each operation
 MINE = "mi-0123456789abcdef0"
 SERVICES = {"AmazonSSM": "ssm", "EC2WindowsMessageDeliveryService": "ec2messages", "Patchwright": "patchwright"}
 OPEN = {"sts.GetCallerIdentity", "sts.GetSessionToken"}  # for everybody
@@ -512,3 +516,59 @@ def test_levels_of_access_are_awss():
     assert [one.value for one in Access] == ["List", "Read", "Write", "Tagging", "Permissions management"]
     assert isinstance(TABLE["AmazonSSM.SendCommand"], Rule)
     assert TABLE["AmazonSSM.ModifyDocumentPermission"].access is Access.PERMISSIONS
+
+
+@pytest.mark.parametrize("service", sorted({target.partition(".")[0] for target in OF_USERS}))
+async def test_whatever_is_asked_is_answered(service):
+    """Made-up requests that keep the models: allowed or denied, never an error, whatever is in them."""
+    asks = statement(
+        "*", effect="Deny", StringEquals={"ssm:resourceTag/env": "x", "ssm:DocumentParameter/a": "${aws:username}"}
+    )
+    gates = [Gate(document(statement("*"), asks)), Gate(document(asks)), Gate(policy.READY["node"])]
+    chance = random.Random(f"{SEED}/{service}")
+    for target in OF_USERS:
+        key, _, name = target.partition(".")
+        model = MODELS.service(key).model
+        shape = model["operations"][name].get("input", {}).get("shape")
+        if key != service or not shape:
+            continue
+        for _ in range(TIMES):
+            try:
+                request_ = Maker(model["shapes"], chance).value(shape)
+            except Impossible:
+                continue
+            assert not await gates[0].refusal(target, request_)
+            assert await gates[1].refusal(target, request_)
+            await gates[2].refusal(target, request_, node=True)
+
+
+async def test_a_user_is_known_by_its_path_whatever_it_is_called(house):
+    """A deny of a path holds for whoever is there, in any case of the name; a rename into it is asked as well."""
+    access, account = house.wired.access, house.account
+    await access.identities.create(account, "user", "Boss", path="/admins/")
+    await access.identities.create(account, "user", "otto", tags={"team": "web"})
+    admins = f"arn:aws:iam::{account}:user/admins/*"
+    own = document(statement("iam:*"), statement("iam:*", resource=admins, effect="Deny"))
+    tagged = document(statement("iam:*", StringEquals={"iam:ResourceTag/team": "web"}))
+
+    async def refusal(policies, operation, **request_):
+        async def handler(_caller, _request):
+            return {}
+
+        warden = Warden(house.wired.database, house.clock, Granted(policies))
+        asking = replace(caller(f"iam.{operation}"), account=account)
+        try:
+            await warden.guarded({f"iam.{operation}": handler})[f"iam.{operation}"](asking, request_)
+        except ApiError as error:
+            return error.message
+        return ""
+
+    for name in ("Boss", "boss", "BOSS"):
+        assert "user/admins/Boss with an explicit deny" in await refusal(own, "DeleteUser", UserName=name)
+        assert await refusal(own, "AttachUserPolicy", UserName=name, PolicyArn="arn:aws:iam::aws:policy/X")
+    assert not await refusal(own, "DeleteUser", UserName="otto")
+    assert not await refusal(own, "UpdateUser", UserName="otto", NewUserName="ott")
+    assert "user/admins/otto" in await refusal(own, "UpdateUser", UserName="otto", NewPath="/admins/")
+    assert "user/admins/x" in await refusal(own, "CreateUser", UserName="x", Path="/admins/")
+    assert not await refusal(tagged, "DeleteUser", UserName="otto")
+    assert await refusal(tagged, "DeleteUser", UserName="boss")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from patchwright.core.errors import PatchwrightError
 from patchwright.core.invocation import Detail
 from patchwright.server import commands
-from patchwright.server.accounts import Scope
+from patchwright.server.accounts import Scope, recall, root_arn
 from patchwright.server.infra import InfraError, UnitOfWork
 from patchwright.server.windows import execution_store as executed
 from patchwright.server.windows import store
@@ -189,7 +189,7 @@ class _Step:
             request, shown = yield from request_of(self.execution, task, invocation)
             permitted = yield from self.rights(task.scope, task.task.owner, request, self.now)
             command, released = yield from commands.send(
-                task.scope, task.task.service_role or "window", request, now=self.now, permitted=permitted
+                task.scope, _sender(task), request, now=self.now, permitted=permitted
             )
         except InfraError:
             raise
@@ -212,6 +212,11 @@ class _Step:
         ended = replace(task, status=status, details=details, ended_at=self.now)
         yield from executed.put_task(ended)
         return ended
+
+
+def _sender(task: TaskExecution) -> str:
+    """The ARN of the one whose rights a task runs with."""
+    return recall(task.task.owner).arn if task.task.owner else root_arn(task.scope.account)
 
 
 def _finish(execution: Execution, tasks: list[TaskExecution], *, now: float) -> UnitOfWork[None]:

@@ -111,7 +111,7 @@ class Warden:
 def owner_of(caller: Caller) -> str:
     """Who asks, as a text with which `rights_of_task` does something in that one's name later; empty: root."""
     principal = caller.identity or _principal(caller)
-    return "" if principal.kind == ROOT else remember(principal)
+    return "" if principal.kind == ROOT and principal.session is None else remember(principal)
 
 
 def rights_of_task(scope: Scope, owner: str, command: Command, now: float) -> UnitOfWork[Permitted | None]:
