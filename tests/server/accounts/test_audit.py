@@ -495,12 +495,13 @@ async def test_a_head_that_was_written_down_is_asked_for(written):
 
 
 async def test_an_entry_that_a_search_does_not_find_any_more_is_found_here(written):
-    """Nor may it be found by what is not in it."""
+    """And what it is found by falsely does not show it."""
     await written.tamper("DELETE FROM audit_word WHERE word = 'thing-1-1'")
     assert [(one.seal, one.problem.partition(":")[0]) for one in await written.proof()] == [(2, "hidden")]
 
     await written.tamper("UPDATE audit_word SET word = 'scapegoat' WHERE word = 'thing-2-2'")
     assert [one.seal for one in await written.proof()] == [2, 3]
+    assert await written.entries(resource="scapegoat") == await written.entries(user="scapegoat") == []
 
 
 async def test_entries_that_nobody_seals_are_a_finding(written):

@@ -273,4 +273,7 @@ def _completed(call: _Call, result: Any) -> Act:
 
 def _plain(text: str) -> str:
     """*text* as any database takes it, and no longer than may be."""
-    return text[:_LONGEST].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    text = text[:_LONGEST]
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

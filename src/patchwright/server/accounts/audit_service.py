@@ -25,7 +25,7 @@ from patchwright.core.audit import (
 )
 from patchwright.server.accounts import audit_store as store
 from patchwright.server.accounts.audit import Trail, mark_of
-from patchwright.server.accounts.audit_search import Question, words_of
+from patchwright.server.accounts.audit_search import Question
 from patchwright.server.infra import Clock, Database
 
 SEAL_SECONDS = 1.0
@@ -131,14 +131,20 @@ class AuditService:
 
         A page looks at no more than `LOOKED_AT` entries, so it may be shorter. None: there are no more.
         """
-        looked = await self._database.read(store.page, question, before=before, limit=LOOKED_AT)
         found: list[Entry] = []
-        for one in looked:
-            if len(found) == limit:
-                return found, found[-1].id
-            if question.fits(one.entry):
-                found.append(one.entry)
-        return found, looked[-1].entry.id if len(looked) == LOOKED_AT else None
+        looked = 0
+        while looked < LOOKED_AT:
+            most = min(limit + 1, LOOKED_AT - looked)
+            rows = await self._database.read(store.page, question, before=before, limit=most)
+            for one in rows:
+                if len(found) == limit:
+                    return found, found[-1].id
+                if question.fits(one.entry):
+                    found.append(one.entry)
+            if len(rows) < most:
+                return found, None
+            looked, before = looked + most, rows[-1].entry.id
+        return found, before
 
     async def exported(self, account: str, region: str, *, after: int) -> tuple[list[str], int | None]:
         """
@@ -222,10 +228,8 @@ class AuditService:
         return hmac.compare_digest(one.mark, mark_of(self._key, one.entry))
 
     async def _unfound(self, seal: Seal, members: list[Marked]) -> list[Finding]:
-        """Entries that a search does not find, or finds by what is not in them."""
-        expected = {(one.entry.account, one.entry.id, word) for one in members for word in words_of(one.entry)}
-        present = set(await self._database.read(store.words, seal.number))
-        hidden = sorted({entry for _, entry, _ in expected ^ present})
+        """Entries that a search does not find. One that it should not find is passed over by `listed`."""
+        hidden = sorted(await self._database.read(store.hidden, members))
         return [Finding(seal.number, entry, "hidden: it is not found by what is in it") for entry in hidden]
 
 

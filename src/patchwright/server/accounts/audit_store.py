@@ -115,14 +115,27 @@ def members(number: int) -> UnitOfWork[list[Marked]]:
     return [_entry(row) for row in rows]
 
 
-def words(number: int) -> UnitOfWork[list[tuple[str, str, str]]]:
-    """Account, entry and word of what the entries under a seal are found by."""
+def found_by(account: str, word: str, entries: Sequence[str]) -> UnitOfWork[set[str]]:
+    """Those of *entries*, one at least, that a search for *word* finds."""
     rows = yield sql(
-        "SELECT w.account, w.entry, w.word FROM audit_entry e JOIN audit_word w ON w.account = e.account AND w.entry = e.id"
-        " WHERE e.seal = $1",
-        number,
+        f"SELECT entry FROM audit_word WHERE account = $1 AND word = $2 AND entry IN ({placeholders(3, len(entries))})",
+        account,
+        word,
+        *entries,
     )
-    return [(account, entry, word) for account, entry, word in rows]
+    return {entry for (entry,) in rows}
+
+
+def hidden(members: Sequence[Marked]) -> UnitOfWork[set[str]]:
+    """Which of *members*, sealed entries, a search does not find by everything that is in them."""
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for member in members:
+        for word in words_of(member.entry):
+            wanted.setdefault((member.entry.account, word), []).append(member.entry.id)
+    missed: set[str] = set()
+    for (account, word), entries in wanted.items():
+        missed.update(set(entries) - (yield from found_by(account, word, entries)))
+    return missed
 
 
 def strays(head: int) -> UnitOfWork[list[tuple[int, str]]]:
