@@ -74,6 +74,18 @@ def test_everybody_may_know_who_they_are(people, account, aws):
     assert mine["Account"] == account
 
 
+def test_a_node_may_know_who_it_is_and_ask_for_no_session(people, aws):
+    """With its own key; it is no user."""
+    node = aws.enrol()
+    keys = {"aws_access_key_id": node.access_key_id, "aws_secret_access_key": node.secret}
+    sts = people.client("sts", keys, region=aws.region)
+
+    found = sts.get_caller_identity()
+    assert (found["Arn"], found["UserId"]) == (node.principal, node.instance_id)
+    assert code(sts.get_session_token) == "AccessDenied"
+    assert code(people.client("iam", keys, region=aws.region).list_users) == "AccessDenied"
+
+
 def test_a_role_gives_its_rights_and_no_others(people, account):
     """Not those of the user who assumed it."""
     _, keys = people.user(ASSUME, allow("iam:ListUsers"))

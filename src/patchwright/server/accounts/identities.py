@@ -23,7 +23,7 @@ from patchwright.server.infra import note
 
 USER, ROLE, GROUP = "user", "role", "group"
 MOST_TAGS = 50
-SHORTEST_SESSION, USUAL_SESSION, LONGEST_SESSION = 900, 3600, 12 * 3600  # seconds
+USUAL_SESSION = 3600  # seconds
 
 _PREFIXES: Mapping[str, str] = {USER: "AIDA", ROLE: "AROA", GROUP: "AGPA", "policy": "ANPA", "key": "AKIA"}
 _ID_BYTES = 10  # 16 letters of base32

@@ -68,10 +68,6 @@ class Identities:
         """One, with its tags. Errors: UnknownEntity."""
         return await self._database.read(_with_tags, account, kind, name)
 
-    async def by_id(self, account: str, identity_id: str) -> Identity | None:
-        """The one with this id, or None."""
-        return await self._database.read(identity_store.by_id, account, identity_id)
-
     async def page(self, account: str, kind: str, *, prefix: str, after: str, limit: int) -> list[Identity]:
         """Up to *limit* below a path, whose names in lower case come after *after*, in that order."""
         return await self._database.read(identity_store.page, account, kind, prefix=prefix, after=after, limit=limit)

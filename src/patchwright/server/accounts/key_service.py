@@ -58,8 +58,12 @@ class Keys:
 
     async def last_used(self, account: str, key_id: str) -> tuple[KeyRecord, str]:
         """A key of the account and whose it is (empty: root's). Errors: UnknownEntity."""
-        await self.write_uses()
-        return await self._database.read(_last_used, account, key_id)
+        record, user = await self._database.read(_last_used, account, key_id)
+        noted = self._uses.get(key_id)
+        if noted is not None:
+            used_at, service, region = noted
+            record = record._replace(used_at=used_at, used_service=service, used_region=region)
+        return record, user
 
     def note(self, key_id: str, service: str, region: str) -> None:
         """Remember that a key was used now."""
