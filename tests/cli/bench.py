@@ -84,10 +84,11 @@ def run_here(words: Sequence[str], setup: Setup | None = None) -> Result:
 class Server:
     """A server on loopback, with its data below *directory*. *tls* are files of a certificate and its key."""
 
-    def __init__(self, directory: Path, *, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, directory: Path, *, tls: tuple[Path, Path] | None = None, database: str = "") -> None:
         self._data = directory / "data"
         self._log = directory / "server.log"
         self._tls = tls
+        self._database = database
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
@@ -95,6 +96,7 @@ class Server:
         """Start it, and wait until it serves."""
         words = [sys.executable, "-m", "patchwright", "server", "--data-dir", str(self._data), "--listen", listen]
         words += ["--tls-cert", str(self._tls[0]), "--tls-key", str(self._tls[1])] if self._tls else []
+        words += ["--database", self._database] if self._database else []
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PATCHWRIGHT_", "AWS_"))}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

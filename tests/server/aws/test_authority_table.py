@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from patchwright.server import aws, gateway
-from patchwright.server.accounts import Authority, Principal, policy
+from patchwright.server.accounts import Authorities, Authority, Principal, policy, root_of
 from patchwright.server.accounts.authority import made
 from patchwright.server.aws.authority import TABLE, Access, Rule
 from patchwright.server.aws.authority.warden import Warden
@@ -42,6 +42,8 @@ def caller(target, *, node=False, name="anna"):
     """Somebody who asks."""
     principal = f"arn:aws:iam::{ACCOUNT}:user/{name}"
     identity = Principal(ACCOUNT, principal, "user", "AIDAANNA")
+    if name == "root":
+        identity = root_of(ACCOUNT)
     if node:
         principal = f"arn:aws:ssm:{REGION}:{ACCOUNT}:managed-instance/{MINE}"
         identity = Principal(ACCOUNT, principal, "node", MINE)
@@ -219,6 +221,15 @@ async def test_an_administrator_may_do_everything():
     """In its account."""
     gate = Gate(policy.READY["administrator"])
     assert [target for target in OF_USERS if await gate.refusal(target, REQUESTS[target])] == []
+
+
+async def test_root_may_do_everything_and_is_not_asked():
+    """Also what the table does not know; nothing is read for it."""
+    gate = Gate(table={})
+    gate.warden = Warden(None, Clock(), Authorities(None, lambda: 0.0), {})
+    root = {"name": "root"}
+    for target in OF_USERS:
+        assert not await gate.refusal(target, REQUESTS[target], **root), target
 
 
 async def test_one_action_allows_one_operation():
