@@ -132,6 +132,9 @@ def serve(*, tls_for: str = "") -> Iterator[Served]:
         "PATCHWRIGHT_ROOT_ACCESS_KEY_ID": KEY_ID,
         "PATCHWRIGHT_ROOT_SECRET_ACCESS_KEY": SECRET,
         "PYTHONPATH": str(ROOT / "src"),
+        # The bounds are checked, and far above what is measured.
+        **{f"PATCHWRIGHT_{who}_REQUESTS_PER_SECOND": "999999" for who in ("USER", "NODE", "STRANGER")},
+        "PATCHWRIGHT_QUOTA_NODE_BYTES_PER_DAY": "1000000000",
     }
     with started(argv, folder / "server.log", environment) as process:
         wait_for_port(port, process, folder / "server.log")

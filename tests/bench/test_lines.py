@@ -81,6 +81,14 @@ def test_decisions_are_measured_four_ways() -> None:
     assert len(line["bound"]) == 4
 
 
+def test_what_hygiene_adds_to_a_call_is_measured() -> None:
+    """Beside the proof of a signature, which has to be there anyway."""
+    line = line_of("requests")
+    check(line, "requests")
+    assert line["ours"]["cpu_us"] > 0
+    assert line["peer"]["cpu_us"] > 0
+
+
 def test_an_unknown_benchmark_is_refused() -> None:
     """bench/run names what it does not know and measures nothing."""
     done = subprocess.run([ROOT / "bench/run", "scan", "nothing"], capture_output=True, text=True, check=False)

@@ -86,7 +86,7 @@ def test_the_names_kept_of_one_signature_are_bounded():
     """The thousandth and so is asked to sign anew, which its SDK does by itself."""
     replays = Replays()
     found = [admitted(replays, claim(1), named(str(number)), target=LIST) for number in range(1100)]
-    assert found == [True] * 1024 + ["ThrottlingException"] * 76
+    assert found == [True] * 1025 + ["ThrottlingException"] * 75
 
 
 def test_what_agents_repeat_word_by_word_is_accepted_for_a_moment():

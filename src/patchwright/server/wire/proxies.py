@@ -50,6 +50,7 @@ class Proxies:
         return any(address in network for network in self._networks)
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> str | None:
     """The address in one part of the header; some proxies add the port. None: it is none."""
     text = text.strip()

@@ -35,23 +35,22 @@ class Rates:
 
     def take(self, who: str, *, cost: float = 1.0) -> float:
         """0.0 where *cost* was taken from the bucket of *who*, else in how many seconds there would be enough."""
-        wait = self.wait(who, cost=cost)
-        if wait <= 0:
-            self.charge(who, cost=cost)
-            return 0.0
-        return wait
-
-    def wait(self, who: str, *, cost: float = 1.0) -> float:
-        """In how many seconds there is *cost* in the bucket of *who*; 0.0 or less: now. Nothing is taken."""
-        full_at = self._full_at.get(who)
-        if full_at is None:
-            return 0.0
-        return full_at - self._monotonic() - (self._rate.burst - min(cost, self._rate.burst)) / self._rate.each_second
-
-    def charge(self, who: str, *, cost: float = 1.0) -> None:
-        """Take *cost*, whatever there is: a bucket in debt has to be filled first."""
         now = self._monotonic()
-        self._full_at[who] = max(self._full_at.get(who, now), now) + cost / self._rate.each_second
+        full_at = self._full_at.get(who, now)
+        rate = self._rate
+        wait = full_at - now - (rate.burst - min(cost, rate.burst)) / rate.each_second
+        if wait > 0:
+            return wait
+        self._charge(who, now, (full_at if full_at > now else now) + cost / rate.each_second)
+        return 0.0
+
+    def charge(self, who: str) -> None:
+        """Take one, whatever there is: a bucket in debt has to be filled first."""
+        now = self._monotonic()
+        self._charge(who, now, max(self._full_at.get(who, now), now) + 1 / self._rate.each_second)
+
+    def _charge(self, who: str, now: float, full_at: float) -> None:
+        self._full_at[who] = full_at
         if len(self._full_at) >= self._sweep_at:
             self._full_at = {one: moment for one, moment in self._full_at.items() if moment > now}
             self._sweep_at = max(_SWEPT_AT, 2 * len(self._full_at))

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from patchwright.core.signing import CALL_HEADER, SIGNATURE_USED
 
@@ -39,13 +39,13 @@ _HARMLESS = frozenset({"AmazonSSM.UpdateInstanceInformation", "AmazonSSM.Request
 _USED = f"{SIGNATURE_USED}: every request needs one of its own. Sign the request again."
 
 
-@dataclass(slots=True)
-class _Recent:
-    """A signature that was seen a moment ago: when and from where first, and as which calls of its signer."""
+class _Recent(NamedTuple):
+    """A signature that was seen a moment ago: when and from where first, as which call of its signer first, and as which others."""
 
     since: float
     source: str
-    calls: set[bytes] = field(default_factory=set)
+    call: bytes
+    others: set[bytes] | None = None
 
 
 class Numbers:
@@ -112,6 +112,8 @@ class Replays:
         self._kept = kept
         self._floor = "" if since is None else _basic(since)
         self._recent: dict[int, _Recent] = {}
+        self._before: dict[int, _Recent] = {}  # what was recent when `_recent` was begun, at `_turned`
+        self._turned = 0.0
         self._minutes: dict[str, Numbers] = {}
         self._count = 0
 
@@ -127,17 +129,20 @@ class Replays:
         """
         if claim.timestamp < self._floor:
             raise self._too_early(claim.timestamp, now)
-        self._forget_recent(now)
+        if not 0 <= now - self._turned <= GRACE_SECONDS:
+            self._before, self._recent, self._turned = self._recent, {}, now
         number = int(claim.signature[:16], 16) or 1
         call = headers.get(_CALL, b"") + b" " + headers.get(b"amz-sdk-request", b"")
-        recent = self._recent.get(number)
-        if recent is None:
-            if not self._remember(claim.timestamp[:_MINUTE], number, now):
-                raise invalid_signature(_USED)
-            self._recent[number] = _Recent(now, source, {call})
-        else:
-            _check_repeated(recent, call, source=source, target=target)
-            recent.calls.add(call)
+        if self._remember(claim.timestamp[:_MINUTE], number, now):
+            self._recent[number] = _Recent(now, source, call)
+            return
+        recent = self._recent.get(number) or self._before.get(number)
+        if recent is None or not 0 <= now - recent.since <= GRACE_SECONDS:
+            raise invalid_signature(_USED)
+        others = set() if recent.others is None else recent.others
+        _check_repeated(recent, others, call, source=source, target=target)
+        others.add(call)
+        self._recent[number] = recent._replace(others=others)
 
     def packed(self) -> bytes:
         """What is remembered, as bytes that `unpacked` reads."""
@@ -183,14 +188,6 @@ class Replays:
         if self._count > self._kept:
             self._shrink(now)
         return True
-
-    def _forget_recent(self, now: float) -> None:
-        """Those of a moment ago, which stand in the order they came in."""
-        while self._recent:
-            number, oldest = next(iter(self._recent.items()))
-            if 0 <= now - oldest.since <= GRACE_SECONDS:
-                return
-            del self._recent[number]
 
     def _forget(self, now: float) -> None:
         """The minutes whose signatures are out of time."""
@@ -238,13 +235,13 @@ def keep(path: Path, replays: Replays) -> None:
     fresh.replace(path)
 
 
-def _check_repeated(recent: _Recent, call: bytes, *, source: str, target: str) -> None:
+def _check_repeated(recent: _Recent, others: Set[bytes], call: bytes, *, source: str, target: str) -> None:
     """Raise unless a signature that was seen just now may be another call of its signer's SDK."""
     if target in _HARMLESS and source == recent.source:
         return
-    if call == b" " or call in recent.calls:
+    if call in (b" ", recent.call) or call in others:
         raise invalid_signature(_USED)
-    if len(recent.calls) >= _CALLS or (source != recent.source and not _READING.search(target)):
+    if len(others) >= _CALLS or (source != recent.source and not _READING.search(target)):
         raise throttled("The same request was made elsewhere in this second. Sign the request again.", seconds=1.0)
 
 
