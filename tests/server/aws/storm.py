@@ -7,8 +7,8 @@ Storms: many made-up requests to everything that is served, drawn from the model
 
 Two in three requests keep every constraint of the model; the others are spoilt in one place or more, or are no requests at
 all. Between them the jobs of a worker take their steps. Values are often things that exist: *pools* names some to begin with, by member or shape, and whatever an answer or a
-served request names is remembered. What is promised of every call: never a 500, an answer botocore reads by its model, one
-log line, and nothing written where the answer is a refusal.
+served request names is remembered. What is promised of every call: never a 500, an answer botocore reads by its model, a code
+that the operation declares, one log line, and nothing written where the answer is a refusal.
 """
 
 from __future__ import annotations
@@ -70,6 +70,27 @@ NASTY: tuple[Any, ...] = (
     ),
     *(None, True, False, 0, -1, 1, 2**31, 2**63, -(2**70), 1e300, -0.5, [], {}, [[]], [None], {"": None}, [""], [{}]),
 )
+# Codes of no model that any operation may refuse with (spec §0.4).
+COMMON = frozenset(
+    {
+        "AccessDeniedException",
+        "IncompleteSignatureException",
+        "RequestEntityTooLargeException",
+        "SerializationException",
+        "ThrottlingException",
+        "UnrecognizedClientException",
+        "UnsupportedOperationException",
+        "ValidationException",
+    }
+)
+# Codes that an operation refuses with though its model does not declare them: what AWS answers in practice (spec §0.4, §1.19),
+# and what a node is told that was deregistered.
+BEYOND = {
+    "DeleteInventory": {"IdempotentParameterMismatch"},
+    "DeletePatchBaseline": {"DoesNotExistException"},
+    "DeregisterPatchBaselineForPatchGroup": {"DoesNotExistException"},
+    "GetDeployablePatchSnapshotForInstance": {"InvalidInstanceId"},
+}
 KEPT = 40  # values remembered under one name
 LONGEST = 2048  # characters of a value that is remembered
 _PARSER = create_parser("json")
@@ -252,6 +273,7 @@ class Storm:
             self._learn(target, request, parsed)
         else:
             self.codes.add((target.partition(".")[2], answer.code))
+            assert not target.startswith("AmazonSSM.") or answer.code in _codes(target), (answer.code, *told)
             if key is self.node and answer.code == "UnrecognizedClientException":  # it was deregistered
                 self.node = await house.enrol(region=self.region, tags={"Patch Group": "web"})
                 self.pools.learn("InstanceId", self.node.instance_id)
@@ -333,6 +355,12 @@ def _service(target: str) -> Mapping[str, Any]:
     service = MODELS.service(target.partition(".")[0])
     assert service is not None
     return service.model
+
+
+def _codes(target: str) -> set[str]:
+    """What an operation may refuse with."""
+    declared = {shape.name for shape in _model(target).error_shapes}
+    return declared | BEYOND.get(target.partition(".")[2], set()) | COMMON
 
 
 def _input(target: str) -> tuple[Mapping[str, Any], str]:

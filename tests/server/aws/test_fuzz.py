@@ -304,6 +304,19 @@ async def test_a_refusal_that_wrote_would_be_found(house):
         await storm.hold("AmazonSSM.GetServiceSetting", b'{"SettingId": "/ssm/x"}', {})
 
 
+async def test_a_code_of_other_operations_would_be_found(house):
+    """The storm names a refusal whose class no client of this operation waits for."""
+
+    async def refuse(caller, body):
+        raise ApiError("InvalidActivation", "There is no such activation.")
+
+    house.wired.application._endpoint._router._operations["AmazonSSM.GetServiceSetting"] = refuse
+    storm = Storm(house, await house.enrol(), {}, random.Random(SEED), region="us-east-1")
+
+    with pytest.raises(AssertionError, match="InvalidActivation"):
+        await storm.hold("AmazonSSM.GetServiceSetting", b'{"SettingId": "/ssm/x"}', {})
+
+
 async def test_an_answer_that_fails_would_be_found(house):
     """The storm names the request that made the server fail."""
 
