@@ -160,6 +160,18 @@ async def test_a_flood_of_refusals_fills_neither_disk_nor_memory(desk):
     assert await desk.proof() == []
 
 
+async def test_a_stranger_does_not_crowd_out_what_an_owner_is_refused(desk):
+    """Whoever knows the id of a key can be refused in its account's name; those who proved who they are count apart."""
+    for number in range(1000):
+        flood = Act(ACCOUNT, "", "", "AKIA1", f"192.0.2.{number}", "AmazonSSM.SendCommand", "x")
+        desk.trail.refused(flood, "InvalidSignatureException")
+    desk.trail.refused(act("one"), "AccessDeniedException")
+    await desk.seal()
+
+    assert [one.target for one in await desk.entries(user="one")] == ["AmazonSSM.PutParameter"]
+    assert [(one.calls, one.principal) for one in await desk.entries(operation="*")] == [(940, "")]
+
+
 async def test_refusals_wait_for_a_database_that_cannot_be_reached(desk, monkeypatch):
     """None is lost, and none is written twice."""
     desk.trail.refused(act("one"), "AccessDeniedException")

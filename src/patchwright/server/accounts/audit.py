@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 MOST_RESOURCES = 100  # named in one entry; of more the number is said
 TOGETHER_SECONDS = 60.0  # refusals that are alike are counted for so long before they are written again
-MOST_ALIKE = 60  # entries of refusals of one account in that time; what comes beyond shares one more
+MOST_ALIKE = 60  # different refusals of one account in that time; what comes beyond shares one more
 OTHERS = "*"  # stands for what differs among refusals that share an entry
 _LONGEST = 2048  # characters of anything in an entry
 _RANDOM_BYTES = 4
@@ -148,7 +148,9 @@ class Trail:
         self._clock = clock
         self._key = key
         self._alike: dict[tuple[str, ...], _Alike] = {}
-        self._numbers: dict[str, int] = {}  # entries of refusals by account, within TOGETHER_SECONDS
+        # Entries of refusals within TOGETHER_SECONDS, by account and whether it was proved who asked: a stranger who knows the
+        # id of a key does not crowd out what its owner is refused.
+        self._numbers: dict[tuple[str, bool], int] = {}
         self._counting_until = 0.0
         self._order = itertools.count()  # of what one process writes in the same microsecond
 
@@ -175,13 +177,14 @@ class Trail:
             act.account, act.region, act.principal, act.key_id, act.source_ip, act.target, result,
         )  # fmt: skip
         if key not in self._alike:
-            number = self._numbers.get(act.account, 0)
+            whose = (act.account, bool(act.principal))
+            number = self._numbers.get(whose, 0)
             if number >= MOST_ALIKE:
-                key = (act.account, *((OTHERS,) * (len(key) - 1)))
-                act = Act(act.account, OTHERS, OTHERS, OTHERS, OTHERS, OTHERS, act.request_id)
-                result = OTHERS
+                principal = OTHERS if act.principal else ""
+                act = Act(act.account, OTHERS, principal, OTHERS, OTHERS, OTHERS, act.request_id)
+                key, result = (act.account, OTHERS, principal), OTHERS
             else:
-                self._numbers[act.account] = number + 1
+                self._numbers[whose] = number + 1
         alike = self._alike.get(key)
         if alike is None:
             self._alike[key] = _Alike(act, result, now)
