@@ -258,6 +258,28 @@ async def test_a_task_that_may_not_install_does_not(house, fleet):
     assert not any([await waits(house, node) for node in fleet])
 
 
+async def test_a_path_shows_nothing_that_is_denied(house):
+    """That `/` is allowed does not beat the deny of what is below it, by name or by tag; AWS would show it."""
+    for name, env in (("/app/a", "dev"), ("/app/b", "prod"), ("/prod/c", "dev")):
+        tags = [{"Key": "env", "Value": env}]
+        await house.ask("AmazonSSM.PutParameter", {"Name": name, "Value": "x", "Type": "SecureString", "Tags": tags})
+    reads = statement("ssm:GetParametersByPath")
+    everything = {"Path": "/", "Recursive": True, "WithDecryption": True}
+
+    async def shown(*denied):
+        key = await new_user(house, f"anna{len(names)}", reads, *denied)
+        names.append(key)
+        answer = await house.ask("AmazonSSM.GetParametersByPath", everything, key=key)
+        return [one["Name"] for one in answer["Parameters"]]
+
+    names = []
+    assert await shown() == ["/app/a", "/app/b", "/prod/c"]
+    prod = "arn:aws:ssm:*:*:parameter/prod/*"
+    assert await shown(statement("ssm:GetParameter*", resource=prod, effect="Deny")) == ["/app/a", "/app/b"]
+    by_tag = statement("ssm:*", effect="Deny", StringEquals={"ssm:resourceTag/env": "prod"})
+    assert await shown(by_tag) == ["/app/a", "/prod/c"]
+
+
 async def test_a_session_has_its_roles_rights_within_its_own(house):
     """Its policies limit, its tags are put over the role's; a role that is gone has nothing."""
     access, account = house.wired.access, house.account

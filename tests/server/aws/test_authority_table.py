@@ -99,7 +99,7 @@ class Gate:
 
         async def handler(_caller, given):
             reached.append(given)
-            return {}
+            return {"Parameters": []}
 
         guarded = self.warden.guarded({target: handler})[target]
         try:
@@ -253,7 +253,7 @@ async def test_what_the_table_does_not_know_is_for_root_alone():
 def test_an_authority_without_policies_allows_nothing():
     """One that is gone has nothing, not even a policy that could be silent."""
     verdict = Authority(Principal(ACCOUNT, "arn:x", "user", "AIDA")).decide("ssm:GetDocument", "*", {})
-    assert verdict == (False, "because no identity-based policy allows the ssm:GetDocument action")
+    assert verdict == (False, "because no identity-based policy allows the ssm:GetDocument action", False)
 
 
 async def test_a_node_may_do_what_nodes_are_asked_to_do_and_only_as_itself():

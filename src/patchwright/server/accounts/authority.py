@@ -30,10 +30,15 @@ _TYPES = {ROOT: "Account", USER: "User", ROLE: "AssumedRole", NODE_PRINCIPAL: "A
 
 
 class Verdict(NamedTuple):
-    """Whether something is allowed, and why not, in AWS's words: `because no identity-based policy allows the … action`."""
+    """
+    Whether something is allowed, and why not, in AWS's words: `because no identity-based policy allows the … action`.
+
+    *explicit*: a statement denies it.
+    """
 
     allowed: bool
     reason: str = ""
+    explicit: bool = False
 
 
 _ALLOWED = Verdict(True)
@@ -67,7 +72,7 @@ class Authority:
             if ruling.allowed:
                 continue
             if ruling.explicit:
-                return Verdict(False, f"with an explicit deny in {_article(kind)}")
+                return Verdict(False, f"with an explicit deny in {_article(kind)}", explicit=True)
             silent = silent or kind
         if silent or not self.rules:
             return Verdict(False, f"because no {silent or _IDENTITY} allows the {action} action")

@@ -31,6 +31,7 @@ from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.wire import ApiError, Caller, Handler, access_denied
 
 _SEND = "ssm:SendCommand"
+_BY_PATH = "AmazonSSM.GetParametersByPath"
 _TOGETHER = 2_000  # nodes whose tags are read by one statement
 
 
@@ -75,7 +76,8 @@ class Warden:
         rule = self._table.get(target)
         if rule is None or not rule.free:
             await self._check(target, rule, caller, request)
-        return await handler(caller, request)
+        answer = await handler(caller, request)
+        return await self._spared(caller, request, answer) if target == _BY_PATH else answer
 
     async def _check(self, target: str, rule: Rule | None, caller: Caller, request: Request) -> None:
         authority = await self._of(caller)
@@ -103,6 +105,24 @@ class Warden:
                 f"{caller.principal} is not authorized to perform: {rule.action} on resource: {secret.arn}"
                 f" because the secret is not tagged {'='.join(nodes.NODE_ACCESS)}"
             )
+
+    async def _spared(self, caller: Caller, request: Request, answer: dict[str, Any]) -> dict[str, Any]:
+        """GetParametersByPath's *answer* without what a statement denies: that the path is allowed does not beat it."""
+        authority, rule = await self._of(caller), self._table.get(_BY_PATH)
+        found = answer["Parameters"]
+        if authority.unlimited or rule is None or not found:
+            return answer
+        demands: Sequence[Demand] = [systems.parameter(caller.scope, one["ARN"]) for one in found]
+        if keys.must_look(authority, demands):
+            demands = await self._database.read(keys.looked_up, authority, caller.scope, demands)
+        more = NO_KEYS if rule.keys is None else rule.keys(request)
+        context = keys.of_request(authority, caller.scope, now=self._clock.now(), source_ip=caller.source_ip, more=more)
+        spared = [
+            one
+            for one, demand in zip(found, demands, strict=True)
+            if not authority.decide(rule.action, demand.arn, _extended(context, demand.keys)).explicit
+        ]
+        return {**answer, "Parameters": spared}
 
     async def _of(self, caller: Caller) -> Authority:
         return await self._authorities.of(caller.identity or _principal(caller))
