@@ -17,7 +17,7 @@ from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings
 from patchwright.agent.transport import Server
 from patchwright.core import protocol
-from patchwright.core.signing import Signer
+from patchwright.core.signing import SIGNATURE_USED, Signer
 from patchwright.server.wire.errors import ApiError
 from patchwright.server.wire.sigv4 import Credential, Verifier, fold_headers
 
@@ -109,6 +109,16 @@ def test_errors_say_whether_asking_again_helps(simulator, make, refusal, error):
 
     with pytest.raises(error):
         make().call("UpdateInstanceInformation", {"InstanceId": "mi-x"})
+
+
+def test_a_request_whose_signature_was_used_is_signed_again(simulator, make):
+    """Its first sending arrived though its answer did not; a second refusal is told."""
+    used = Refusal("InvalidSignatureException", f"{SIGNATURE_USED}: every request needs one of its own.")
+    simulator.refusing["UpdateInstanceInformation"] = used
+    with pytest.raises(Refused, match=SIGNATURE_USED):
+        make().call("UpdateInstanceInformation", {"InstanceId": "mi-x"})
+    signatures = [one.get("Authorization") for one in simulator.raw]
+    assert len(signatures) == len(set(signatures)) == 2
 
 
 def test_a_server_that_is_away_is_unavailable(simulator, make):

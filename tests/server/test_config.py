@@ -92,6 +92,12 @@ def test_an_address_is_host_and_port(text):
         ({"database": "mysql://localhost/x"}, "sqlite.*postgresql"),
         ({"database": "patchwright.db"}, "sqlite.*postgresql"),
         ({"root_access_key_id": "AKIA1"}, "go together"),
+        ({"trusted_proxies": "proxy.example.org"}, "TRUSTED_PROXIES.*192.0.2.0/24"),
+        ({"trusted_proxies": "10.0.0.1/8"}, "TRUSTED_PROXIES"),
+        ({"connections": "-1"}, "CONNECTIONS takes a whole number"),
+        ({"connections": "many"}, "CONNECTIONS takes a whole number"),
+        ({"clock_skew_minutes": "0"}, "CLOCK_SKEW_MINUTES takes a number above 0"),
+        ({"node_requests_per_second": "0"}, "NODE_REQUESTS_PER_SECOND takes a number above 0"),
         ({"root_secret_access_key": "x"}, "go together"),
         ({"root_access_key_id": "mi-0123456789abcdef0", "root_secret_access_key": "x"}, "ROOT_ACCESS_KEY_ID"),
         ({"root_access_key_id": "AK/IA", "root_secret_access_key": "x"}, "ROOT_ACCESS_KEY_ID"),
@@ -118,6 +124,13 @@ def test_settings_that_cannot_be_used_are_refused(options, match):
     """Before anything is opened, and with what to set instead."""
     with pytest.raises(ConfigError, match=match):
         load(options, HOME)
+
+
+def test_proxies_are_addresses_and_networks():
+    """Several, of both kinds; spaces do not matter."""
+    found = load({"trusted_proxies": "10.0.0.0/8, 192.0.2.7,2001:db8::/32 ,"}, HOME).trusted_proxies
+    assert [str(one) for one in found] == ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]
+    assert load({}, HOME).trusted_proxies == ()
 
 
 def test_roles_are_split_on_postgresql_only():

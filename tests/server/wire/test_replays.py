@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patchwright.server.wire import ApiError, Bounds, Claim
-from patchwright.server.wire.replays import GRACE_SECONDS, Numbers, Replays
+from patchwright.server.wire import ApiError, Bounds, Claim, Replays, keep, recalled
+from patchwright.server.wire.replays import GRACE_SECONDS, Numbers
 from server.clocks import FakeClock
 from server.wire.client import NODE_KEY, NOW, USER_KEY, Bench, call, signed
 
@@ -82,6 +82,16 @@ def test_many_hosts_may_read_the_same_in_one_second():
         assert admitted(replays, claim(1), named(f"{number}"), source=f"192.0.2.{number}", target=LIST) is True
 
 
+@pytest.mark.parametrize(
+    "target", [PUT, "iam.CreateAccessKey", "sts.GetSessionToken", "EC2WindowsMessageDeliveryService.GetMessages"]
+)
+def test_what_changes_something_or_hands_out_keys_is_not_for_two_addresses(target):
+    """Whoever sees a request of botocore as it is made cannot use it from elsewhere."""
+    replays = Replays()
+    assert admitted(replays, claim(1), target=target) is True
+    assert admitted(replays, claim(1), named("two"), source="198.51.100.1", target=target) == "ThrottlingException"
+
+
 def test_the_names_kept_of_one_signature_are_bounded():
     """The thousandth and so is asked to sign anew, which its SDK does by itself."""
     replays = Replays()
@@ -135,6 +145,39 @@ def test_what_was_signed_before_the_server_knew_is_not_accepted():
     assert admitted(replays, claim(1, at=NOW - 1)) == "ThrottlingException"
     assert admitted(replays, claim(2, at=NOW - 600)) == "InvalidSignatureException"
     assert admitted(replays, claim(3, at=NOW)) is True
+
+
+def test_what_was_used_is_known_after_an_orderly_stop(tmp_path):
+    """And only once: the file is empty while a server runs, so that a kill is noticed."""
+    path = tmp_path / "signatures"
+    replays = recalled(path, window=900.0, now=NOW)
+    assert admitted(replays, claim(1, at=NOW - 60), now=NOW) is True  # nothing ran here before
+    for number in range(2, 3000):
+        assert admitted(replays, claim(number, at=NOW + number // 20), now=NOW + number // 20) is True
+    keep(path, replays)
+    again = recalled(path, window=900.0, now=NOW + 300)
+    assert len(again) == 2999
+    for number in range(2, 3000):
+        assert admitted(again, claim(number, at=NOW + number // 20), now=NOW + 300) == "InvalidSignatureException"
+    assert admitted(again, claim(5000, at=NOW - 30), now=NOW + 300) is True  # its clock is behind
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "change", [lambda kept: b"", lambda kept: kept[:-40], lambda kept: b"x" + kept, lambda kept: b"\xff" * 99]
+)
+def test_a_file_that_was_not_left_in_order_makes_nothing_good_again(tmp_path, change):
+    """Killed, cut short, damaged: what was signed before the start is refused."""
+    path = tmp_path / "signatures"
+    replays = recalled(path, window=900.0, now=NOW)
+    for number in range(1, 100):
+        assert admitted(replays, claim(number), now=NOW) is True
+    keep(path, replays)
+    path.write_bytes(change(path.read_bytes()))
+    again = recalled(path, window=900.0, now=NOW + 10)
+    assert {admitted(again, claim(number), now=NOW + 10) for number in range(1, 100)} == {"ThrottlingException"}
+    assert admitted(again, claim(1), now=NOW + 100) == "InvalidSignatureException"
+    assert admitted(again, claim(200, at=NOW + 10), now=NOW + 10) is True
 
 
 def test_a_set_of_numbers_is_a_set():

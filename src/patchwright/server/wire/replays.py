@@ -33,7 +33,7 @@ _MAGIC = b"patchwright signatures 1\n"
 _CALL = CALL_HEADER.lower().encode()
 _NEAR_SECONDS = 30.0  # what clocks may be off by and nobody learns the difference
 _MINUTE = 13  # characters of `YYYYMMDDTHHMM`
-_READING = re.compile(r"\.(?:BatchGet|Describe|Get(?!Messages\Z)|List|Search|Simulate)")
+_READING = re.compile(r"\.(?:BatchGet|Describe|Get(?!Messages\Z|SessionToken\Z)|List|Search|Simulate)")
 # Said again and again in the same words by agents, and true as often as it is said.
 _HARMLESS = frozenset({"AmazonSSM.UpdateInstanceInformation", "AmazonSSM.RequestManagedInstanceRoleToken"})
 _USED = f"{SIGNATURE_USED}: every request needs one of its own. Sign the request again."
