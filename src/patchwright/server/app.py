@@ -223,7 +223,7 @@ async def build(
         clock=clock,
         errors=aws.ERRORS,
         parked=gateway.PARKED,
-        watch=aws.CallWatch(trail),
+        watch=aws.CallWatch(trail, reports=config.audit_node_reports),
         bounds=_bounds(config),
         replays=replays,
         limits=_LIMITS,

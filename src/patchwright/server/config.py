@@ -67,6 +67,7 @@ SETTINGS = (
     Setting("s3_access_key_id", "", "The access key for it."),
     Setting("s3_secret_access_key", "", "The secret that belongs to s3_access_key_id."),
     Setting("online_minutes", "11", "A node that was not heard of for longer shows ConnectionLost."),
+    Setting("audit_node_reports", "", "1: the audit trail has every report of every node as well."),
     Setting("clock_skew_minutes", "15", "How far a signature's time may be from the server's, to either side."),
     Setting("user_requests_per_second", "1000", "Requests with one access key; ten times as many at once."),
     Setting("node_requests_per_second", "50", "Requests of one node; ten times as many at once."),
@@ -140,6 +141,7 @@ class Config:
     s3_secret_access_key: str
     stale_after_seconds: float
     online_seconds: float
+    audit_node_reports: bool
     clock_skew_seconds: float
     user_requests_per_second: float
     node_requests_per_second: float
@@ -199,6 +201,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         s3_secret_access_key=given["s3_secret_access_key"],
         stale_after_seconds=_number("stale_after_hours", given) * 3600,
         online_seconds=_number("online_minutes", given) * 60,
+        audit_node_reports=given["audit_node_reports"] not in {"", "0"},
         clock_skew_seconds=_number("clock_skew_minutes", given) * 60,
         user_requests_per_second=_number("user_requests_per_second", given),
         node_requests_per_second=_number("node_requests_per_second", given),

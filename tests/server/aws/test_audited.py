@@ -14,6 +14,7 @@ from patchwright.server.accounts import USER
 from patchwright.server.aws.audited import AUDITED, REFUSALS, REPORTED
 from patchwright.server.infra import sql
 from patchwright.server.wire import Credential
+from server.accounts.tenants import new_account
 from server.aws.people import People, allow
 from server.aws.tenant import Tenant
 from server.gateway.house import build
@@ -188,6 +189,26 @@ async def test_a_nodes_enrolment_is_in_the_account_of_its_activation(house):
     assert enrolled["Resources"][-1] == node.instance_id
     begun = found["Patchwright.BeginOperation"]
     assert (begun["AccessKeyId"], begun["Resources"]) == (node.instance_id, [command, operation])
+
+
+async def test_reports_of_nodes_have_entries_where_they_are_wanted(shared_url, master_key, tmp_path):
+    """By a setting: each that writes something; a poll that finds nothing is none."""
+    shutil.copy(master_key, tmp_path / "master.key")
+    house = await build(tmp_path, shared_url, new_account(), audit_node_reports="1")
+    node = await house.enrol()
+    ping = {"InstanceId": node.instance_id, "AgentStatus": "Active", "AgentVersion": "1"}
+    await house.ask("AmazonSSM.UpdateInstanceInformation", ping, key=node)
+    await house.send(node)
+    await house.messages(node)
+
+    assert [one["Operation"].partition(".")[2] for one in await entries(house)][::-1] == [
+        "CreateActivation",
+        "Enroll",
+        "UpdateInstanceInformation",
+        "SendCommand",
+        "GetMessages",
+    ]
+    await house.close()
 
 
 # -- what is refused

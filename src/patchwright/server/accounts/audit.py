@@ -155,8 +155,8 @@ class Trail:
         self._order = itertools.count()  # of what one process writes in the same microsecond
 
     @contextlib.contextmanager
-    def during(self, act: Act) -> Iterator[None]:
-        """What is written inside is the doing of *act*. Where it succeeds and writes nothing, that is noted as well."""
+    def during(self, act: Act, *, quiet: bool = False) -> Iterator[None]:
+        """What is written inside is the doing of *act*. Where it writes nothing, that is noted as well, unless *quiet*."""
         call = _Call(act, self.marked, [])
         token = _CALL.set(call)
         try:
@@ -164,7 +164,7 @@ class Trail:
                 yield
         finally:
             _CALL.reset(token)
-        if not call.recorded:
+        if not call.recorded and not quiet:
             self.refused(act, SUCCEEDED)
 
     def refused(self, act: Act, result: str) -> None:

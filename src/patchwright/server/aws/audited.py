@@ -175,22 +175,27 @@ REFUSALS = frozenset({
 
 
 class CallWatch:
-    """What the endpoint tells the audit trail: the calls in *audited*, and whatever is refused."""
+    """
+    What the endpoint tells the audit trail: the calls in AUDITED, and whatever is refused; with *reports* those in REPORTED as
+    well, where they write something.
+    """
 
-    def __init__(self, trail: Trail, audited: Mapping[str, Noted] = AUDITED) -> None:
+    def __init__(self, trail: Trail, *, reports: bool = False) -> None:
         self._trail = trail
-        self._audited = audited
+        self._reports = frozenset(REPORTED) if reports else frozenset()
 
     def during(self, caller: Caller, request: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
         """The call has an entry in the transaction of its change, if it is one that changes something."""
-        noted = self._audited.get(caller.target)
-        if noted is None:
-            return contextlib.nullcontext()
-        return self._trail.during(_act(caller, request, noted))
+        noted = AUDITED.get(caller.target)
+        if noted is not None:
+            return self._trail.during(_act(caller, request, noted))
+        if caller.target in self._reports:
+            return self._trail.during(_act(caller, request, Noted()), quiet=True)
+        return contextlib.nullcontext()
 
     def refused(self, refusal: Refusal) -> None:
         """The refusal has an entry, and so has the failure of a call that would have changed something."""
-        noted = self._audited.get(refusal.target)
+        noted = AUDITED.get(refusal.target)
         if noted is None and refusal.code not in REFUSALS:
             return
         caller = refusal.caller
