@@ -217,6 +217,15 @@ async def test_an_auditor_reads_everything_and_changes_nothing():
         assert refused is TABLE[target].access.changes, target
 
 
+async def test_an_auditor_reads_no_secret():
+    """What there is, and not what it says."""
+    gate = Gate(policy.READY["auditor"])
+    for operation in ("GetParameter", "GetParameters", "GetParameterHistory", "GetParametersByPath"):
+        request_ = REQUESTS[f"AmazonSSM.{operation}"]
+        assert not await gate.refusal(f"AmazonSSM.{operation}", {**request_, "WithDecryption": False})
+        assert await gate.refusal(f"AmazonSSM.{operation}", {**request_, "WithDecryption": True})
+
+
 async def test_an_administrator_may_do_everything():
     """In its account."""
     gate = Gate(policy.READY["administrator"])

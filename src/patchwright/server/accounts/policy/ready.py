@@ -5,7 +5,7 @@ Ready-made policies. They only allow, so that one's own policies decide where th
 administrator   everything
 operator        runs a fleet: everything of Systems Manager but what opens the account to others, and of live verdicts and
                 reports; no identities, no accounts, no audit trail
-auditor         reads everything, the audit trail as well, and changes nothing
+auditor         reads everything but secrets, the audit trail as well, and changes nothing
 node            what an enrolled node does. That it may do so only as itself is not said here: it is checked apart, always
 
 AWS's names are in `MANAGED` for tools that attach them. They allow what AWS's own documents of these names do, as far as it
@@ -106,7 +106,16 @@ _OPERATOR_ACTIONS = (
 )
 _AUDITOR_ACTIONS = (
     "ssm:Describe*",
-    "ssm:Get*",
+    "ssm:GetAutomationExecution",
+    "ssm:GetC*",
+    "ssm:GetD*",
+    "ssm:GetExecutionPreview",
+    "ssm:GetInventory*",
+    "ssm:GetMaintenanceWindow*",
+    "ssm:GetOps*",
+    "ssm:GetPatch*",
+    "ssm:GetResourcePolicies",
+    "ssm:GetServiceSetting",
     "ssm:List*",
     "iam:Get*",
     "iam:List*",
@@ -119,17 +128,27 @@ _AUDITOR_ACTIONS = (
 )
 
 
-def _document(sid: str, *actions: str) -> str:
-    """A document that allows *actions* on everything."""
+# Parameters, of secrets only their ciphers: an auditor has to know what is there, not to be able to use it.
+_PLAIN_PARAMETERS: Mapping[str, Any] = {
+    "Sid": "NoSecrets",
+    "Effect": "Allow",
+    "Action": "ssm:GetParameter*",
+    "Resource": "*",
+    "Condition": {"BoolIfExists": {"ssm:WithDecryption": "false"}},
+}
+
+
+def _document(sid: str, *actions: str, more: Mapping[str, Any] | None = None) -> str:
+    """A document that allows *actions* on everything, and what the statement *more* allows."""
     statement: Mapping[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": "*"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=4)
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement, *([more] if more else [])]}, indent=4)
 
 
 # By what they are for.
 READY: Mapping[str, str] = {
     "administrator": _document("Administrator", "*"),
     "operator": _document("Operator", *_OPERATOR_ACTIONS),
-    "auditor": _document("Auditor", *_AUDITOR_ACTIONS),
+    "auditor": _document("Auditor", *_AUDITOR_ACTIONS, more=_PLAIN_PARAMETERS),
     "node": _document("Node", *_NODE_ACTIONS, *_CHANNEL_ACTIONS, *_OUR_NODE_ACTIONS),
 }
 
