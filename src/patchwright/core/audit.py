@@ -25,6 +25,7 @@ GENESIS = "0" * 64  # what the first seal has for the hash of the one before
 TOLERANCE_SECONDS = 300.0
 """How much an entry may be older than the seal before its own: a transaction takes time, and clocks of processes differ."""
 
+_TEXT = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _ID_MICROSECONDS = 14  # hexadecimal digits of an id that are its moment
 
 
@@ -73,7 +74,7 @@ class Entry:
             self.request_id,
             self.result,
         ]
-        return json.dumps(parts, separators=(",", ":")).encode()
+        return _TEXT.encode(parts).encode()
 
 
 class Marked(NamedTuple):
