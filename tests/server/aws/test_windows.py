@@ -248,3 +248,78 @@ def test_windows_of_a_node_are_found(aws, ssm, window, target):
         ]
         == []
     )
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        [],
+        [{"Key": "Color", "Values": ["red"]}],
+        [{"Key": "tag:", "Values": ["red"]}],
+        [{"Key": "tag:env", "Values": []}],
+        [{"Key": "InstanceIds", "Values": ["web-1"]}],
+        [{"Key": "WindowTargetIds", "Values": ["0" * 8 + "-0000-0000-0000-" + "0" * 12]}],
+        [{"Key": "resource-groups:Name", "Values": ["a", "b"]}],
+        [{"Key": "resource-groups:ResourceTypeFilters", "Values": ["AWS::EC2::Instance"]}],
+    ],
+)
+def test_a_window_is_not_given_targets_that_reach_nobody_by_their_form(ssm, window, target, targets):
+    """Refused when they are registered, and when a registration is changed (spec §4.3); nothing is stored."""
+    register = ssm.register_target_with_maintenance_window
+    assert refusal(register, WindowId=window, ResourceType="INSTANCE", Targets=targets)[0] == "ValidationException"
+    update = ssm.update_maintenance_window_target
+    assert refusal(update, WindowId=window, WindowTargetId=target, Targets=targets)[0] == "ValidationException"
+    (kept,) = ssm.describe_maintenance_window_targets(WindowId=window)["Targets"]
+    assert kept["Targets"] == GROUP
+
+
+def test_a_resource_group_is_registered_as_aws_has_it(ssm, window):
+    """One name, and the types of its resources beside it."""
+    group = [
+        {"Key": "resource-groups:Name", "Values": ["web"]},
+        {"Key": "resource-groups:ResourceTypeFilters", "Values": ["AWS::EC2::Instance"]},
+    ]
+    ssm.register_target_with_maintenance_window(WindowId=window, ResourceType="RESOURCE_GROUP", Targets=group)
+    assert ssm.describe_maintenance_window_targets(WindowId=window)["Targets"][0]["Targets"] == group
+
+
+@pytest.mark.parametrize(
+    "named", [{"Key": "InstanceIds", "Values": ["web-1"]}, {"Key": "WindowTargetIds", "Values": []}]
+)
+def test_a_task_names_ids_and_at_least_one(ssm, window, target, named):
+    """Of nodes: what may be the id of one."""
+    ssm.update_maintenance_window(WindowId=window, AllowUnassociatedTargets=True)
+    given = {**task(window, target), "Targets": [named]}
+    assert refusal(ssm.register_task_with_maintenance_window, **given)[0] == "ValidationException"
+
+
+def test_tasks_are_found_by_the_priority_zero(ssm, window, target):
+    """The highest there is (spec §4.6)."""
+    made = ssm.register_task_with_maintenance_window(**task(window, target, Priority=0))["WindowTaskId"]
+    ssm.register_task_with_maintenance_window(**task(window, target))
+    found = ssm.describe_maintenance_window_tasks(WindowId=window, Filters=[{"Key": "Priority", "Values": ["0"]}])
+    assert [one["WindowTaskId"] for one in found["Tasks"]] == [made]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("{{NOPE}}", "NOPE"), ("on {{TARGET_ID}}", "TARGET_ID"), ("{{RESOURCE_ID}}", "")]
+)
+def test_a_command_names_pseudo_parameters_that_it_has(ssm, window, target, text, why):
+    """The node is implicit; what nobody knows is refused at registration (spec §4.7); other braces are the document's."""
+    register = ssm.register_task_with_maintenance_window
+    run = {"RunCommand": {"Parameters": {"Operation": [text]}}}
+    code, message = refusal(register, **task(window, target, TaskInvocationParameters=run))
+    assert (code, why in message) == ("ValidationException", True)
+    fine = {"RunCommand": {"Parameters": {"commands": ["{{WINDOW_ID}} {{ssm:name}} {{ item }} {{.Name}}"]}}}
+    register(**task(window, target, TaskInvocationParameters=fine))
+
+
+def test_a_payload_names_pseudo_parameters_that_exist(ssm, window):
+    """Of every type, wherever in its parameters they stand."""
+    register = ssm.register_task_with_maintenance_window
+    members = {"WindowId": window, "TaskArn": "notify", "TaskType": "LAMBDA"}
+    wrong = {"Lambda": {"Payload": b'{"node": "{{NODE}}"}'}}
+    assert refusal(register, **members, TaskInvocationParameters=wrong)[0] == "ValidationException"
+    ssm.register_task_with_maintenance_window(
+        **members, TaskInvocationParameters={"Lambda": {"Payload": b'{"node": "{{TARGET_ID}}"}'}}
+    )

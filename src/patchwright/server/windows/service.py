@@ -19,7 +19,7 @@ from patchwright.server.infra import (
     new_id,
     new_uuid,
 )
-from patchwright.server.windows import store
+from patchwright.server.windows import pseudo, store
 from patchwright.server.windows.model import (
     RUN_COMMAND,
     InvalidWindow,
@@ -32,7 +32,7 @@ from patchwright.server.windows.model import (
     WindowTask,
     moment,
 )
-from patchwright.server.windows.resolving import matches
+from patchwright.server.windows.resolving import check_registered, check_values, matches
 
 _BATCH = 200  # windows looked at in one read
 _SCHEDULE = (
@@ -202,6 +202,7 @@ def _add_target(target: WindowTarget, token: ClientToken | None, *, limit: int) 
         return before
     if len((yield from _targets(target.scope, target.window_id))) >= limit:
         raise _too_many(limit, "targets in this maintenance window")
+    check_registered(target.targets)
     yield from store.put_target(target)
     yield from keep_result(*target.scope, token, target.id, now=target.created_at)
     return target.id
@@ -219,6 +220,7 @@ def _update_target(
     scope: Scope, window_id: str, target_id: str, change: Callable[[WindowTarget], WindowTarget]
 ) -> UnitOfWork[WindowTarget]:
     changed = change((yield from _target(scope, window_id, target_id)))
+    check_registered(changed.targets)
     yield from store.put_target(changed)
     return changed
 
@@ -283,10 +285,12 @@ def _check_task(task: WindowTask) -> UnitOfWork[None]:
     if task.targets and not (task.max_concurrency and task.max_errors):
         msg = "A task with Targets needs MaxConcurrency and MaxErrors."
         raise InvalidWindow(msg)
+    pseudo.check(task)
     window = yield from require(task.scope, task.window_id)
     registered = yield from store.targets(task.scope, task.window_id)
     known = {target.id for target in registered}
     for target in task.targets:
+        check_values(target)
         if target.key == "WindowTargetIds":
             unknown = [value for value in target.values if value not in known]
             if unknown:

@@ -228,5 +228,5 @@ def _filtered(
     for key, values in filters_of(request.get("Filters", [])):
         if key not in columns:
             raise validation(f"There is no filter {key}; use {', '.join(columns)}.")
-        rows = [row for row in rows if str(row[columns[key]] or "") in values]
+        rows = [row for row in rows if row[columns[key]] is not None and str(row[columns[key]]) in values]
     return rows
