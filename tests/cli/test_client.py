@@ -85,9 +85,9 @@ def test_a_wrong_clock_is_made_up_for(server):
 
     assert (
         []
-        == client.call("DescribeInstanceInformation", {"Filters": [{"Key": "InstanceIds", "Values": ["mi-00000000000000000"]}]})[
-            "InstanceInformationList"
-        ]
+        == client.call(
+            "DescribeInstanceInformation", {"Filters": [{"Key": "InstanceIds", "Values": ["mi-00000000000000000"]}]}
+        )["InstanceInformationList"]
     )
 
 
