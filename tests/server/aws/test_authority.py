@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from patchwright.server import commands
 from patchwright.server.accounts import USER, Authorities, Principal, Scope, Session, recall, remember
+from patchwright.server.aws.authority import Warden
+from patchwright.server.wire import ApiError
 from server.aws.granted import document, grant, new_user, statement
-from server.aws.test_authority_table import OF_USERS, REQUESTS
+from server.aws.test_authority_table import OF_USERS, REQUESTS, Granted, caller
 from server.windows.test_executions import Stage
 
 DOCUMENT = "arn:aws:ssm:*::document/AWS-RunPatchBaseline"
@@ -313,3 +317,35 @@ async def test_a_session_has_its_roles_rights_within_its_own(house):
     await access.attachments.remove(account, "role", "patcher", policy="own")
     await access.identities.delete(account, "role", "patcher")
     assert not (await decide(session(), "ssm:GetParameter")).allowed
+
+
+async def test_a_user_is_known_by_its_path_whatever_it_is_called(house):
+    """A deny of a path holds for whoever is there, in any case of the name; a rename into it is asked as well."""
+    access, account = house.wired.access, house.account
+    await access.identities.create(account, "user", "Boss", path="/admins/")
+    await access.identities.create(account, "user", "otto", tags={"team": "web"})
+    admins = f"arn:aws:iam::{account}:user/admins/*"
+    own = document(statement("iam:*"), statement("iam:*", resource=admins, effect="Deny"))
+    tagged = document(statement("iam:*", StringEquals={"iam:ResourceTag/team": "web"}))
+
+    async def refusal(policies, operation, **request_):
+        async def handler(_caller, _request):
+            return {}
+
+        warden = Warden(house.wired.database, house.clock, Granted(policies))
+        asking = replace(caller(f"iam.{operation}"), account=account)
+        try:
+            await warden.guarded({f"iam.{operation}": handler})[f"iam.{operation}"](asking, request_)
+        except ApiError as error:
+            return error.message
+        return ""
+
+    for name in ("Boss", "boss", "BOSS"):
+        assert "user/admins/Boss with an explicit deny" in await refusal(own, "DeleteUser", UserName=name)
+        assert await refusal(own, "AttachUserPolicy", UserName=name, PolicyArn="arn:aws:iam::aws:policy/X")
+    assert not await refusal(own, "DeleteUser", UserName="otto")
+    assert not await refusal(own, "UpdateUser", UserName="otto", NewUserName="ott")
+    assert "user/admins/otto" in await refusal(own, "UpdateUser", UserName="otto", NewPath="/admins/")
+    assert "user/admins/x" in await refusal(own, "CreateUser", UserName="x", Path="/admins/")
+    assert not await refusal(tagged, "DeleteUser", UserName="otto")
+    assert await refusal(tagged, "DeleteUser", UserName="boss")

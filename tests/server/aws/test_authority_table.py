@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from dataclasses import replace
 from unittest.mock import MagicMock
 
 import pytest
@@ -49,7 +48,17 @@ def caller(target, *, node=False, name="anna"):
         identity = Principal(ACCOUNT, principal, "node", MINE)
     kind = "node" if node else "user"
     return Caller(
-        ACCOUNT, REGION, principal, kind, MINE if node else None, "r-1", "192.0.2.7", target, "AKIA", identity
+        ACCOUNT,
+        REGION,
+        principal,
+        kind,
+        MINE if node else None,
+        "r-1",
+        "192.0.2.7",
+        target,
+        "AKIA",
+        identity,
+        secure=True,
     )
 
 
@@ -384,6 +393,7 @@ async def test_a_listing_is_allowed_by_its_action_alone():
         ("GetDocument", {"Name": "our"}, {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}),
         ("GetDocument", {"Name": "our"}, {"DateGreaterThan": {"aws:CurrentTime": "2026-11-20T03:59:59Z"}}),
         ("GetDocument", {"Name": "our"}, {"StringEquals": {"aws:RequestedRegion": REGION}}),
+        ("GetDocument", {"Name": "our"}, {"Bool": {"aws:SecureTransport": "true"}}),
         ("GetDocument", {"Name": "our"}, {"StringEquals": {"aws:username": "anna"}}),
         ("GetDocument", {"Name": "our"}, {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/an*"}}),
         ("GetDocument", {"Name": "our"}, {"StringEquals": {"aws:PrincipalTag/team": "web"}}),
@@ -560,35 +570,3 @@ async def test_whatever_is_asked_is_answered(service):
             assert not await gates[0].refusal(target, request_)
             assert await gates[1].refusal(target, request_)
             await gates[2].refusal(target, request_, node=True)
-
-
-async def test_a_user_is_known_by_its_path_whatever_it_is_called(house):
-    """A deny of a path holds for whoever is there, in any case of the name; a rename into it is asked as well."""
-    access, account = house.wired.access, house.account
-    await access.identities.create(account, "user", "Boss", path="/admins/")
-    await access.identities.create(account, "user", "otto", tags={"team": "web"})
-    admins = f"arn:aws:iam::{account}:user/admins/*"
-    own = document(statement("iam:*"), statement("iam:*", resource=admins, effect="Deny"))
-    tagged = document(statement("iam:*", StringEquals={"iam:ResourceTag/team": "web"}))
-
-    async def refusal(policies, operation, **request_):
-        async def handler(_caller, _request):
-            return {}
-
-        warden = Warden(house.wired.database, house.clock, Granted(policies))
-        asking = replace(caller(f"iam.{operation}"), account=account)
-        try:
-            await warden.guarded({f"iam.{operation}": handler})[f"iam.{operation}"](asking, request_)
-        except ApiError as error:
-            return error.message
-        return ""
-
-    for name in ("Boss", "boss", "BOSS"):
-        assert "user/admins/Boss with an explicit deny" in await refusal(own, "DeleteUser", UserName=name)
-        assert await refusal(own, "AttachUserPolicy", UserName=name, PolicyArn="arn:aws:iam::aws:policy/X")
-    assert not await refusal(own, "DeleteUser", UserName="otto")
-    assert not await refusal(own, "UpdateUser", UserName="otto", NewUserName="ott")
-    assert "user/admins/otto" in await refusal(own, "UpdateUser", UserName="otto", NewPath="/admins/")
-    assert "user/admins/x" in await refusal(own, "CreateUser", UserName="x", Path="/admins/")
-    assert not await refusal(tagged, "DeleteUser", UserName="otto")
-    assert await refusal(tagged, "DeleteUser", UserName="boss")

@@ -18,6 +18,7 @@ class Caller:
     *kind* is "user", "node" or "anonymous"; *principal* is an ARN. An anonymous caller has neither account nor region.
     *region* is the one the request was signed for. *target* is the operation, as in `AmazonSSM.SendCommand`.
     *source_ip* is the peer's address. *identity* says more of who a user or node is; an anonymous caller has none.
+    *secure*: whether TLS was spoken, to us or to a trusted proxy.
     """
 
     account: str
@@ -30,6 +31,7 @@ class Caller:
     target: str
     access_key_id: str = ""
     identity: Principal | None = None
+    secure: bool = False
 
     @property
     def scope(self) -> Scope:

@@ -51,6 +51,7 @@ class _Call:
     unexpected: BaseException | None = None
     dialect: Dialect = _NO_SERVICE
     source_ip: str = ""
+    secure: bool = False
     key_id: str = ""
     caller: Caller | None = None
     request: Mapping[str, Any] | None = None
@@ -121,6 +122,7 @@ class Endpoint:
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, call: _Call) -> Reply:
         headers = fold_headers(scope["headers"])
         call.source_ip, call.key_id = self._proxies.source(scope, headers), signed_key(headers)
+        call.secure = self._proxies.secure(scope, headers)
         route, labels = self._route(scope, headers, call)
         claim = None
         if route.audience != ANONYMOUS:
@@ -289,6 +291,7 @@ def _caller(claim: Claim | None, call: _Call) -> Caller:
         kind=owner.kind,
         instance_id=owner.instance_id,
         request_id=call.request_id,
+        secure=call.secure,
         source_ip=call.source_ip,
         target=call.target,
         access_key_id=owner.access_key_id,

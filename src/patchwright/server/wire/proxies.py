@@ -38,6 +38,13 @@ class Proxies:
                 return nearest
         return nearest
 
+    def secure(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the client spoke TLS, to us or to a trusted proxy: what the nearest says in `X-Forwarded-Proto`."""
+        if scope.get("scheme") == "https":
+            return True
+        said = headers.get(b"x-forwarded-proto", b"").rpartition(b",")[2].strip().lower()
+        return said == b"https" and self.trusts((scope.get("client") or ("",))[0])
+
     def trusts(self, address: str) -> bool:
         """Whether *address* is a trusted proxy's."""
         return bool(self._networks) and self._trusted(address)

@@ -42,7 +42,13 @@ class Late(Mapping[str, Sequence[str]]):
 
 
 def of_request(
-    authority: Authority, scope: Scope, *, now: float, source_ip: str = "", more: Keys = NO_KEYS
+    authority: Authority,
+    scope: Scope,
+    *,
+    now: float,
+    source_ip: str = "",
+    secure: bool | None = None,
+    more: Keys = NO_KEYS,
 ) -> policy.Context:
     """The keys that hold for the whole of a request: of who asks, from where and when; and *more*, which it says itself."""
     moment = datetime.fromtimestamp(now, UTC)
@@ -53,6 +59,8 @@ def of_request(
         "aws:ResourceAccount": [scope.account],
         **more,
     }
+    if secure is not None:
+        keys["aws:SecureTransport"] = ["true" if secure else "false"]
     if source_ip:
         keys["aws:SourceIp"] = [source_ip]
     session = authority.principal.session

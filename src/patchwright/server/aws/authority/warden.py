@@ -68,8 +68,7 @@ class Warden:
             request.get("DocumentVersion", ""),
             systems.command_keys(request),
         )
-        now, source_ip = self._clock.now(), caller.source_ip
-        context = keys.of_request(authority, caller.scope, now=now, source_ip=source_ip, more=asked)
+        context = keys.of_request(authority, caller.scope, **self._whence(caller), more=asked)
         return partial(_permitted, authority, context)
 
     async def _pass(self, target: str, handler: Handler, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -93,8 +92,7 @@ class Warden:
         more = NO_KEYS if rule.keys is None else rule.keys(request)
         if keys.must_look(authority, demands):
             demands, more = await self._database.read(_looked_up, authority, caller.scope, demands, request, more)
-        now, source_ip = self._clock.now(), caller.source_ip
-        make = partial(keys.of_request, authority, caller.scope, now=now, source_ip=source_ip, more=more)
+        make = partial(keys.of_request, authority, caller.scope, **self._whence(caller), more=more)
         _require(authority, rule.action, demands, keys.Late(make))
 
     async def _withhold(self, rule: Rule, caller: Caller, demands: Sequence[Demand]) -> None:
@@ -116,13 +114,17 @@ class Warden:
         if keys.must_look(authority, demands):
             demands = await self._database.read(keys.looked_up, authority, caller.scope, demands)
         more = NO_KEYS if rule.keys is None else rule.keys(request)
-        context = keys.of_request(authority, caller.scope, now=self._clock.now(), source_ip=caller.source_ip, more=more)
+        context = keys.of_request(authority, caller.scope, **self._whence(caller), more=more)
         spared = [
             one
             for one, demand in zip(found, demands, strict=True)
             if not authority.decide(rule.action, demand.arn, _extended(context, demand.keys)).explicit
         ]
         return {**answer, "Parameters": spared}
+
+    def _whence(self, caller: Caller) -> dict[str, Any]:
+        """When a call comes, from where, and how."""
+        return {"now": self._clock.now(), "source_ip": caller.source_ip, "secure": caller.secure}
 
     async def _of(self, caller: Caller) -> Authority:
         return await self._authorities.of(caller.identity or _principal(caller))
