@@ -121,6 +121,16 @@ def test_a_request_whose_signature_was_used_is_signed_again(simulator, make):
     assert len(signatures) == len(set(signatures)) == 2
 
 
+def test_what_is_sent_again_over_a_new_connection_is_signed_anew(simulator, make):
+    """The server may have taken the request, and takes no signature twice."""
+    client = make()
+    client.call("UpdateInstanceInformation", {"InstanceId": "mi-x"})
+    simulator.losing["UpdateInstanceInformation"] = 1
+    client.call("UpdateInstanceInformation", {"InstanceId": "mi-x"})
+    signatures = [one.get("Authorization") for one in simulator.raw]
+    assert len(signatures) == len(set(signatures)) == 3
+
+
 def test_a_server_that_is_away_is_unavailable(simulator, make):
     """No connection and no answer are the same to the caller."""
     client = make()

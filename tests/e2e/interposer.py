@@ -69,7 +69,7 @@ class Interposer:
         self._drops[operation] += times
 
     def double(self, operation: str, *, times: int = 1) -> None:
-        """Pass the next *times* requests of *operation* on twice."""
+        """Pass the next *times* requests of *operation* on twice; the node has the first answer."""
         self._doubles[operation] += times
 
     def lose_first_answers(self, *operations: str) -> None:
@@ -147,7 +147,7 @@ class Interposer:
             hook(content)
         answer = pass_on()
         if self._take(self._doubles, operation):
-            answer = pass_on()
+            pass_on()
         if operation == "GetMessages" and answer is not None and _decoded(answer[2]).get("Messages"):
             self._delivered = answer
             self.deliveries += 1

@@ -35,7 +35,7 @@ def test_every_answer_may_be_lost_once(station, node):
 
 
 def test_every_request_may_arrive_twice(station, node):
-    """The server answers the second as the first: one operation, one plan, one installation."""
+    """The server takes no signature twice, and the node has the first answer: one operation, one plan, one installation."""
     for operation in (*EXCHANGE, *MESSAGES):
         station.interposer.double(operation, times=1000)
     _is_done_once(station, node, station.patch(node, "Install", reboot="RebootIfNeeded"))

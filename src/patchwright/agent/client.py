@@ -149,16 +149,13 @@ class Client:
         self._transport.close()
 
     def _post(self, operation: str, body: bytes, seconds: float, compressed: bool) -> Response:
-        headers = signed(
-            operation,
-            body,
-            host=self.peer.host_header,
-            signer=self.signer,
-            now=self._clock.now() + self.signing_offset,
-            compressed=compressed,
-        )
+        def headers() -> Dict[str, str]:
+            now = self._clock.now() + self.signing_offset
+            host, signer = self.peer.host_header, self.signer
+            return signed(operation, body, host=host, signer=signer, now=now, compressed=compressed)
+
         try:
-            response = self._transport.post(headers, body, timeout=seconds)
+            response = self._transport.post(headers(), body, timeout=seconds, again=headers)
         except TransportFailed as error:
             raise ServerUnavailable(str(error)) from None
         server_time = parse_http_date(response.headers.get("date", ""))

@@ -21,7 +21,7 @@ from patchwright.core.signing import CALL_HEADER, Signer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Dict, List, Optional, Tuple
+    from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple
 
 HEAD_LIMIT = 64 * 1024
 BODY_LIMIT = 64 * 1024 * 1024
@@ -89,23 +89,28 @@ class Connection:
         self._stream: Optional[_Stream] = None
         self._reader: Optional[BinaryIO] = None
 
-    def post(self, headers: Dict[str, str], body: bytes, *, timeout: float) -> Response:
+    def post(
+        self,
+        headers: Dict[str, str],
+        body: bytes,
+        *,
+        timeout: float,
+        again: Optional[Callable[[], Dict[str, str]]] = None,
+    ) -> Response:
         """
         POST *body* to `/` and read the answer.
 
-        A kept connection that the server had closed is opened anew, once. *timeout* is the longest silence, in seconds.
+        A kept connection that the server had closed is opened anew, once; the headers are then those that *again* makes,
+        since the server may have taken the request, and takes no signature twice. *timeout* is the longest silence, in seconds.
         Whatever it raises has closed the connection: Closed, WrongCertificate, OSError (the network, TLS), ValueError (no
         HTTP, or too much of it).
         """
-        lines = ["POST / HTTP/1.1", f"Host: {self.peer.host_header}", f"Content-Length: {len(body)}"]
-        lines.extend(f"{name}: {value}" for name, value in headers.items())
-        message = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
         if self._stream is not None:
             try:
-                return self._exchange(message, timeout)
+                return self._exchange(self._message(headers, body), timeout)
             except Closed:
-                pass
-        return self._exchange(message, timeout)
+                headers = headers if again is None else again()
+        return self._exchange(self._message(headers, body), timeout)
 
     def local_address(self) -> str:
         """This node's end of the connection, which is opened where it is not. Raises as `post` does."""
@@ -119,6 +124,11 @@ class Connection:
                 stream.socket.close()
             except OSError:
                 return
+
+    def _message(self, headers: Dict[str, str], body: bytes) -> bytes:
+        lines = ["POST / HTTP/1.1", f"Host: {self.peer.host_header}", f"Content-Length: {len(body)}"]
+        lines.extend(f"{name}: {value}" for name, value in headers.items())
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
 
     def _exchange(self, message: bytes, timeout: float) -> Response:
         try:

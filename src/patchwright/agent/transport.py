@@ -8,7 +8,7 @@ The server is verified by the system's authorities, by a given authority, or by 
 from __future__ import annotations
 
 import re
-from typing import Dict, NamedTuple, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 from patchwright.agent.connection import Closed, Connection, Peer, Response, WrongCertificate
 from patchwright.core.errors import PatchwrightError
@@ -85,15 +85,22 @@ class Transport:
         except OSError as error:
             raise BadServer(f"the authority file {server.ca} cannot be used: {error}") from None
 
-    def post(self, headers: Dict[str, str], body: bytes, *, timeout: float) -> Response:
+    def post(
+        self,
+        headers: Dict[str, str],
+        body: bytes,
+        *,
+        timeout: float,
+        again: Optional[Callable[[], Dict[str, str]]] = None,
+    ) -> Response:
         """
         POST *body* to `/` and read the answer.
 
-        A kept connection that the server had closed is opened anew, once. *timeout* is the longest silence, in seconds.
+        A kept connection that the server had closed is opened anew, once, with headers that *again* makes. *timeout* is the longest silence, in seconds.
         Raises TransportFailed.
         """
         try:
-            return self._connection.post(headers, body, timeout=timeout)
+            return self._connection.post(headers, body, timeout=timeout, again=again)
         except Closed:
             raise TransportFailed(f"{self._server.url} closed the connection without an answer") from None
         except (OSError, ValueError, WrongCertificate) as error:

@@ -102,16 +102,14 @@ class Waiting:
     def _call(self, operation: str, text: str, seconds: float) -> Optional[bytes]:
         """The body of a good answer (at least `{}`), None for any other."""
         order, body = self._order, text.encode()
-        headers = signed(
-            operation,
-            body,
-            host=order.peer["host_header"],
-            signer=self._signer,
-            now=self._clock.now() + order.offset,
-        )
+
+        def headers() -> Dict[str, str]:
+            now = self._clock.now() + order.offset
+            return signed(operation, body, host=order.peer["host_header"], signer=self._signer, now=now)
+
         first = self._connection is None
         try:
-            response = self._connected().post(headers, body, timeout=seconds)
+            response = self._connected().post(headers(), body, timeout=seconds, again=headers)
         except (Closed, WrongCertificate, OSError, ValueError):
             return None
         if first:  # the first exchange has finished setting up: session tickets, symbols bound when they are called
