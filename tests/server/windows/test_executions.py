@@ -137,6 +137,15 @@ async def test_a_window_scans_its_nodes(stage, node):
     assert shown["parameters"] == {"Operation": ["Scan"], "SnapshotId": [execution["WindowExecutionId"]]}
     whole = await stage.ask("GetMaintenanceWindowExecution", WindowExecutionId=execution["WindowExecutionId"])
     assert whole["TaskIds"] == [task["TaskExecutionId"]]
+    sent = await stage.ask(
+        "GetMaintenanceWindowExecutionTask",
+        WindowExecutionId=execution["WindowExecutionId"],
+        TaskId=task["TaskExecutionId"],
+    )
+    (parameters,) = sent["TaskParameters"]
+    assert parameters["aws:InstanceId"] == {"Values": [node.instance_id]}
+    assert parameters["Operation"] == {"Values": ["Scan"]}
+    assert parameters["RebootOption"] == {"Values": ["RebootIfNeeded"]}  # the document's default
     kept = await stage.ask("GetMaintenanceWindowTask", WindowId=stage.id, WindowTaskId=task_id)
     assert kept["Priority"] == 0
     states = await stage.ask("DescribeInstancePatchStates", InstanceIds=[node.instance_id])
@@ -293,6 +302,10 @@ async def test_a_window_without_tasks_succeeds(stage):
             "not served yet",
         ),
         ({"TaskArn": "No-Such-Document"}, "No-Such-Document"),
+        (
+            {"TaskInvocationParameters": {"RunCommand": {"Parameters": {}, "DocumentHash": "0" * 64}}},
+            "hash is another",
+        ),
     ],
 )
 async def test_what_cannot_run_fails_and_says_why(stage, node, members, why):

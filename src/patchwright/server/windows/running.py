@@ -59,6 +59,8 @@ def request_of(
         timeout_seconds=settings.get("TimeoutSeconds", commands.DEFAULT_TIMEOUT_SECONDS),
         max_concurrency=task.task.max_concurrency,
         max_errors=task.task.max_errors,
+        document_hash=settings.get("DocumentHash", ""),
+        document_hash_type=settings.get("DocumentHashType", "Sha256"),
     )
     return request, _shown(request)
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from patchwright.server import windows
+from patchwright.server import commands, windows
 from patchwright.server.aws.members import filters_of, paged
 from patchwright.server.aws.services import Services
 from patchwright.server.windows import Execution, Invocation, TaskExecution
@@ -15,11 +15,12 @@ from patchwright.server.wire import ApiError, Caller, Handler, Pager, validation
 
 _PAGE = 100
 _BATCH = 200
+_NODES = 1000  # that are named in the parameters of a task
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
     """The operations served here, by target."""
-    own = ExecutionOperations(services.executions, services.pager)
+    own = ExecutionOperations(services.executions, services.commands, services.pager)
     return {
         "AmazonSSM.CancelMaintenanceWindowExecution": own.cancel_maintenance_window_execution,
         "AmazonSSM.DescribeMaintenanceWindowExecutionTaskInvocations": own.describe_invocations,
@@ -34,8 +35,9 @@ def operations(services: Services) -> Mapping[str, Handler]:
 class ExecutionOperations:
     """One method per operation."""
 
-    def __init__(self, executions: windows.Executions, pager: Pager) -> None:
+    def __init__(self, executions: windows.Executions, sent: commands.Service, pager: Pager) -> None:
         self._executions = executions
+        self._commands = sent
         self._pager = pager
 
     async def describe_executions(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -89,13 +91,7 @@ class ExecutionOperations:
     async def get_task(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetMaintenanceWindowExecutionTask: with the parameters that were sent, and to whom."""
         task, invocations = await self._executions.task(caller.scope, request["WindowExecutionId"], request["TaskId"])
-        sent = [json.loads(one.parameters) for one in invocations if one.parameters]
-        given: dict[str, Any] = dict(task.task.extra.get("TaskParameters", {}))
-        for one in sent[:1]:
-            given.update({name: {"Values": values} for name, values in one["parameters"].items()})
-        reached = [instance_id for one in sent for instance_id in one.get("instanceIds", [])]
-        if reached:
-            given["aws:InstanceId"] = {"Values": reached}
+        given = {**task.task.extra.get("TaskParameters", {}), **(await self._sent(caller, invocations))}
         return {
             **_standing(task),
             "TaskArn": task.task.arn,
@@ -107,6 +103,28 @@ class ExecutionOperations:
             "MaxErrors": task.task.max_errors or "1",
             "AlarmConfiguration": task.task.extra.get("AlarmConfiguration"),
         }
+
+    async def _sent(self, caller: Caller, invocations: Sequence[Invocation]) -> dict[str, Any]:
+        """What the document was given, defaults included, and the first thousand nodes that it was sent to (spec §4.5)."""
+        sent = [one for one in invocations if one.command_id]
+        if not sent:
+            return {}
+        found: dict[str, Any] = {}
+        reached: list[str] = []
+        for one in sent:
+            try:
+                command = await self._commands.command(caller.scope, one.command_id)
+            except commands.UnknownCommand:  # forgotten sooner than the execution
+                continue
+            for name, declared in command.content.get("parameters", {}).items():
+                if "default" in declared:
+                    found.setdefault(name, {"Values": _texts(declared["default"])})
+            found.update({name: {"Values": list(values)} for name, values in command.request.parameters.items()})
+            left = _NODES - len(reached)
+            if left > 0:
+                batch = await self._commands.invocations(caller.scope, command_id=one.command_id, limit=left)
+                reached += [invocation.instance_id for _, invocation in batch]
+        return {**found, **({"aws:InstanceId": {"Values": reached}} if reached else {})}
 
     async def describe_invocations(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """DescribeMaintenanceWindowExecutionTaskInvocations, in the order in which they are carried out."""
@@ -126,6 +144,12 @@ class ExecutionOperations:
         """CancelMaintenanceWindowExecution: what is under way runs to its end; one that has ended stays as it ended."""
         await self._executions.cancel(caller.scope, request["WindowExecutionId"])
         return {"WindowExecutionId": request["WindowExecutionId"]}
+
+
+def _texts(default: Any) -> list[str]:
+    """The default of a document's parameter as values are written."""
+    values = default if isinstance(default, list) else [default]
+    return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
 def _execution(execution: Execution) -> dict[str, Any]:
