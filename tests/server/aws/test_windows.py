@@ -215,6 +215,14 @@ def test_a_task_without_targets_shows_placeholders(ssm, window):
     assert (found["MaxConcurrency"], found["MaxErrors"], found["Targets"]) == ("1", "1", [])
     assert found["TaskInvocationParameters"] == given
 
+    shown = {name: found[name] for name in ("TaskArn", "MaxConcurrency", "MaxErrors", "TaskInvocationParameters")}
+    update = ssm.update_maintenance_window_task
+    for replaced in (True, False):  # as Terraform sends back what it read
+        changed = update(WindowId=window, WindowTaskId=made, Priority=7, Replace=replaced, **shown)
+        assert (changed["Priority"], changed["MaxConcurrency"], changed["MaxErrors"]) == (7, "1", "1")
+    code, _ = refusal(update, WindowId=window, WindowTaskId=made, MaxConcurrency="2", MaxErrors="2")
+    assert code == "ValidationException"
+
 
 def test_a_task_that_does_not_fit_its_window_is_refused(ssm, window, target):
     """Each with what is wrong (spec §4.3, §4.9)."""

@@ -128,7 +128,8 @@ class ContentOperations:
                     old.scope, old.window_id, old.id, type=old.type, arn=old.arn, created_at=old.created_at
                 )
                 old = blank
-            return replace(_changed(old, request), owner=owner_of(caller))
+            changed = replace(_changed(old, request), owner=owner_of(caller))
+            return changed if changed.targets else _without_placeholders(changed)
 
         task = await self._service.update_task(caller.scope, request["WindowId"], request["WindowTaskId"], change)
         answer = _task(task)
@@ -170,6 +171,14 @@ def _changed(task: WindowTask, request: Mapping[str, Any]) -> WindowTask:
         given["invocation"] = _storable(invocation)
     kept = {member: request[member] for member in _KEPT if member in request}
     return replace(task, **given, extra={**task.extra, **kept})
+
+
+def _without_placeholders(task: WindowTask) -> WindowTask:
+    """A task without targets, whose rates may come back as they were shown: who changes one member often sends them all."""
+    rates: dict[str, Any] = {
+        name: "" for name in ("max_concurrency", "max_errors") if getattr(task, name) == _PLACEHOLDER
+    }
+    return replace(task, **rates)
 
 
 def _storable(invocation: Mapping[str, Any]) -> dict[str, Any]:
