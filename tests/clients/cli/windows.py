@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clients.cli.scenes import Names, Stage, nothing
-from patchwright.server import windows
+from patchwright.server import aws, windows
 from patchwright.server.wire import Credential
 
 SELDOM = "cron(0 16 1 JAN ? 2036)"
@@ -156,7 +156,7 @@ async def _tend(stage: Stage) -> None:
     """As often as an execution has steps: it opens, its task starts, its commands are sent, they are looked at."""
     house = stage.account.house
     for _ in range(4):
-        await windows.tend(house.wired.database, house.clock, house.wired.waking.wake)
+        await windows.tend(house.wired.database, house.clock, house.wired.waking.wake, aws.rights_of_task)
 
 
 WINDOW_SCENES: dict[str, Callable[[Stage], Names]] = {

@@ -190,7 +190,7 @@ class Line:
         self.peer = server.peer()
         self._connect_seconds = connect_seconds
 
-    def post(self, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Any:
+    def post(self, headers: Mapping[str, str], body: bytes, *, timeout: float, again: Any = None) -> Any:
         return STAGE.now.network.exchange(headers, body, timeout)
 
     def local_address(self) -> str:
@@ -207,9 +207,9 @@ class WaitingLine(Line):
         self.peer = peer
         self._connect_seconds = connect_seconds
 
-    def post(self, headers: Mapping[str, str], body: bytes, *, timeout: float) -> Any:
+    def post(self, headers: Mapping[str, str], body: bytes, *, timeout: float, again: Any = None) -> Any:
         try:
-            return super().post(headers, body, timeout=timeout)
+            return super().post(headers, body, timeout=timeout, again=again)
         except TransportFailed as error:
             raise OSError(str(error)) from None
 

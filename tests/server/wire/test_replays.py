@@ -177,7 +177,8 @@ def test_a_file_that_was_not_left_in_order_makes_nothing_good_again(tmp_path, ch
     again = recalled(path, window=900.0, now=NOW + 10)
     assert {admitted(again, claim(number), now=NOW + 10) for number in range(1, 100)} == {"ThrottlingException"}
     assert admitted(again, claim(1), now=NOW + 100) == "InvalidSignatureException"
-    assert admitted(again, claim(200, at=NOW + 10), now=NOW + 10) is True
+    assert admitted(again, claim(200, at=NOW + 10), now=NOW + 10) == "ThrottlingException"  # the same second
+    assert admitted(again, claim(201, at=NOW + 11), now=NOW + 11) is True
 
 
 def test_a_set_of_numbers_is_a_set():

@@ -211,7 +211,7 @@ def recalled(path: Path, *, window: float, now: float) -> Replays:
     What the server that used the file *path* before this one remembered, for this one to go on with.
 
     The file stays behind empty until `keep`. Where it is found so, or damaged, its server did not stop in order: nothing is
-    accepted then that was signed before *now*.
+    accepted then that was signed before *now*, or in the same second, which signatures do not divide.
     """
     try:
         packed = path.read_bytes()
@@ -224,7 +224,7 @@ def recalled(path: Path, *, window: float, now: float) -> Replays:
     try:
         replays.recall(packed)
     except ValueError:
-        return Replays(window=window, since=now)
+        return Replays(window=window, since=now + 1.0)
     return replays
 
 
