@@ -8,6 +8,8 @@ import shutil
 from dataclasses import replace
 from unittest.mock import MagicMock
 
+import pytest
+
 from patchwright.core.audit import Chain, read_lines
 from patchwright.server import aws, gateway
 from patchwright.server.accounts import USER
