@@ -426,6 +426,7 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
         signatures = config.data_dir / f"signatures.{config.port}"
         replays = recalled(signatures, window=config.clock_skew_seconds, now=SystemClock().now())
         house = await build(config, port=port, replays=replays)
+        await house.clock.sleep(max(0.0, replays.since - house.clock.now()))
         sock.listen(_BACKLOG)  # before anyone is told the address: whoever comes early waits in the backlog
         async with repeating(_jobs(config, house), house.clock):
             _announce(config, house, certificate, port)

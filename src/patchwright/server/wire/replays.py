@@ -111,6 +111,7 @@ class Replays:
         self._window = window
         self._kept = kept
         self._floor = "" if since is None else _basic(since)
+        self.since = since or 0.0
         self._recent: dict[int, _Recent] = {}
         self._before: dict[int, _Recent] = {}  # what was recent when `_recent` was begun, at `_turned`
         self._turned = 0.0
@@ -211,7 +212,8 @@ def recalled(path: Path, *, window: float, now: float) -> Replays:
     What the server that used the file *path* before this one remembered, for this one to go on with.
 
     The file stays behind empty until `keep`. Where it is found so, or damaged, its server did not stop in order: nothing is
-    accepted then that was signed before *now*, or in the same second, which signatures do not divide.
+    accepted then that was signed before *now*, or in the same second, which signatures do not divide: whoever begins to answer
+    waits until `since`.
     """
     try:
         packed = path.read_bytes()
@@ -224,7 +226,7 @@ def recalled(path: Path, *, window: float, now: float) -> Replays:
     try:
         replays.recall(packed)
     except ValueError:
-        return Replays(window=window, since=now + 1.0)
+        return Replays(window=window, since=float(int(now) + 1))
     return replays
 
 
