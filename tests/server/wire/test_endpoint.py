@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 
 import pytest
 from botocore.errorfactory import ClientExceptionsFactory
@@ -13,6 +14,7 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
 from patchwright.server.wire import ANY, AUDIENCE, USER, ApiError, Caller, Credential, Limits, WireMismatch
+from patchwright.server.wire.protocol import Operation
 from server.wire.client import MODELS, NODE_KEY, NOW, USER_KEY, Answer, Bench, call, signed
 
 GET = "AmazonSSM.GetPatchBaseline"
@@ -271,19 +273,21 @@ async def test_free_form_documents_are_small(bench, packed):
     assert [await status(size) for size in (100_000, 100_001)] == [200, 413]
 
 
-async def test_a_large_body_is_read_off_the_loop(bench):
-    """Others are answered meanwhile."""
+async def test_a_large_body_is_read_off_the_loop(bench, monkeypatch):
+    """In another thread, so that others are answered meanwhile."""
     target = "Patchwright.PutFacts"
-    body = b'{"OperationId":"%s","Phase":"before","Facts":{"a":[%s0]}}' % (b"o" * 36, b"0," * 500_000)
-    headers, body = signed(target, body, key=NODE_KEY)
-    large = asyncio.ensure_future(call(bench.endpoint({target: {}}), headers, body))
-    turns = 0
-    while not large.done():
-        await asyncio.sleep(0)
-        turns += 1
+    readers = []
+    read = Operation.read
+    monkeypatch.setattr(Operation, "read", lambda *given: readers.append(threading.get_ident()) or read(*given))
+    for size, elsewhere in ((500_000, True), (10, False)):
+        facts = b"0," * size
+        body = b'{"OperationId":"%s","Phase":"before","Facts":{"a":[%s0]}}' % (b"o" * 36, facts)
+        headers, body = signed(target, body, key=NODE_KEY)
+        answer = await call(bench.endpoint({target: {}}), headers, body)
 
-    assert large.result().status == 200
-    assert turns > 100
+        assert answer.status == 200
+        assert (readers.pop() != threading.get_ident()) is elsewhere
+    assert readers == []
 
 
 async def test_a_body_that_is_too_large_ends_the_connection(bench):
