@@ -331,3 +331,17 @@ def test_a_payload_names_pseudo_parameters_that_exist(ssm, window):
     ssm.register_task_with_maintenance_window(
         **members, TaskInvocationParameters={"Lambda": {"Payload": b'{"node": "{{TARGET_ID}}"}'}}
     )
+
+
+def test_a_resource_group_reaches_no_node(aws, ssm, window):
+    """Though nodes carry a tag of its name: there are no resource groups here."""
+    node = aws.enrol(tags={"fleet": "a"})
+    ssm.register_target_with_maintenance_window(
+        WindowId=window, ResourceType="RESOURCE_GROUP", Targets=[{"Key": "resource-groups:Name", "Values": ["fleet"]}]
+    )
+    named = [{"Key": "InstanceIds", "Values": [node.instance_id]}]
+
+    found = ssm.describe_maintenance_windows_for_target(Targets=named, ResourceType="RESOURCE_GROUP")
+    assert found["WindowIdentities"] == []
+    refused = refusal(ssm.register_task_with_maintenance_window, **{**task(window, ""), "Targets": named})
+    assert (refused[0], "belongs to no target" in refused[1]) == ("ValidationException", True)

@@ -42,6 +42,7 @@ from patchwright.server.commands.service import (
     waiting,
 )
 from patchwright.server.commands.steering import detail, withdraw
+from patchwright.server.commands.targets import matching
 from patchwright.server.commands.waking import Waking
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "document_of",
     "expire",
     "fresh_ids",
+    "matching",
     "parameters_of_step",
     "record",
     "send",

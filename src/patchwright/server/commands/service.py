@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from patchwright.core import document
 from patchwright.core.invocation import Detail, advance, aggregate
-from patchwright.server import documents, nodes, tags
+from patchwright.server import documents, nodes
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import runnable, store
 from patchwright.server.commands.model import (
@@ -29,6 +29,7 @@ from patchwright.server.commands.model import (
     UnknownStep,
 )
 from patchwright.server.commands.rate_control import next_batch, resolve
+from patchwright.server.commands.targets import matching
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_uuid
 
 OVERDUE_BATCH = 200  # invocations that one sweep ends in one transaction
@@ -293,7 +294,7 @@ def _is_late_start(invocation: Invocation, reply: Reply) -> bool:
 
 def _send(command: Command, permitted: Permitted | None) -> UnitOfWork[tuple[Command, list[str]]]:
     scope, request = command.scope, command.request
-    targets = list(request.instance_ids) or (yield from _resolve_targets(command))
+    targets = list(request.instance_ids) or (yield from matching(scope, request.targets))
     if request.instance_ids:
         known = yield from nodes.known(scope, targets)
         unknown = sorted(set(targets) - {node.id for node in known})
@@ -309,34 +310,6 @@ def _send(command: Command, permitted: Permitted | None) -> UnitOfWork[tuple[Com
     concurrency = resolve(request.max_concurrency, len(targets), least=1)
     released = yield from store.release(scope, command.id, concurrency)
     return command, released
-
-
-def _resolve_targets(command: Command) -> UnitOfWork[list[str]]:
-    """The nodes that match every target (values of one are alternatives), in order of id (spec §5.1)."""
-    scope = command.scope
-    matching: set[str] | None = None
-    for target in command.request.targets:
-        if not target.values:
-            msg = f"The target {target.key!r} names no value. To reach every node with a tag, use tag-key."
-            raise InvalidTargets(msg)
-        found = set((yield from _matching(scope, target.key, target.values)))
-        matching = found if matching is None else matching & found
-    known = yield from nodes.all_ids(scope)
-    return [instance_id for instance_id in known if instance_id in (matching or set())]
-
-
-def _matching(scope: Scope, key: str, values: Sequence[str]) -> UnitOfWork[list[str]]:
-    if key == "InstanceIds":
-        return (yield from nodes.all_ids(scope)) if tuple(values) == ("*",) else list(values)
-    if key.startswith("tag:"):
-        return (yield from tags.tagged(scope, tags.MANAGED_INSTANCE, key.removeprefix("tag:"), values))
-    if key == "tag-key":
-        found: list[str] = []
-        for name in values:
-            found += yield from tags.tagged(scope, tags.MANAGED_INSTANCE, name, ())
-        return found
-    msg = f"Targets by {key!r} are not served; use InstanceIds, tag:KEY or tag-key."
-    raise InvalidTargets(msg)
 
 
 def settle(scope: Scope, command_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[str]]:

@@ -29,7 +29,7 @@ from patchwright.server.infra.errors import (
 from patchwright.server.infra.identifiers import RequestIds, new_id, new_uuid, note, noting
 from patchwright.server.infra.repeating import Job, repeat, repeating
 from patchwright.server.infra.statement import Row, Statement, UnitOfWork, placeholders, sql, sql_each
-from patchwright.server.infra.tokens import ClientToken, TokenReused, earlier_result, keep_result
+from patchwright.server.infra.tokens import ClientToken, TokenReused, earlier_result, keep_result, once
 
 __all__ = [
     "S3",
@@ -69,6 +69,7 @@ __all__ = [
     "new_uuid",
     "note",
     "noting",
+    "once",
     "open_buckets",
     "open_database",
     "placeholders",

@@ -2,15 +2,14 @@
 """
 Client tokens: a request that is repeated gives the result it gave before (spec §0.4).
 
-    earlier = yield from earlier_result(*scope, token)     in the transaction that would make the thing
-    if earlier is not None:
-        return earlier
-    …
-    yield from keep_result(*scope, token, result, now=now)
+    await database.write(once, *scope, token, lambda: _create(…), now=now)     where making the thing gives its id
+
+`earlier_result` and `keep_result` are its two halves, for what answers more than an id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from patchwright.core.errors import PatchwrightError
@@ -59,3 +58,15 @@ def keep_result(account: str, region: str, token: ClientToken | None, result: st
             result,
             now,
         )
+
+
+def once(
+    account: str, region: str, token: ClientToken | None, make: Callable[[], UnitOfWork[str]], *, now: float
+) -> UnitOfWork[str]:
+    """The result of *make*, or what it gave when the same request came before. Errors: TokenReused, those of *make*."""
+    before = yield from earlier_result(account, region, token)
+    if before is not None:
+        return before
+    made = yield from make()
+    yield from keep_result(account, region, token, made, now=now)
+    return made

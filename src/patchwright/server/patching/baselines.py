@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from patchwright.core.system import OperatingSystem
@@ -17,9 +18,8 @@ from patchwright.server.infra import (
     Clock,
     Database,
     UnitOfWork,
-    earlier_result,
-    keep_result,
     new_id,
+    once,
     today,
 )
 from patchwright.server.patching import baseline_store as store
@@ -68,16 +68,17 @@ class Baselines:
 
         Errors: TokenReused, InvalidTag, TooManyTags, TooManyBaselines.
         """
-        return await self._database.write(
+        now = self._clock.now()
+        make = partial(
             _create,
             scope,
             definition,
             own_tags=own_tags,
-            token=token,
             limit=self._quotas.patch_baselines,
             baseline_id=new_id("pb"),
-            now=self._clock.now(),
+            now=now,
         )
+        return await self._database.write(once, *scope, token, make, now=now)
 
     async def get(self, scope: Scope, baseline_id: str) -> PatchBaseline:
         """The baseline with its groups. Errors: UnknownBaseline, MalformedBaselineId."""
@@ -209,21 +210,16 @@ def _create(
     definition: Definition,
     *,
     own_tags: Mapping[str, str],
-    token: ClientToken | None,
     limit: int,
     baseline_id: str,
     now: float,
 ) -> UnitOfWork[str]:
-    before = yield from earlier_result(*scope, token)
-    if before is not None:
-        return before
     if (yield from store.count(scope)) >= limit:
         msg = f"There are {limit} patch baselines in this account and region, which is all there may be: delete one."
         raise TooManyBaselines(msg)
     yield from store.put(scope, PatchBaseline(baseline_id, 1, definition, now, now))
     if own_tags:
         yield from tags.add(scope, tags.PATCH_BASELINE, baseline_id, own_tags)
-    yield from keep_result(*scope, token, baseline_id, now=now)
     return baseline_id
 
 

@@ -7,6 +7,7 @@ The door. `Service` keeps windows, targets and tasks; `Executions` shows what wa
 
 from __future__ import annotations
 
+from patchwright.server.commands import Target
 from patchwright.server.windows.executions import TEND_SECONDS, Executions, tend
 from patchwright.server.windows.fields import MalformedSchedule
 from patchwright.server.windows.model import (
@@ -15,7 +16,6 @@ from patchwright.server.windows.model import (
     Invocation,
     Rights,
     Status,
-    Target,
     TargetInUse,
     TaskExecution,
     TooMany,

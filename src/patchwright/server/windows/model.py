@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
-from patchwright.server.commands import Permitted, Request
+from patchwright.server.commands import Permitted, Request, Target
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.windows.schedule import Schedule, compile_schedule
 
@@ -61,13 +61,6 @@ class Status(str, Enum):
     def final(self) -> bool:
         """Whether nothing follows."""
         return self not in {Status.PENDING, Status.IN_PROGRESS, Status.CANCELLING}
-
-
-class Target(NamedTuple):
-    """One condition on targets: a key, and the values of which one must match."""
-
-    key: str
-    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)

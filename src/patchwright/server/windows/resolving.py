@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from patchwright.server import nodes, tags
+from patchwright.server import commands
 from patchwright.server.accounts import Scope
+from patchwright.server.commands import Target
 from patchwright.server.infra import UnitOfWork
-from patchwright.server.windows.model import InvalidWindow, Target
+from patchwright.server.windows.model import InvalidWindow, WindowTarget
 
-_FEW = 1000  # nodes that one statement names
 KEYS = "InstanceIds, tag:KEY or tag-key"
 _INSTANCE_ID = re.compile(r"(i-(\w{8}|\w{17})|mi-\w{17})\Z", re.ASCII)  # as the model has it
 _GROUP = "resource-groups:Name"
@@ -49,37 +49,17 @@ def check_values(target: Target) -> None:
         raise InvalidWindow(msg)
 
 
-def check_keys(targets: Sequence[Target]) -> None:
-    """Raise InvalidWindow for a target by something that is not served."""
-    for target in targets:
-        if target.key not in {"InstanceIds", "tag-key"} and not target.key.startswith("tag:"):
-            msg = f"Targets by {target.key!r} are not served; use {KEYS}."
-            raise InvalidWindow(msg)
-        if not target.values:
-            msg = f"The target {target.key!r} names no value."
-            raise InvalidWindow(msg)
-
-
 def matches(scope: Scope, targets: Sequence[Target]) -> UnitOfWork[list[str]]:
-    """The managed nodes that match every target, in order of id; values of one target are alternatives."""
-    found: set[str] | None = None
-    for target in targets:
-        one = set((yield from _of(scope, target)))
-        found = one if found is None else found & one
-    if not found:
+    """The managed nodes that match every target, in order of id; a resource group reaches none, since there are none."""
+    try:
+        return (yield from commands.matching(scope, targets))
+    except commands.InvalidTargets:
         return []
-    if len(found) > _FEW:
-        return [instance_id for instance_id in (yield from nodes.all_ids(scope)) if instance_id in found]
-    return [node.id for node in (yield from nodes.known(scope, sorted(found)))]
 
 
-def _of(scope: Scope, target: Target) -> UnitOfWork[list[str]]:
-    if target.key == "InstanceIds":
-        return list(target.values)
-    if target.key.startswith("tag:"):
-        key = target.key.removeprefix("tag:")
-        return (yield from tags.tagged(scope, tags.MANAGED_INSTANCE, key, target.values))
-    carriers: list[str] = []
-    for key in target.values:
-        carriers += yield from tags.tagged(scope, tags.MANAGED_INSTANCE, key, ())
-    return carriers
+def reached_by(scope: Scope, registered: Sequence[WindowTarget]) -> UnitOfWork[set[str]]:
+    """The nodes that at least one of the registrations reaches."""
+    reached: set[str] = set()
+    for target in registered:
+        reached.update((yield from matches(scope, target.targets)))
+    return reached

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from patchwright.server import commands
+from patchwright.server.commands import Target
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.windows import store
-from patchwright.server.windows.model import Execution, InvalidWindow, Invocation, Target, TaskExecution, WindowTarget
-from patchwright.server.windows.resolving import check_keys, matches
+from patchwright.server.windows.model import Execution, InvalidWindow, Invocation, TaskExecution, WindowTarget
+from patchwright.server.windows.resolving import reached_by
 
 _OF_ONE_SNAPSHOT = ("AWS-RunPatchBaseline", "AWS-RunPatchBaselineWithHooks")
 
@@ -40,7 +41,6 @@ def request_of(
 ) -> UnitOfWork[tuple[commands.Request, str]]:
     """The command of an invocation, and the JSON that the API shows of it. Errors: InvalidWindow."""
     settings = task.task.invocation.get("RunCommand", {})
-    check_keys(invocation.targets)
     ids = (yield from _associated(task, invocation)) if not invocation.window_target_id else ()
     words = _words(execution, task, invocation)
     parameters = {
@@ -54,7 +54,7 @@ def request_of(
         document_version=settings.get("DocumentVersion", "$DEFAULT"),
         parameters=parameters,
         instance_ids=ids,
-        targets=() if ids else tuple(commands.Target(*target) for target in invocation.targets),
+        targets=() if ids else invocation.targets,
         comment=settings.get("Comment", ""),
         timeout_seconds=settings.get("TimeoutSeconds", commands.DEFAULT_TIMEOUT_SECONDS),
         max_concurrency=task.task.max_concurrency,
@@ -71,9 +71,7 @@ def _associated(task: TaskExecution, invocation: Invocation) -> UnitOfWork[tuple
     window = yield from store.find(task.scope, task.task.window_id)
     if window is None or window.allow_unassociated_targets:
         return named
-    reached: set[str] = set()
-    for target in (yield from store.targets(task.scope, task.task.window_id)):
-        reached.update((yield from matches(task.scope, target.targets)))
+    reached = yield from reached_by(task.scope, (yield from store.targets(task.scope, task.task.window_id)))
     found = tuple(instance_id for instance_id in named if instance_id in reached)
     if not found:
         msg = "None of the nodes that the task names belongs to a target of the window."

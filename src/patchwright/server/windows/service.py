@@ -5,25 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from patchwright.server import tags
 from patchwright.server.accounts import Scope
+from patchwright.server.commands import Target
 from patchwright.server.config import Quotas
 from patchwright.server.infra import (
     ClientToken,
     Clock,
     Database,
     UnitOfWork,
-    earlier_result,
-    keep_result,
     new_id,
     new_uuid,
+    once,
 )
 from patchwright.server.windows import pseudo, store
 from patchwright.server.windows.model import (
     RUN_COMMAND,
     InvalidWindow,
-    Target,
     TargetInUse,
     TooMany,
     UnknownWindow,
@@ -32,7 +32,7 @@ from patchwright.server.windows.model import (
     WindowTask,
     moment,
 )
-from patchwright.server.windows.resolving import check_registered, check_values, matches
+from patchwright.server.windows.resolving import check_registered, check_values, matches, reached_by
 
 _BATCH = 200  # windows looked at in one read
 _SCHEDULE = (
@@ -62,7 +62,8 @@ class Service:
         now = self._clock.now()
         made = replace(window, id=new_id("mw"), created_at=now, modified_at=now, scheduled_from=now)
         made = replace(made, next_at=_checked(made, now).first())
-        return await self._database.write(_create, made, own_tags, token, limit=self._quotas.maintenance_windows)
+        make = partial(_create, made, own_tags, limit=self._quotas.maintenance_windows)
+        return await self._database.write(once, *made.scope, token, make, now=made.created_at)
 
     async def get(self, scope: Scope, window_id: str) -> Window:
         """The window. Errors: UnknownWindow."""
@@ -87,7 +88,8 @@ class Service:
     async def add_target(self, target: WindowTarget, *, token: ClientToken | None = None) -> str:
         """Register *target*, whose id is set here; returns it. Errors: UnknownWindow, TooMany, TokenReused."""
         made = replace(target, id=new_uuid(), created_at=self._clock.now())
-        return await self._database.write(_add_target, made, token, limit=self._quotas.targets_per_window)
+        make = partial(_add_target, made, limit=self._quotas.targets_per_window)
+        return await self._database.write(once, *made.scope, token, make, now=made.created_at)
 
     async def update_target(
         self, scope: Scope, window_id: str, target_id: str, change: Callable[[WindowTarget], WindowTarget]
@@ -106,7 +108,8 @@ class Service:
     async def add_task(self, task: WindowTask, *, token: ClientToken | None = None) -> str:
         """Register *task*, whose id is set here; returns it. Errors: UnknownWindow, InvalidWindow, TooMany, TokenReused."""
         made = replace(task, id=new_uuid(), created_at=self._clock.now())
-        return await self._database.write(_add_task, made, token, limit=self._quotas.tasks_per_window)
+        make = partial(_add_task, made, limit=self._quotas.tasks_per_window)
+        return await self._database.write(once, *made.scope, token, make, now=made.created_at)
 
     async def update_task(
         self, scope: Scope, window_id: str, task_id: str, change: Callable[[WindowTask], WindowTask]
@@ -153,16 +156,12 @@ def _checked(window: Window, now: float) -> Window:
     return window
 
 
-def _create(window: Window, own_tags: Mapping[str, str], token: ClientToken | None, *, limit: int) -> UnitOfWork[str]:
-    before = yield from earlier_result(*window.scope, token)
-    if before is not None:
-        return before
+def _create(window: Window, own_tags: Mapping[str, str], *, limit: int) -> UnitOfWork[str]:
     if (yield from store.count(window.scope)) >= limit:
         raise _too_many(limit, "maintenance windows in this account and region")
     yield from store.put(window)
     if own_tags:
         yield from tags.add(window.scope, tags.MAINTENANCE_WINDOW, window.id, own_tags)
-    yield from keep_result(*window.scope, token, window.id, now=window.created_at)
     return window.id
 
 
@@ -196,15 +195,11 @@ def _tasks(scope: Scope, window_id: str) -> UnitOfWork[list[WindowTask]]:
     return (yield from store.tasks(scope, window_id))
 
 
-def _add_target(target: WindowTarget, token: ClientToken | None, *, limit: int) -> UnitOfWork[str]:
-    before = yield from earlier_result(*target.scope, token)
-    if before is not None:
-        return before
+def _add_target(target: WindowTarget, *, limit: int) -> UnitOfWork[str]:
     if len((yield from _targets(target.scope, target.window_id))) >= limit:
         raise _too_many(limit, "targets in this maintenance window")
     check_registered(target.targets)
     yield from store.put_target(target)
-    yield from keep_result(*target.scope, token, target.id, now=target.created_at)
     return target.id
 
 
@@ -239,15 +234,11 @@ def _remove_target(scope: Scope, window_id: str, target_id: str, *, safe: bool) 
     yield from store.remove_target(scope, window_id, target_id)
 
 
-def _add_task(task: WindowTask, token: ClientToken | None, *, limit: int) -> UnitOfWork[str]:
-    before = yield from earlier_result(*task.scope, token)
-    if before is not None:
-        return before
+def _add_task(task: WindowTask, *, limit: int) -> UnitOfWork[str]:
     if len((yield from _tasks(task.scope, task.window_id))) >= limit:
         raise _too_many(limit, "tasks in this maintenance window")
     yield from _check_task(task)
     yield from store.put_task(task)
-    yield from keep_result(*task.scope, token, task.id, now=task.created_at)
     return task.id
 
 
@@ -306,9 +297,7 @@ def _check_task(task: WindowTask) -> UnitOfWork[None]:
 def _check_associated(
     task: WindowTask, registered: Sequence[WindowTarget], instance_ids: Sequence[str]
 ) -> UnitOfWork[None]:
-    reached: set[str] = set()
-    for target in registered:
-        reached.update((yield from matches(task.scope, target.targets)))
+    reached = yield from reached_by(task.scope, registered)
     outside = [instance_id for instance_id in instance_ids if instance_id not in reached]
     if outside:
         msg = (

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from patchwright.server.accounts import Scope
+from patchwright.server.commands import Target
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
-from patchwright.server.windows.model import Target, Window, WindowTarget, WindowTask
+from patchwright.server.windows.model import Window, WindowTarget, WindowTask
 
 _WINDOW = (
     "id, name, schedule, duration, cutoff, allow_unassociated_targets, description, zone, schedule_offset, start_date, "
