@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return agent(words[1:])
     if words[:1] == ["server"]:
-        from patchwright.server.app import main as server
+        from patchwright.server.serving import main as server
 
         return server(words[1:])
     from patchwright.cli import main as cli

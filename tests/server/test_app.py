@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import patchwright
-from patchwright.server import app
+from patchwright.server import serving
 from patchwright.server.infra import Unavailable
 from patchwright.server.wire import Credential
 from server.gateway.house import build
@@ -131,7 +131,7 @@ def refuse(tmp_path, monkeypatch, capsys):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         try:
-            code = app.main(["--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0", *words])
+            code = serving.main(["--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0", *words])
         except SystemExit as stop:  # argparse
             code = stop.code
         return code, capsys.readouterr().err
@@ -475,7 +475,9 @@ def test_a_loopback_address_is_not_reachable_from_elsewhere(running):
 
 def test_a_log_line_is_told_whatever_it_holds_and_no_secret():
     """A file name that is no UTF-8 does not lose the line, and a record shows no more than its representation."""
-    line = app._log_line({"event": "x", "path": "/\udc80", "key": Credential("AK", "hush", "1", "p"), "seconds": 0.5})
+    line = serving._log_line(
+        {"event": "x", "path": "/\udc80", "key": Credential("AK", "hush", "1", "p"), "seconds": 0.5}
+    )
 
     assert b"hush" not in line
     assert json.loads(line) == {

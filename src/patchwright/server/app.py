@@ -1,34 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The composition root: config → services → edges. The only place that reads the config and wires the house.
-
-`run` serves until it is told to stop. `build` makes the ASGI application alone, for tests.
+The composition root: config → services → edges. The only place that wires the house; `serving` runs it.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import contextlib
 import dataclasses
-import fcntl
-import json
 import os
-import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
-import msgspec
 import structlog
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from patchwright import __version__
-from patchwright.core.errors import PatchwrightError
 from patchwright.server import (
     aws,
     commands,
@@ -60,7 +46,7 @@ from patchwright.server.accounts import (
     root_arn,
     write_credentials,
 )
-from patchwright.server.config import SETTINGS, Config, ConfigError, load
+from patchwright.server.config import Config
 from patchwright.server.infra import (
     S3,
     Buckets,
@@ -71,14 +57,11 @@ from patchwright.server.infra import (
     SystemClock,
     open_buckets,
     open_database,
-    repeating,
 )
 from patchwright.server.wire import (
     Bounds,
-    Certificate,
     Claim,
     Credential,
-    Doorstep,
     Endpoint,
     Handler,
     KnownKeys,
@@ -89,22 +72,16 @@ from patchwright.server.wire import (
     Replays,
     SessionLookup,
     expired_token,
-    keep,
     load_models,
-    recalled,
 )
-
-_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = structlog.get_logger("patchwright.server")
-_BACKLOG = 2048
 _LIMITS = Limits(  # ten thousand items at once; an inventory and what it is wrapped in
     by_target={"AmazonSSM.PutComplianceItems": 4 * 1024 * 1024, "AmazonSSM.PutInventory": 2 * 1024 * 1024}
 )
-_GRACE_SECONDS = 20  # longer than a long poll, so that a stop cuts nobody off
 
 
 @dataclass
@@ -180,7 +157,7 @@ async def build(
 
     Errors: InfraError where the database cannot be opened, UnreadableMasterKey, KeyTaken.
     """
-    _make_private(config)
+    make_private(config)
     clock = clock or SystemClock()
     master = MasterKey.load(config.data_dir / "master.key")
     opened = await open_database(config.database, data_dir=config.data_dir, clock=clock)
@@ -366,86 +343,6 @@ def _noting(access: Access) -> Callable[[Claim], None]:
     return note
 
 
-def main(words: Sequence[str]) -> int:
-    """`patchwright server WORDS`; returns the exit code: 0 stopped, 1 could not serve, 2 usage."""
-    parser = argparse.ArgumentParser(prog="patchwright server", description="Run the control plane.")
-    for setting in SETTINGS:
-        text = f"{setting.help} Default: {setting.default or 'none'}; also {setting.variable}."
-        if setting.name == "insecure_http":
-            parser.add_argument(setting.flag, dest=setting.name, action="store_const", const="1", help=text)
-        elif setting.flag:
-            parser.add_argument(setting.flag, dest=setting.name, metavar=setting.name.upper(), help=text)
-    options = {name: value for name, value in vars(parser.parse_args(words)).items() if value}
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(serializer=_log_line),
-        ],
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
-        cache_logger_on_first_use=True,
-    )
-    try:
-        return run(load(options))
-    except ConfigError as error:
-        print(f"patchwright server: {error}", file=sys.stderr)  # noqa: T201 - what stops the start goes to the terminal
-        return 2
-
-
-def _log_line(event: dict[str, Any], **_: Any) -> bytes:
-    """A line of JSON; of what is neither text nor a number its representation, which has no secrets."""
-    plain = {name: value if type(value) in _PLAIN else repr(value) for name, value in event.items()}
-    try:
-        return msgspec.json.encode(plain)
-    except UnicodeEncodeError:  # a lone surrogate, as in the name of a file that is no UTF-8
-        return json.dumps(plain).encode()
-
-
-def run(config: Config, *, sock: socket.socket | None = None) -> int:
-    """
-    Serve until SIGTERM or SIGINT; returns the exit code.
-
-    *sock*, a listening socket, is served instead of `config.host` and `config.port`.
-    """
-    import uvloop
-
-    try:
-        certificate = _certificate(config)
-        uvloop.run(_serve(config, certificate, sock))
-    except (PatchwrightError, OSError) as error:
-        print(f"patchwright server: {error}", file=sys.stderr)  # noqa: T201 - what stops the start goes to the terminal
-        return 1
-    return 0
-
-
-async def _serve(config: Config, certificate: Certificate | None, sock: socket.socket | None) -> None:
-    sock = sock or _bind(config)
-    port = sock.getsockname()[1]
-    _make_private(config)
-    with _held(config):
-        signatures = config.data_dir / f"signatures.{config.port}"
-        replays = recalled(signatures, window=config.clock_skew_seconds, now=SystemClock().now())
-        house = await build(config, port=port, replays=replays)
-        await house.clock.sleep(max(0.0, replays.since - house.clock.now()))
-        sock.listen(_BACKLOG)  # before anyone is told the address: whoever comes early waits in the backlog
-        async with repeating(_jobs(config, house), house.clock):
-            _announce(config, house, certificate, port)
-            doorstep = Doorstep.sized(config.connections, Proxies(config.trusted_proxies))
-            await _Server(_settings(house.application, certificate, doorstep), house.waking).serve(sockets=[sock])
-        await _close(house)
-        keep(signatures, replays)
-
-
-async def _close(house: House) -> None:
-    """Write and seal what the audit trail waits for, and let go of the database."""
-    with contextlib.suppress(InfraError):
-        await house.access.keys.write_uses()
-        await house.trail.flush(everything=True)
-        head = await house.audit.seal()
-        _log.info("audit", head=None if head is None else str(head))
-    await house.database.close()
-
-
 def _bounds(config: Config) -> Bounds:
     """How often who may ask."""
     rates = (config.user_requests_per_second, config.node_requests_per_second, config.stranger_requests_per_second)
@@ -453,48 +350,7 @@ def _bounds(config: Config) -> Bounds:
     return Bounds(users, known, strangers, config.clock_skew_seconds, Proxies(config.trusted_proxies))
 
 
-def _settings(application: Application, certificate: Certificate | None, doorstep: Doorstep) -> uvicorn.Config:
-    return uvicorn.Config(
-        application,
-        loop="none",
-        http=doorstep.protocol(),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",  # what is no HTTP is answered, and fills no log
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        ssl_certfile=str(certificate.chain) if certificate else None,
-        ssl_keyfile=str(certificate.key) if certificate else None,
-    )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, ended by SIGTERM or SIGINT without raising the signal again afterwards; polls that wait do not hold it up."""
-
-    def __init__(self, settings: uvicorn.Config, waking: commands.Waking) -> None:
-        super().__init__(settings)
-        self._waking = waking
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; the second time stop at once."""
-        self._waking.close()
-        self.force_exit = self.force_exit or self.should_exit
-        super().handle_exit(sig, frame)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Stop on a signal; a second one does not wait for requests that are under way."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
-def _jobs(config: Config, house: House) -> list[Job]:
+def jobs(config: Config, house: House) -> list[Job]:
     """What this process does beside answering, by its roles."""
     always = [
         Job("refusals", SEAL_SECONDS, house.trail.flush),
@@ -517,75 +373,20 @@ def _jobs(config: Config, house: House) -> list[Job]:
     ]
 
 
-def _announce(config: Config, house: House, certificate: Certificate | None, port: int) -> None:
-    """One line a machine can read, on standard error; and what a person needs first, on standard output."""
-    url = config.public_url or local_url(config, port)
-    pin = certificate.pin if certificate else None
-    _log.info("serving", version=__version__, url=url, pin=pin, database=config.database.partition(":")[0])
-    lines = [f"Patchwright {__version__} serves the API at {url}"]
-    if house.root is not None:
-        lines.append(f"Root credentials are in {config.data_dir / 'credentials'} (profile default).")
-    if certificate and certificate.self_signed:
-        lines.append(f"The certificate is self-signed; agents enrol with --pin {certificate.pin}")
-        lines.append(
-            f"A machine joins with: curl -fsSk --pinnedpubkey '{certificate.key_pin}' {url}/agent/install.sh"
-            f" | sudo sh -s -- --pin {certificate.pin} --activation-id ID --activation-code CODE"
-        )
-    print("\n".join(lines), flush=True)  # noqa: T201 - the operator reads where the server is
-
-
 def local_url(config: Config, port: int) -> str:
     """The URL under which the server can be reached: where it listens, by the machine's name if that is everywhere."""
-    scheme = "http" if _plain_http(config) else "https"
+    scheme = "http" if plain_http(config) else "https"
     host = socket.gethostname() if config.host in {"0.0.0.0", "::"} else config.host  # noqa: S104 - not bound here
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{port}"
 
 
-def _plain_http(config: Config) -> bool:
+def plain_http(config: Config) -> bool:
+    """Whether the server speaks without TLS: on loopback, or where that was asked for (design D11)."""
     return config.tls_cert is None and (config.loopback or config.insecure_http)
 
 
-def _certificate(config: Config) -> Certificate | None:
-    """The certificate to serve with: the one given, one of our own off loopback, none on it (design D11)."""
-    if config.tls_cert and config.tls_key:
-        return Certificate.given(config.tls_cert, config.tls_key)
-    if _plain_http(config):
-        return None
-    _make_private(config)
-    return Certificate.self_made(config.data_dir, host=config.host, public_url=config.public_url)
-
-
-def _bind(config: Config) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((config.host, config.port))
-    except OSError as error:
-        sock.close()
-        msg = f"cannot listen on {config.host}:{config.port}: {error.strerror}. Choose another with --listen."
-        raise ConfigError(msg) from error
-    return sock
-
-
-@contextlib.contextmanager
-def _held(config: Config) -> Iterator[None]:
-    """With SQLite, one process serves a data directory (design D8): hold it, until this process ends, however it ends."""
-    if not config.database.startswith("sqlite:"):
-        yield
-        return
-    _make_private(config)
-    with (config.data_dir / "server.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            msg = f"another server serves {config.data_dir}: stop it, or choose another directory with --data-dir"
-            raise ConfigError(msg) from None
-        yield
-
-
-def _make_private(config: Config) -> None:
+def make_private(config: Config) -> None:
     """The data directory, for its owner only: it holds the master key."""
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if config.data_dir.stat().st_uid == os.geteuid():
