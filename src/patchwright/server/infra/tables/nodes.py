@@ -54,6 +54,18 @@ NODE = owned(
     UniqueConstraint("activation_id", "enrolment_hash", name="uq_node_enrolment"),
 )
 
+NODE_KEY = owned(  # of nodes that sign with a key of their own, as amazon-ssm-agent does (spec agent-protocol §3)
+    "node_key",
+    Column("instance_id", TEXT, nullable=False),
+    Column("public_key", OCTETS, nullable=False),  # SubjectPublicKeyInfo, DER
+    Column("key_id", TEXT, nullable=False),  # SHA-256 of it: what the node's sessions begin with
+    Column("former_key_id", TEXT, nullable=False),  # of the key before; empty: this is the first
+    Column("fingerprint", TEXT, nullable=False),  # what the agent calls the machine
+    Column("made_at", MOMENT, nullable=False),  # when the node began to use this key
+    PrimaryKeyConstraint("account", "region", "instance_id"),
+    UniqueConstraint("instance_id"),
+)
+
 BODY = owned(
     "body",
     Column("digest", TEXT, nullable=False),
