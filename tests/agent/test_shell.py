@@ -53,7 +53,7 @@ def test_a_bad_code_is_an_error_with_the_end_of_the_output():
 
 def test_a_program_killed_by_a_signal_is_an_error():
     """The signal is in the message."""
-    with pytest.raises(CommandFailed, match="signal 9"):
+    with pytest.raises(CommandFailed, match="signal 9, perhaps for lack of memory"):
         Shell().run(python("import os; os.kill(os.getpid(), 9)"), timeout=10)
 
 

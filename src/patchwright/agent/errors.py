@@ -69,7 +69,8 @@ class CommandFailed(CommandError):
     """The program ended with an exit code that is not among the good ones. Negative: ended by that signal."""
 
     def __init__(self, argv: Sequence[str], code: int, tail: str = "") -> None:
-        super().__init__(argv, f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}", tail)
+        ended = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
+        super().__init__(argv, f"{ended}, perhaps for lack of memory" if code == -9 else ended, tail)
         self.code = code
 
 
