@@ -21,7 +21,7 @@ TOOLS = Path(sys.executable).parent
 BUILDINGS = ("agent", "cli", "core", "server")
 ROOMS = (
     *("aws", "gateway", "wire", "windows", "reports", "inventory", "compliance", "commands", "patching"),
-    *("documents", "nodes", "parameters", "settings", "tags", "accounts", "infra"),
+    *("documents", "nodes", "parameters", "settings", "events", "tags", "accounts", "infra"),
 )
 
 
