@@ -25,9 +25,44 @@ COMMAND = owned(
     Column("expires_at", MOMENT, nullable=False),
     Column("detail", TEXT, nullable=False),
     Column("target_count", WHOLE, nullable=False),
+    Column("owner", TEXT, nullable=False, server_default=""),  # in whose name it goes on; empty: root
+    Column("execution_seconds", WHOLE, nullable=False, server_default="7200"),  # what the document may take on a node
+    Column("options", TEXT, nullable=False, server_default="{}"),  # JSON: outputs, notifications, role, log group
+    Column("resolved", TEXT, nullable=False, server_default=""),  # JSON of the values as sent, where others than given
     PrimaryKeyConstraint("account", "region", "id"),
 )
 Index("ix_command_requested", COMMAND.c.account, COMMAND.c.region, COMMAND.c.requested_at, COMMAND.c.id)
+Index("ix_command_age", COMMAND.c.requested_at)
+
+COMMAND_TALLY = owned(  # how a command's invocations stand: moved with each of them, so that nobody counts them
+    "command_tally",
+    Column("command_id", TEXT, nullable=False),
+    Column("most_under_way", WHOLE, nullable=False),  # MaxConcurrency as a number; 0: the targets are not all known yet
+    Column("most_errors", WHOLE, nullable=False),
+    Column("waiting", WHOLE, nullable=False),  # not released, not ended
+    Column("under_way", WHOLE, nullable=False),  # released, not ended
+    Column("begun", WHOLE, nullable=False),  # not ended, and past Pending
+    Column("success", WHOLE, nullable=False),
+    Column("failed", WHOLE, nullable=False),
+    Column("execution_timed_out", WHOLE, nullable=False),
+    Column("delivery_timed_out", WHOLE, nullable=False),
+    Column("cancelled", WHOLE, nullable=False),
+    Column("undeliverable", WHOLE, nullable=False),
+    Column("terminated", WHOLE, nullable=False),
+    Column("invalid_platform", WHOLE, nullable=False),
+    Column("access_denied", WHOLE, nullable=False),
+    Column("cancelling", WHOLE, nullable=False),  # 1: the command as a whole was cancelled
+    Column("ending", TEXT, nullable=False),  # what those that wait end in, batch by batch; empty: nothing
+    Column("spread_after", TEXT),  # the last node that was looked at; NULL: the targets are all known
+    Column("resume_at", MOMENT),  # when a job goes on with what is left; NULL: nothing is left
+    PrimaryKeyConstraint("account", "region", "command_id"),
+)
+Index(
+    "ix_command_tally_resume",
+    COMMAND_TALLY.c.resume_at,
+    sqlite_where=text("resume_at IS NOT NULL"),
+    postgresql_where=text("resume_at IS NOT NULL"),
+)
 
 INVOCATION = owned(
     "invocation",
@@ -45,6 +80,9 @@ INVOCATION = owned(
     Column("steps", TEXT, nullable=False),  # JSON: what the node reported of each step
     Column("trace", TEXT, nullable=False),
     Column("ended_at", MOMENT),
+    Column("begin_by", MOMENT, nullable=False, server_default="0"),  # what has not begun by then does not begin
+    Column("cancel_id", TEXT, nullable=False, server_default=""),  # of the message that tells the node; empty: none
+    Column("cancel_visible_at", MOMENT),  # when that is delivered next; NULL: it need not be
     PrimaryKeyConstraint("account", "region", "command_id", "instance_id"),
 )
 Index(
@@ -53,6 +91,22 @@ Index(
     INVOCATION.c.visible_at,
     sqlite_where=text("acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"),
     postgresql_where=text("acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"),
+)
+Index(
+    "ix_invocation_cancel",
+    INVOCATION.c.instance_id,
+    INVOCATION.c.cancel_visible_at,
+    sqlite_where=text("cancel_visible_at IS NOT NULL AND ended_at IS NULL"),
+    postgresql_where=text("cancel_visible_at IS NOT NULL AND ended_at IS NULL"),
+)
+Index(
+    "ix_invocation_waiting",
+    INVOCATION.c.account,
+    INVOCATION.c.region,
+    INVOCATION.c.command_id,
+    INVOCATION.c.position,
+    sqlite_where=text("released = 0 AND ended_at IS NULL"),
+    postgresql_where=text("released = 0 AND ended_at IS NULL"),
 )
 Index(
     "ix_invocation_due",
@@ -87,3 +141,4 @@ REPLY = owned(  # replies that were taken: the same reply again changes nothing
     Column("recorded_at", MOMENT, nullable=False),
     PrimaryKeyConstraint("account", "region", "instance_id", "id"),
 )
+Index("ix_reply_age", REPLY.c.recorded_at)
