@@ -9,6 +9,7 @@ The errors of the shared kernel.
     ├── MalformedBaseline        a baseline that contradicts itself
     ├── MalformedDocument        a command document that cannot be read
     │   └── InvalidParameters    parameters the document does not take
+    ├── MalformedOverride        a list or a baseline given for one run that cannot be read
     ├── MalformedMessage         a message between agent and server that lacks what it must carry
     ├── ImpossibleTransition     a status that cannot follow the one that is stored
     └── PlanRefused              a resolution that goes beyond what the server intended
@@ -50,6 +51,10 @@ class MalformedDocument(PatchwrightError):
 
 class InvalidParameters(MalformedDocument):
     """Parameters the document does not take, or values it does not allow."""
+
+
+class MalformedOverride(PatchwrightError):
+    """A list of patches, or a baseline, that was given for one run and cannot be read."""
 
 
 class MalformedMessage(PatchwrightError):

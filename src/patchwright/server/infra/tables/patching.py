@@ -78,6 +78,10 @@ OPERATION = owned(  # one Scan or Install on one node
     Column("report", TEXT, nullable=False),  # JSON of the report the node was given
     Column("started_at", MOMENT, nullable=False),
     Column("ended_at", MOMENT),
+    Column("association_id", TEXT, nullable=False, server_default=""),
+    Column(
+        "overrides", TEXT, nullable=False, server_default=""
+    ),  # JSON by parameter: URL, digest of what the file says
     PrimaryKeyConstraint("account", "region", "id"),
     UniqueConstraint("account", "region", "command_id", "instance_id", "step", name="uq_operation_step"),
     CheckConstraint("kind IN ('Scan', 'Install')", name="kind"),
@@ -113,6 +117,14 @@ OVERRIDE_SNAPSHOT = (
     )
 )
 Index("ix_override_snapshot_created", OVERRIDE_SNAPSHOT.c.created_at)
+
+OVERRIDE_LIST = owned(  # lists of patches that were given for an Install, once for all operations that have the same
+    "override_list",
+    Column("digest", TEXT, nullable=False),
+    Column("content", TEXT, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    PrimaryKeyConstraint("account", "region", "digest"),
+)
 
 LAST_OPERATION = owned(  # each node's last finished operation, with its counters as numbers: groups are summed over it
     "last_operation",
