@@ -21,11 +21,13 @@ from patchwright.server.events.model import (
     WINDOW_TASK_EXECUTION,
     WINDOW_TASK_INVOCATION,
     Event,
+    InvalidTopic,
     iso_millis,
     managed_arn,
     node_arn,
     window_arn,
 )
+from patchwright.server.events.notifying import call, notify, outcome, require_topic, topic_of
 
 __all__ = [
     "COMMAND",
@@ -40,11 +42,17 @@ __all__ = [
     "WINDOW_TASK_EXECUTION",
     "WINDOW_TASK_INVOCATION",
     "Event",
+    "InvalidTopic",
+    "call",
     "emit",
     "emit_all",
     "iso_millis",
     "managed_arn",
     "node_arn",
+    "notify",
     "number_waiting",
+    "outcome",
+    "require_topic",
+    "topic_of",
     "window_arn",
 ]

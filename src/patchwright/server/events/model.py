@@ -51,6 +51,10 @@ class InvalidSubscription(PatchwrightError):
     """A subscription that cannot be: its pattern is none, or its address is not to be reached."""
 
 
+class InvalidTopic(PatchwrightError):
+    """The ARN of a topic that is none, or of which there is no subscription."""
+
+
 class UnknownSubscription(PatchwrightError):
     """There is no subscription with this name."""
 
