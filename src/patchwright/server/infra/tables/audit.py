@@ -43,3 +43,13 @@ AUDIT_SEAL = owned(  # one chain for the whole installation: account and region 
     Column("mark", OCTETS, nullable=False),
     PrimaryKeyConstraint("number"),
 )
+
+USED_SIGNATURE = owned(  # what has changed something, where several processes serve: nothing is accepted twice
+    "used_signature",
+    Column("number", TEXT, nullable=False),  # its first 64 bits, hexadecimal
+    Column("call", TEXT, nullable=False),  # which call of its signer's SDK it was
+    Column("source", TEXT, nullable=False),
+    Column("used_at", MOMENT, nullable=False),
+    PrimaryKeyConstraint("number", "call"),
+)
+Index("ix_used_signature_used_at", USED_SIGNATURE.c.used_at)
