@@ -171,3 +171,5 @@ def test_buckets_lie_in_the_data_directory_unless_told_otherwise(tmp_path):
     assert load({"data_dir": str(tmp_path)}, HOME).bucket_dir == tmp_path / "buckets"
     assert load({"bucket_dir": "/srv/buckets"}, HOME).bucket_dir == Path("/srv/buckets")
     assert load({"bucket_dir": "here"}, HOME).bucket_dir.is_absolute()
+    assert load({"data_dir": str(tmp_path)}, HOME).blob_dir == tmp_path / "blobs"
+    assert load({"blob_dir": "/srv/blobs"}, HOME).blob_dir == Path("/srv/blobs")

@@ -23,6 +23,7 @@ from patchwright.server import (
     gateway,
     inventory,
     nodes,
+    outputs,
     parameters,
     patching,
     reports,
@@ -52,6 +53,7 @@ from patchwright.server.infra import (
     Buckets,
     Clock,
     Database,
+    DirectoryBlobs,
     InfraError,
     Job,
     SystemClock,
@@ -94,6 +96,7 @@ class House:
     waking: commands.Waking
     root: AccessKey | None
     writer: reports.Writer
+    tender: outputs.Tender
     trail: Trail
     audit: AuditService
     access: Access
@@ -171,6 +174,8 @@ async def build(
     url = config.public_url or local_url(config, port or config.port)
     links, snapshots = aws.SnapshotLinks(url, master.links, clock), patching.Snapshots(database, clock)
     buckets = open_buckets(config.bucket_dir, _s3(config), clock)
+    sent, blobs = commands.Service(database, clock), DirectoryBlobs(config.blob_dir)
+    printed = outputs.Service(database, clock, config.quotas, blobs=blobs, sent=sent)
     known = inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds)
     warden = aws.Warden(database, clock, Authorities(database, clock.monotonic))
     served = _operations(
@@ -183,6 +188,8 @@ async def build(
         warden=warden,
         master=master,
         known=known,
+        sent=sent,
+        printed=printed,
         audit=audit,
         access=access,
         buckets=buckets,
@@ -199,7 +206,7 @@ async def build(
         used=_noting(access),
         clock=clock,
         errors=aws.ERRORS,
-        parked=gateway.PARKED,
+        parked=gateway.PARKED | aws.PARKED,
         watch=aws.CallWatch(trail, reports=config.audit_node_reports),
         bounds=_bounds(config),
         replays=replays,
@@ -208,7 +215,8 @@ async def build(
     downloads = gateway.Downloads(url, by_host=not config.public_url)
     application = Application(endpoint, downloads, aws.SnapshotDownloads(snapshots, links), database)
     writer = reports.Writer(database, clock, buckets, known)
-    return House(application, database, clock, waking, root, writer, trail, audit, access)
+    tender = outputs.Tender(database, clock, service=printed, sent=sent, buckets=buckets, blobs=blobs)
+    return House(application, database, clock, waking, root, writer, tender, trail, audit, access)
 
 
 async def _root(config: Config, access: Access) -> AccessKey | None:
@@ -240,6 +248,8 @@ def _operations(
     warden: aws.Warden,
     master: MasterKey,
     known: inventory.Service,
+    sent: commands.Service,
+    printed: outputs.Service,
     audit: AuditService,
     access: Access,
     buckets: Buckets,
@@ -258,7 +268,7 @@ def _operations(
             warden=warden,
             directory=directory,
             documents=documents.Service(database, clock, config.quotas),
-            commands=commands.Service(database, clock),
+            commands=sent,
             compliance=compliance.Service(database, clock, config.quotas),
             inventory=known,
             quotas=config.quotas,
@@ -272,6 +282,7 @@ def _operations(
             settings=settings.Service(database, clock),
             maintenance=windows.Service(database, clock, config.quotas),
             executions=windows.Executions(database, clock),
+            outputs=printed,
             syncs=reports.Syncs(database, clock, config.quotas, buckets),
             patch_reports=reports.PatchReports(
                 database, clock, compliance.Service(database, clock, config.quotas), buckets
@@ -285,7 +296,9 @@ def _operations(
         operations = patching.Operations(database, clock, finished=compliance.refresh)
         daily = config.quotas.node_bytes_per_day
         exchange = gateway.Exchange(database, operations, monotonic=clock.monotonic, daily_bytes=daily)
-        served.update(gateway.operations(messages, exchange))
+        daily = config.quotas.output_bytes_per_day
+        streams = gateway.Outputs(printed, monotonic=clock.monotonic, daily_bytes=daily)
+        served.update(gateway.operations(messages, exchange, streams))
     return served
 
 
@@ -364,6 +377,8 @@ def jobs(config: Config, house: House) -> list[Job]:
         Job("seal", SEAL_SECONDS, house.audit.seal),
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
         Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),
+        Job("outputs", outputs.TEND_SECONDS, house.tender.tend),
+        Job("old outputs", outputs.COLLECT_SECONDS, house.tender.collect),
         Job("syncs", reports.STEP_SECONDS, house.writer.run_due),
         Job(
             "windows",

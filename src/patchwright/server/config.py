@@ -63,6 +63,7 @@ SETTINGS = (
     Setting("root_secret_access_key", "", "The secret that belongs to root_access_key_id."),
     Setting("stale_after_hours", "48", "From which age on a node's facts cannot tell that it is compliant."),
     Setting("bucket_dir", "", "Where buckets are directories; default: buckets in the data directory."),
+    Setting("blob_dir", "", "Where output is kept; default: blobs in the data directory. Processes share one."),
     Setting("s3_endpoint", "", "The URL of an S3-compatible service to write buckets to instead."),
     Setting("s3_access_key_id", "", "The access key for it."),
     Setting("s3_secret_access_key", "", "The secret that belongs to s3_access_key_id."),
@@ -102,6 +103,8 @@ class Quotas:
     inventory_node_bytes: int = quota(5_242_880, "Bytes of all inventory items of one node, as JSON.")
     inventory_put_bytes: int = quota(1_048_576, "Bytes of the items of one PutInventory, as JSON.")
     node_bytes_per_day: int = quota(268_435_456, "Bytes of facts kept for one node in a day, by each process.")
+    output_bytes: int = quota(67_108_864, "Bytes kept of what one step prints to one stream.")
+    output_bytes_per_day: int = quota(1_000_000_000, "Bytes of output kept for one node in a day, by each process.")
     parameters_advanced: int = quota(100_000, "Parameters of the advanced tier of an account and region.")
     parameters_standard: int = quota(100_000, "Parameters of the standard tier of an account and region.")
     maintenance_windows: int = quota(1_000, "Maintenance windows of an account and region.")
@@ -136,6 +139,7 @@ class Config:
     root_access_key_id: str
     root_secret_access_key: str
     bucket_dir: Path
+    blob_dir: Path
     s3_endpoint: str
     s3_access_key_id: str
     s3_secret_access_key: str
@@ -196,6 +200,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         root_access_key_id=given["root_access_key_id"],
         root_secret_access_key=given["root_secret_access_key"],
         bucket_dir=Path(given["bucket_dir"]).absolute() if given["bucket_dir"] else data_dir / "buckets",
+        blob_dir=Path(given["blob_dir"]).absolute() if given["blob_dir"] else data_dir / "blobs",
         s3_endpoint=given["s3_endpoint"].rstrip("/"),
         s3_access_key_id=given["s3_access_key_id"],
         s3_secret_access_key=given["s3_secret_access_key"],

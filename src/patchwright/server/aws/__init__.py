@@ -12,12 +12,14 @@ from patchwright.server.aws.audited import CallWatch
 from patchwright.server.aws.authority import Warden, rights_of_task
 from patchwright.server.aws.errors import ERRORS
 from patchwright.server.aws.links import SnapshotLinks
+from patchwright.server.aws.outputs import PARKED
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.snapshots import SnapshotDownloads
 from patchwright.server.aws.table import operations
 
 __all__ = [
     "ERRORS",
+    "PARKED",
     "CallWatch",
     "Services",
     "SnapshotDownloads",

@@ -162,6 +162,7 @@ REPORTED: Mapping[str, str] = {
     "EC2WindowsMessageDeliveryService.SendReply": "the invocation has it",
     "Patchwright.PutBodies": "facts, kept by content",
     "Patchwright.PutFacts": "facts; the operation has them",
+    "Patchwright.PutOutput": "what steps print; the output has it",
     "Patchwright.PutResolution": "the operation has it",
 }
 

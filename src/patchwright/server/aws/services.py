@@ -11,6 +11,7 @@ from patchwright.server import (
     documents,
     inventory,
     nodes,
+    outputs,
     parameters,
     patching,
     reports,
@@ -52,6 +53,7 @@ class Services:
     settings: settings.Service
     maintenance: windows.Service
     executions: windows.Executions
+    outputs: outputs.Service
     syncs: reports.Syncs
     patch_reports: reports.PatchReports
     audit: AuditService

@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from patchwright.server.gateway.downloads import Downloads
 from patchwright.server.gateway.exchange import Exchange
 from patchwright.server.gateway.messages import Messages
+from patchwright.server.gateway.outputs import Outputs
 from patchwright.server.gateway.sweeping import SWEEP_SECONDS, sweep
 from patchwright.server.wire import Handler
 
-__all__ = ["PARKED", "SWEEP_SECONDS", "Downloads", "Exchange", "Messages", "operations", "sweep"]
+__all__ = ["PARKED", "SWEEP_SECONDS", "Downloads", "Exchange", "Messages", "Outputs", "operations", "sweep"]
 
 
 # Their handlers wait until there is something to say, so they end when the agent that asked is gone.
 PARKED = frozenset({"EC2WindowsMessageDeliveryService.GetMessages"})
 
 
-def operations(messages: Messages, exchange: Exchange) -> Mapping[str, Handler]:
+def operations(messages: Messages, exchange: Exchange, outputs: Outputs) -> Mapping[str, Handler]:
     """The operations that agents call, by target."""
     return {
         "AmazonSSM.UpdateInstanceInformation": messages.update_instance_information,
@@ -34,5 +35,6 @@ def operations(messages: Messages, exchange: Exchange) -> Mapping[str, Handler]:
         "Patchwright.Enroll": messages.enroll,
         "Patchwright.PutBodies": exchange.put_bodies,
         "Patchwright.PutFacts": exchange.put_facts,
+        "Patchwright.PutOutput": outputs.put_output,
         "Patchwright.PutResolution": exchange.put_resolution,
     }

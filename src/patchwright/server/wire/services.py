@@ -46,9 +46,11 @@ AUDIENCE: Mapping[str, str] = {
     "Patchwright.CreateAccount": USER,
     "Patchwright.DisableAccount": USER,
     "Patchwright.EnableAccount": USER,
+    "Patchwright.GetOutput": USER,
     "Patchwright.GetVerdict": USER,
     "Patchwright.ListAccounts": USER,
     "Patchwright.ListAuditEntries": USER,
+    "Patchwright.ListOutputs": USER,
     "Patchwright.VerifyAuditTrail": USER,
     "iam": USER,
     "sts": USER,
@@ -69,7 +71,7 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "AmazonSSM": Source(botocore=("ssm", "2014-11-06"), ours=("ssm-agent",)),
     "EC2WindowsMessageDeliveryService": Source(ours=("ec2messages",)),
-    "Patchwright": Source(ours=("patchwright", "patchwright-accounts", "patchwright-audit"), accepts_gzip=True),
+    "Patchwright": Source(ours=("patchwright", "patchwright-accounts", "patchwright-audit", "patchwright-outputs"), accepts_gzip=True),
     "iam": Source(botocore=("iam", "2010-05-08")),
     "sts": Source(botocore=("sts", "2011-06-15")),
 }
