@@ -6,17 +6,21 @@ from __future__ import annotations
 import pytest
 
 from patchwright.core.document import (
-    PATTERN_TEXT_LIMIT,
+    DEPTH_LIMIT,
+    STEPS_LIMIT,
     Document,
-    Parameter,
+    Ruling,
     Step,
     bind,
+    environment,
     interpolate,
     may_run_on,
     parse,
-    runs_on,
+    prepared,
+    ruling,
 )
 from patchwright.core.errors import InvalidParameters, MalformedDocument
+from patchwright.core.parameter import PATTERN_TEXT_LIMIT, Parameter, given
 
 STEP = {"name": "patch", "action": "patchwright:patch"}
 CONTENT = {
@@ -39,6 +43,14 @@ CONTENT = {
     ],
 }
 DOCUMENT = parse(CONTENT)
+
+
+def nested(levels):
+    """An object in an object, as deep as that."""
+    found = {}
+    for _ in range(levels):
+        found = {"in": found}
+    return found
 
 
 def declared(**parameter):
@@ -73,6 +85,15 @@ def test_a_document_is_read_with_its_parameters_and_steps():
         "schemaVersion: 2.2",
         {},
         {**CONTENT, "schemaVersion": "1.2"},
+        {**CONTENT, "schemaVersion": "0.3"},
+        {"schemaVersion": "1.2", "runtimeConfig": {}},
+        {"schemaVersion": "1.2", "runtimeConfig": []},
+        {"schemaVersion": "1.2", "runtimeConfig": {"aws:runShellScript": []}},
+        {"schemaVersion": "1.2", "runtimeConfig": {"aws:runShellScript": {"properties": "{{ x }}"}}},
+        {"schemaVersion": "1.2", "runtimeConfig": {"aws:runShellScript": {"properties": ["x"]}}},
+        {"schemaVersion": "1.2", "runtimeConfig": {"a/b": {}}},
+        {**CONTENT, "mainSteps": [{**STEP, "name": f"s{number}"} for number in range(STEPS_LIMIT + 1)]},
+        {**CONTENT, "mainSteps": [{**STEP, "inputs": nested(DEPTH_LIMIT)}]},
         {**CONTENT, "schemaVersion": 2.2},
         {**CONTENT, "mainSteps": []},
         {**CONTENT, "mainSteps": {}},
@@ -86,13 +107,11 @@ def test_a_document_is_read_with_its_parameters_and_steps():
         {**CONTENT, "mainSteps": [{"name": "a", "action": ""}]},
         {**CONTENT, "mainSteps": [{**STEP, "inputs": []}]},
         {**CONTENT, "mainSteps": [{**STEP, "precondition": "Linux"}]},
-        {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringLike": ["platformType", "Linux"]}}]},
-        {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringEquals": ["platformType"]}}]},
-        {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringEquals": ["platformType", "platformType"]}}]},
-        {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringEquals": ["Linux", "Linux"]}}]},
-        {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringEquals": ["platformType", "Plan9"]}}]},
+        {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringLike": "platformType"}}]},
+        {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringEquals": ["platformType", 5]}}]},
+        {**CONTENT, "parameters": {"P": {"type": "String", "interpolationType": "SHELL"}}},
+        {**CONTENT, "parameters": {"P": {"type": "StringList", "interpolationType": "ENV_VAR"}}},
         {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringEquals": "platformType"}}]},
-        {**CONTENT, "mainSteps": [{**STEP, "precondition": {"StringEquals": ["platformType", "Linux"], "x": 1}}]},
         {**CONTENT, "parameters": []},
         {**CONTENT, "parameters": {"P": "String"}},
         {**CONTENT, "parameters": {"P": {"type": "Secret"}}},
@@ -104,7 +123,6 @@ def test_a_document_is_read_with_its_parameters_and_steps():
         {**CONTENT, "parameters": {"P": {"type": "String", "allowedPattern": r"(a)\1"}}},
         {**CONTENT, "parameters": {"P": {"type": "String", "allowedPattern": "(" * 5_000 + ")" * 5_000}}},
     ],
-    ids=range(35),
 )
 def test_what_is_no_document_is_refused(content):
     """Another schema, no steps, a step twice, names, preconditions, types and patterns that cannot be read."""
@@ -155,14 +173,41 @@ def test_values_that_the_document_does_not_take_are_refused(given, complaint):
         bind(DOCUMENT, given)
 
 
-@pytest.mark.parametrize("kind", ["MapList", "StringMap"])
-def test_maps_can_be_declared_but_not_given(kind):
-    """The default serves."""
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("StringMap", ['{"a": "1", "b": ["2"]}'], {"a": "1", "b": ["2"]}),
+        ("StringMap", ["{}"], {}),
+        ("MapList", ['{"a": "1"}', '{"b": "2"}'], [{"a": "1"}, {"b": "2"}]),
+        ("MapList", [], []),
+    ],
+)
+def test_maps_are_given_as_json(kind, value, expected):
+    """Each in a string; the node is given them as objects, and reads the same of that."""
     document = declared(type=kind, default={"a": 1})
 
     assert bind(document, {}) == {"P": {"a": 1}}
-    with pytest.raises(InvalidParameters, match="not served yet"):
-        bind(document, {"P": ["{}"]})
+    bound = bind(document, {"P": value})
+    assert bound == {"P": expected}
+    assert bind(document, {"P": given(bound["P"])}) == bound
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("StringMap", ["[]"]),
+        ("StringMap", ["x"]),
+        ("StringMap", []),
+        ("StringMap", ["{}", "{}"]),
+        ("StringMap", ["[" * 100_000]),
+        ("StringMap", ['{"a":' * 17 + "1" + "}" * 17]),
+        ("MapList", ["{}", "5"]),
+    ],
+)
+def test_what_is_no_map_is_refused(kind, value):
+    """Lists, numbers, other texts, more than one, and what is nested without end."""
+    with pytest.raises(InvalidParameters):
+        bind(declared(type=kind), {"P": value})
 
 
 @pytest.mark.parametrize(
@@ -219,14 +264,14 @@ VALUES = {"a": "1", "list": ["x", "y z"], "flag": True, "off": False, "map": {"k
     [
         ("{{ a }}", "1"),
         ("{{a}}", "1"),
-        (" {{ a }} ", "1"),
+        (" {{ a }} ", " 1 "),
         ("x{{ a }}y{{a}}", "x1y1"),
         ("{{ list }}", ["x", "y z"]),
-        ("do {{ list }}", "do x y z"),
+        ("do {{ list }}", 'do ["x","y z"]'),
         ("{{ flag }}", True),
         ("is {{ flag }} or {{ off }}", "is true or false"),
         ("{{ map }}", {"k": [1]}),
-        ("m={{ map }}", 'm={"k": [1]}'),
+        ("m={{ map }}", 'm={"k":[1]}'),
         ("n={{ n }}", "n=5"),
         ("{{ unknown }}", "{{ unknown }}"),
         ("x {{ unknown }}", "x {{ unknown }}"),
@@ -244,31 +289,154 @@ def test_references_are_replaced_once_at_any_depth(value, expected):
     assert interpolate(value, VALUES) == expected
 
 
-def test_a_step_runs_where_its_precondition_holds():
-    """Without one, everywhere."""
-    assert [runs_on(step, "Linux", {}) for step in DOCUMENT.steps] == [True, False]
-    assert runs_on(Step("a", "b", {}), "MacOS", {})
+def conditional(precondition, *, schema="2.2", action="patchwright:patch", **parameters):
+    """A document whose only step has a precondition, with parameters and their values; and those values."""
+    step = {"name": "s", "action": action, "precondition": precondition}
+    types = {name: {"type": "Boolean" if isinstance(value, bool) else "String"} for name, value in parameters.items()}
+    return parse({"schemaVersion": schema, "parameters": types, "mainSteps": [step]}), parameters
 
 
 @pytest.mark.parametrize(
-    ("operands", "values", "platform", "holds"),
+    ("operands", "values", "platform", "status"),
     [
-        (["{{ mode }}", "full"], {"mode": "full"}, "Linux", True),
-        (["{{ mode }}", "full"], {"mode": "quick"}, "Linux", False),
-        (["full", "{{ mode }}"], {"mode": "full"}, "Linux", True),
-        (["x-{{ a }}", "{{ b }}"], {"a": "1", "b": "x-1"}, "Linux", True),
-        (["{{ on }}", "true"], {"on": True}, "Linux", True),
-        (["platformType", "{{ where }}"], {"where": "Linux"}, "Linux", True),
-        (["platformType", "{{ where }}"], {"where": "Linux"}, "Windows", False),
+        (["platformType", "Linux"], {}, "Linux", ""),
+        (["Linux", "platformType"], {}, "Linux", ""),
+        (["linux", "platformType"], {}, "Linux", ""),
+        (["platformType", "Windows"], {}, "Linux", "Skipped"),
+        (["platformType", "Plan9"], {}, "Linux", "Skipped"),
+        (["{{ mode }}", "full"], {"mode": "full"}, "Linux", ""),
+        (["{{ mode }}", "full"], {"mode": "quick"}, "Linux", "Skipped"),
+        (["full", "{{ mode }}"], {"mode": "full"}, "Linux", ""),
+        (["x-{{ a }}", "{{ b }}"], {"a": "1", "b": "x-1"}, "Linux", ""),
+        (["{{ on }}", "true"], {"on": True}, "Linux", ""),
+        (["{{ other }}", "x"], {}, "Linux", "Skipped"),
+        (["platformType", "{{ where }}"], {"where": "Linux"}, "Linux", "Failed"),
+        (["platformType"], {}, "Linux", "Failed"),
+        (["platformType", "Linux", "Windows"], {}, "Linux", "Failed"),
+        ([], {}, "Linux", "Failed"),
+        (["platformType", "platformType"], {}, "Linux", "Failed"),
+        (["Linux", "Linux"], {}, "Linux", "Failed"),
+        (["a", "b"], {}, "Linux", "Failed"),
+        (["{{ a }}", "{{ a }}"], {"a": "1"}, "Linux", "Failed"),
+        (["{{ssm:/stage}}", "{{ a }}"], {"a": "1"}, "Linux", "Failed"),
+        (["{{ ssm-secure:/stage }}", "x"], {}, "Linux", "Failed"),
     ],
 )
-def test_a_precondition_may_compare_parameters(operands, values, platform, holds):
-    """Once they are filled in; before that, the step may run anywhere (spec §5.9)."""
-    step = {**STEP, "precondition": {"StringEquals": operands}}
-    (read,) = parse({"schemaVersion": "2.2", "mainSteps": [step]}).steps
+def test_a_precondition_holds_or_not_or_is_none(operands, values, platform, status):
+    """Then the step runs, is skipped, or fails when its turn comes (spec §5.9); the rest of the document is not touched."""
+    document, values = conditional({"StringEquals": operands}, **values)
 
-    assert runs_on(read, platform, values) is holds
-    assert may_run_on(read, platform)
+    assert ruling(document, document.steps[0], platform, values).status == status
+
+
+def test_an_operator_that_nobody_knows_fails_the_step_unless_another_one_skips_it():
+    """As amazon-ssm-agent has it."""
+    unknown = {"StringLike": ["platformType", "Linux"]}
+    for other, status in (
+        ({}, "Failed"),
+        ({"StringEquals": ["platformType", "Linux"]}, "Failed"),
+        ({"StringEquals": ["platformType", "Windows"]}, "Skipped"),
+    ):
+        document, _ = conditional({**unknown, **other})
+        assert ruling(document, document.steps[0], "Linux", {}).status == status
+
+
+def test_a_step_runs_where_its_precondition_and_its_action_let_it():
+    """An action of another platform is skipped in schema 2.2, and fails before it; there preconditions fail as well."""
+    patch, windows = DOCUMENT.steps
+    assert [ruling(DOCUMENT, step, "Linux", {}).status for step in (patch, windows)] == ["", "Skipped"]
+    assert may_run_on(Step("a", "b", {}), "MacOS")
+    assert may_run_on(patch, "Linux")
+    assert not may_run_on(patch, "Windows")
+    for schema, action, status in (
+        ("2.2", "aws:psModule", "Skipped"),
+        ("2.0", "aws:psModule", "Failed"),
+        ("2.0", "aws:runPowerShellScript", "Failed"),
+        ("2.2", "aws:runPowerShellScript", ""),
+        ("2.0", "aws:runShellScript", ""),
+    ):
+        document, _ = conditional({}, schema=schema, action=action)
+        assert ruling(document, document.steps[0], "Linux", {}).status == status
+    early, _ = conditional({"StringEquals": ["platformType", "Linux"]}, schema="2.0")
+    assert ruling(early, early.steps[0], "Linux", {}) == Ruling("Failed", "preconditions came with schema version 2.2")
+
+
+def test_steps_are_prepared_with_their_values():
+    """Inputs filled in, and what they say of the steps after them read from that."""
+    inputs = {
+        "onFailure": "{{ then }}",
+        "onSuccess": "exit",
+        "finallyStep": "{{ last }}",
+        "runCommand": ["echo {{ then }}"],
+    }
+    document = parse(
+        {
+            "schemaVersion": "2.2",
+            "parameters": {"then": {"type": "String"}, "last": {"type": "Boolean"}},
+            "mainSteps": [{"name": "s", "action": "aws:runShellScript", "inputs": inputs}],
+        }
+    )
+    assert document.steps[0].on_failure == ""
+
+    (step,) = prepared(document, bind(document, {"then": ["successAndExit"], "last": ["true"]}))
+
+    assert (step.on_failure, step.on_success, step.finally_step) == ("successAndExit", "exit", True)
+    assert step.inputs["runCommand"] == ["echo successAndExit"]
+    (other,) = prepared(document, bind(document, {"then": ["stop"], "last": ["false"]}))
+    assert (other.on_failure, other.finally_step) == ("", False)
+
+
+def test_a_variable_is_no_text_of_the_script():
+    """interpolationType ENV_VAR: in commands the reference stays, so that a value is never read as a command."""
+    hostile = '"; rm -rf / #'
+    document = parse(
+        {
+            "schemaVersion": "2.2",
+            "parameters": {
+                "word": {"type": "String", "interpolationType": "ENV_VAR"},
+                "raw": {"type": "String", "interpolationType": "RAW", "default": "r"},
+            },
+            "mainSteps": [
+                {
+                    "name": "s",
+                    "action": "aws:runShellScript",
+                    "inputs": {"runCommand": ["echo {{ word }} {{ raw }}"], "workingDirectory": "/{{ word }}"},
+                },
+                {"name": "d", "action": "aws:runDocument", "inputs": {"documentPath": "{{ word }}"}},
+            ],
+        }
+    )
+    values = bind(document, {"word": [hostile]})
+
+    script, child = prepared(document, values)
+
+    assert script.inputs == {"runCommand": ["echo {{ word }} r"], "workingDirectory": "/" + hostile}
+    assert child.inputs == {"documentPath": hostile}
+    assert environment(document, values) == {"SSM_word": hostile}
+
+
+def test_an_old_document_has_a_step_for_each_entry_of_its_properties():
+    """Schema 1.2: named as the plugin, and in the order they are written."""
+    document = parse(
+        {
+            "schemaVersion": "1.2",
+            "parameters": {"commands": {"type": "StringList"}},
+            "runtimeConfig": {
+                "aws:runShellScript": {"properties": [{"id": "0.x", "runCommand": "{{ commands }}"}, {"id": "1.x"}]},
+                "aws:softwareInventory": {"properties": {"applications": "Enabled", "onFailure": "exit"}},
+                "aws:refreshAssociation": {},
+            },
+        }
+    )
+
+    assert [(step.name, step.action) for step in document.steps] == [
+        ("aws:runShellScript", "aws:runShellScript"),
+        ("aws:runShellScript.2", "aws:runShellScript"),
+        ("aws:softwareInventory", "aws:softwareInventory"),
+        ("aws:refreshAssociation", "aws:refreshAssociation"),
+    ]
+    assert document.steps[2].on_failure == "exit"
+    assert prepared(document, {"commands": ["a", "b"]})[0].inputs == {"id": "0.x", "runCommand": ["a", "b"]}
 
 
 @pytest.mark.parametrize(
@@ -294,10 +462,10 @@ def test_a_length_that_is_no_number_is_refused(bound):
         declared(type="StringList", minItems=bound)
 
 
-def test_other_schemas_of_the_same_form_are_read_where_they_are_asked_for():
-    """2.0 has the same members; nodes run 2.2."""
+def test_a_caller_may_want_fewer_schemas():
+    """2.0 has the same members as 2.2."""
     old = {"schemaVersion": "2.0", "mainSteps": [STEP]}
 
-    assert parse(old, versions=("2.0", "2.2")).schema_version == "2.0"
+    assert parse(old).schema_version == "2.0"
     with pytest.raises(MalformedDocument, match=r"use 2\.2"):
-        parse(old)
+        parse(old, versions=("2.2",))

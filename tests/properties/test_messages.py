@@ -201,10 +201,11 @@ def document(pattern: str = "") -> object:
 def test_a_value_arrives_letter_by_letter_whatever_it_looks_like(text: str, texts: list[str]) -> None:
     """References, shell signs and backslashes in a value are neither expanded nor run nor escaped."""
     values = bind(document(), {"a": [text], "b": texts})
+    written = json.dumps(texts, separators=(",", ":"), ensure_ascii=False)
 
     assert interpolate("{{ a }}", values) == text
     assert interpolate("{{b}}", values) == texts
-    assert interpolate("<{{ a }}|{{ b }}|{{ c }}>", values) == f"<{text}|{' '.join(texts)}|{{{{ c }}}}>"
+    assert interpolate("<{{ a }}|{{ b }}|{{ c }}>", values) == f"<{text}|{written}|{{{{ c }}}}>"
 
 
 @given(st.lists(st.sampled_from(["{{ a }}", "{{b}}", "{{ c }}", "x", "{{", "}}", " "]), max_size=6), VALUES)
@@ -213,7 +214,7 @@ def test_every_reference_is_replaced_exactly_once(pieces: list[str], text: str) 
     template = "x" + "".join(pieces)
     values = {"a": text, "b": ["{{ a }}", "y"]}
     parts = re.split(r"(\{\{ *[abc] *\}\})", template)
-    filled = {"a": text, "b": "{{ a }} y"}
+    filled = {"a": text, "b": '["{{ a }}","y"]'}
     names = [part.strip("{} ") if place % 2 else "" for place, part in enumerate(parts)]
     expected = "".join(filled.get(name, part) for name, part in zip(names, parts, strict=True))
 
@@ -226,6 +227,8 @@ def test_any_json_is_a_document_or_malformed(data: object) -> None:
     for content in (
         data,
         {"schemaVersion": "2.2", "mainSteps": data},
+        {"schemaVersion": "1.2", "runtimeConfig": data},
+        {"schemaVersion": "2.2", "mainSteps": [{"name": "a", "action": "b", "precondition": data, "inputs": data}]},
         {"schemaVersion": "2.2", "parameters": {"a": data}},
     ):
         with contextlib.suppress(MalformedDocument):

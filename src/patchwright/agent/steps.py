@@ -9,8 +9,11 @@ from typing import Any, Callable, Dict, List, Mapping
 from patchwright.agent import patch_run
 from patchwright.agent.client import Refused
 from patchwright.agent.patch_run import Desk
-from patchwright.core.document import Document, bind, interpolate, parse, runs_on
+from patchwright.core.actions import SCRIPTS
+from patchwright.core.document import Document, bind, environment, parse, prepared, ruling
+from patchwright.core.document import Step as PlannedStep
 from patchwright.core.errors import MalformedDocument, PatchwrightError
+from patchwright.core.parameter import given
 from patchwright.core.protocol import PATCH_ACTION, STDERR_LIMIT, STDOUT_LIMIT, truncate
 
 PLATFORM = "Linux"
@@ -27,27 +30,13 @@ def plan_steps(payload: Mapping[str, Any]) -> List[Step]:
 
     Raises MalformedDocument, InvalidParameters.
     """
-    content, given = payload.get("DocumentContent"), payload.get("Parameters") or {}
-    if not isinstance(content, dict) or not isinstance(given, dict):
+    content, sent = payload.get("DocumentContent"), payload.get("Parameters") or {}
+    if not isinstance(content, dict) or not isinstance(sent, dict):
         raise MalformedDocument("the command carries no document and parameters that are objects")
     document = parse(content)
-    values = bind(document, _as_lists(document, given))
-    return [
-        {
-            "name": step.name,
-            "action": step.action,
-            "inputs": interpolate(dict(step.inputs), values),
-            "skip": not runs_on(step, PLATFORM, values),
-            "status": "NotStarted",
-            "code": 0,
-            "stdout": "",
-            "stderr": "",
-            "started_at": 0.0,
-            "ended_at": 0.0,
-            "run": {},
-        }
-        for step in document.steps
-    ]
+    values = bind(document, {name: given(value) for name, value in sent.items()})
+    variables = environment(document, values)
+    return [_not_begun(document, step, values, variables) for step in prepared(document, values)]
 
 
 def run_step(step: Step, command_id: str, *, desk: Desk, save: Save, directory: Path) -> None:
@@ -59,8 +48,8 @@ def run_step(step: Step, command_id: str, *, desk: Desk, save: Save, directory: 
         save: Journals the step while it runs.
         directory: For the step's files.
     """
-    if step["skip"]:
-        _settle(step, "Skipped", 0, "", "the precondition of the step does not hold here")
+    if step["refused"]:
+        _settle(step, step["refused"], int(step["refused"] == "Failed"), "", step["why"])
         return
     if step["action"] != PATCH_ACTION:
         _settle(step, "Failed", 1, "", "action {} is not served by this agent".format(step["action"]))
@@ -83,13 +72,24 @@ def _settle(step: Step, status: str, code: int, stdout: str, stderr: str) -> Non
     )
 
 
-def _as_lists(document: Document, given: Mapping[str, Any]) -> Dict[str, List[str]]:
-    """Parameter values as SendCommand gives them: the delivery unwraps all but lists."""
-    lists = {}
-    for name, value in given.items():
-        values = value if isinstance(value, list) else [value]
-        parameter = document.parameters.get(name)
-        if parameter is not None and parameter.type == "Boolean":
-            values = [str(item).lower() if isinstance(item, bool) else item for item in values]
-        lists[name] = [str(item) if isinstance(item, int) else item for item in values]
-    return lists
+def _not_begun(document: Document, step: PlannedStep, values: Mapping[str, Any], variables: Mapping[str, str]) -> Step:
+    """*step* as the journal keeps it; *refused* is Skipped or Failed for one that is not to be run here, *why* says it."""
+    refused, why = ruling(document, step, PLATFORM, values)
+    return {
+        "name": step.name,
+        "action": step.action,
+        "inputs": step.inputs,
+        "refused": refused,
+        "why": why,
+        "on_failure": step.on_failure,
+        "on_success": step.on_success,
+        "finally_step": step.finally_step,
+        "variables": dict(variables) if step.action in SCRIPTS else {},
+        "status": "NotStarted",
+        "code": 0,
+        "stdout": "",
+        "stderr": "",
+        "started_at": 0.0,
+        "ended_at": 0.0,
+        "run": {},
+    }

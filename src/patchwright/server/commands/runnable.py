@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from patchwright.core import document
+from patchwright.core import actions, document
 from patchwright.core.errors import MalformedDocument
 from patchwright.core.patch_step import PatchStep
-from patchwright.core.protocol import PATCH_ACTION
 from patchwright.server import documents
 from patchwright.server.commands.model import Request, UnservedDocument
 from patchwright.server.documents import Found
 
-SERVED_ACTIONS = frozenset({PATCH_ACTION})  # of this version's node program
+_PLATFORM = "Linux"  # of every node that there can be
 _DIGESTS = {"Sha256": hashlib.sha256, "Sha1": hashlib.sha1}
 
 
@@ -43,7 +42,7 @@ def read(found: Found, request: Request) -> tuple[Mapping[str, Any], document.Do
         msg = f"{found.document.reference} has attachments, which this version cannot hand to nodes."
         raise UnservedDocument(msg)
     content, parsed = _parsed(version.content, version.format)
-    unserved = sorted({step.action for step in parsed.steps} - SERVED_ACTIONS)
+    unserved = sorted({step.action for step in parsed.steps if _unserved(parsed, step)})
     if unserved:
         msg = f"{found.document.reference} has steps that this version's nodes do not run: {', '.join(unserved)}."
         raise UnservedDocument(msg[:1000])
@@ -53,8 +52,19 @@ def read(found: Found, request: Request) -> tuple[Mapping[str, Any], document.Do
 def check(parsed: document.Document, given: Mapping[str, Sequence[str]]) -> None:
     """See to it that every step can be begun with the parameters *given*. Errors: InvalidParameters."""
     values = document.bind(parsed, given)
-    for step in parsed.steps:
-        PatchStep.read(step.name, document.interpolate(dict(step.inputs), values))
+    for step in document.prepared(parsed, values):
+        if step.action == actions.PATCH and not document.ruling(parsed, step, _PLATFORM, values).status:
+            PatchStep.read(step.name, step.inputs)
+
+
+def _unserved(parsed: document.Document, step: document.Step) -> bool:
+    """Whether a node would come to this step and could not run it; what is skipped there may be anything."""
+    if not document.may_run_on(step, _PLATFORM) or step.fault:
+        return False
+    if step.action in actions.SERVED:
+        return False
+    elsewhere = _PLATFORM not in actions.platforms_of(step.action, schema=parsed.schema_version)
+    return not elsewhere
 
 
 def _check_hash(content: str, request: Request) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from patchwright.core import document as command
+from patchwright.core.actions import PLATFORMS, platforms_of
 from patchwright.core.errors import MalformedDocument
 from patchwright.server.documents import text
 from patchwright.server.documents.model import (
@@ -21,20 +22,6 @@ from patchwright.server.documents.model import (
 )
 
 COMMAND = "Command"
-PLATFORMS = ("Windows", "Linux", "MacOS")
-_UNIX = ("Linux", "MacOS")
-_WINDOWS = ("Windows",)
-# Where a plugin runs (spec §5.9); those that are not here run everywhere.
-_PLUGINS: Mapping[str, Sequence[str]] = {
-    "aws:applications": _WINDOWS,
-    "aws:cloudWatch": _WINDOWS,
-    "aws:configureDocker": ("Windows", "Linux"),
-    "aws:dockerContainer": ("Windows", "Linux"),
-    "aws:domainJoin": _WINDOWS,
-    "aws:psModule": _WINDOWS,
-    "aws:runDockerAction": ("Windows", "Linux"),
-    "aws:runShellScript": _UNIX,
-}
 _SESSIONS = ("Standard_Stream", "InteractiveCommands", "NonInteractiveCommands", "Port")
 _CALENDARS = ("DEFAULT_OPEN", "DEFAULT_CLOSED")
 _FIELD = re.compile(r"([A-Za-z0-9-]+)[:;]")
@@ -122,23 +109,15 @@ def _as_schema(value: Any) -> str:
 
 
 def _check_command(value: Mapping[str, Any]) -> None:
-    schema = _as_schema(value["schemaVersion"])
-    if schema == "1.2":
-        _check_runtime(value)
-        return
     try:
-        command.parse({**value, "schemaVersion": schema}, versions=("2.0", "2.2"))
+        _as_command(value)
     except MalformedDocument as error:
         msg = f"The content is no command document: {error}."
         raise InvalidContent(msg) from None
 
 
-def _check_runtime(value: Mapping[str, Any]) -> None:
-    plugins = value.get("runtimeConfig")
-    if not isinstance(plugins, dict) or not plugins or not all(isinstance(one, dict) for one in plugins.values()):
-        msg = "A document of schema version 1.2 has a runtimeConfig with an object for each plugin."
-        raise InvalidContent(msg)
-    _ = _parameters(value)
+def _as_command(value: Mapping[str, Any]) -> command.Document:
+    return command.parse({**value, "schemaVersion": _as_schema(value["schemaVersion"])})
 
 
 def _check_steps(value: Mapping[str, Any]) -> None:
@@ -226,25 +205,15 @@ def _parameters(value: Mapping[str, Any]) -> tuple[Parameter, ...]:
 
 def _platforms_of_command(value: Mapping[str, Any]) -> Iterable[str]:
     """Where at least one of its steps runs."""
-    if _as_schema(value["schemaVersion"]) == "1.2":
-        found = {platform for plugin in value["runtimeConfig"] for platform in _of_plugin(plugin, old=True)}
-    else:
-        old = _as_schema(value["schemaVersion"]) == "2.0"
-        steps = command.parse({**value, "schemaVersion": "2.2"}).steps
-        found = {
-            platform
-            for step in steps
-            for platform in _of_plugin(step.action, old=old)
-            if command.may_run_on(step, platform)
-        }
-    return [platform for platform in PLATFORMS if platform in found]
-
-
-def _of_plugin(action: str, *, old: bool) -> Sequence[str]:
-    """Before schema version 2.2 PowerShell was on Windows only."""
-    if old and action == "aws:runPowerShellScript":
-        return _WINDOWS
-    return _PLUGINS.get(action, PLATFORMS)
+    found = _as_command(value)
+    return [
+        platform
+        for platform in PLATFORMS
+        if any(
+            platform in platforms_of(step.action, schema=found.schema_version) and command.may_run_on(step, platform)
+            for step in found.steps
+        )
+    ]
 
 
 def _platforms_of_package(value: Mapping[str, Any]) -> Iterable[str]:
