@@ -54,6 +54,7 @@ _OUR_NODE_ACTIONS = (
     "patchwright:BeginOperation",
     "patchwright:PutBodies",
     "patchwright:PutFacts",
+    "patchwright:PutOutput",
     "patchwright:PutResolution",
 )
 # Named one by one where a wildcard would take in what lets data out of the account (syncs, sharing, policies of resources) or
@@ -100,8 +101,10 @@ _OPERATOR_ACTIONS = (
     "ssm:UpdateOps*",
     "ssm:UpdatePatchBaseline",
     "patchwright:ExportPatchReport",
+    "patchwright:GetOutput",
     "patchwright:GetPatchReport",
     "patchwright:GetVerdict",
+    "patchwright:ListOutputs",
     "sts:GetCallerIdentity",
 )
 _AUDITOR_ACTIONS = (
