@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 
 class Waking:
@@ -18,10 +18,18 @@ class Waking:
     def __init__(self) -> None:
         self._parked: dict[str, asyncio.Event] = {}
         self._open = True
+        self._listeners: list[Callable[[Sequence[str]], None]] = []
+
+    def listen(self, listener: Callable[[Sequence[str]], None]) -> None:
+        """Tell *listener* of every node that is woken from now on, in the same turn of the event loop."""
+        self._listeners.append(listener)
 
     def wake(self, instance_ids: Iterable[str]) -> None:
         """Let the polls of these nodes look again."""
-        for instance_id in instance_ids:
+        woken = list(instance_ids)
+        for listener in self._listeners:
+            listener(woken)
+        for instance_id in woken:
             event = self._parked.get(instance_id)
             if event is not None:
                 event.set()

@@ -15,10 +15,11 @@ The AWS wire: endpoint, protocol, signatures, errors, paging. The only package t
         watch        a Watch, told of what is served and what is refused
         bounds       Bounds(users, nodes, strangers, clock_skew, proxies): how often who may ask, from where, how late
         limits       Limits(body, bulk, inflated, anonymous, seconds, by_target)
+    await endpoint.identify(scope, service=, target=)  who signed a GET that becomes a channel or a stream; or NotAdmitted
     raise ApiError(code, message, status=, members=)   or validation(text), access_denied(text), serialization(text)
     pager = Pager(key, models)                         pager.cursor(caller, request); pager.token(caller, request, cursor)
     Verifier(lookup, now)                              SigV4 for what is not `POST /` (channels): claim(), then verify()
-    Doorstep(connections, …).protocol()                what uvicorn speaks: uvicorn.Config(http=…), within these bounds
+    Doorstep(connections, …).protocol(), WebSocket     what uvicorn speaks: uvicorn.Config(http=…, ws=…), within these bounds
     recalled(path, window=, now=), keep(path, replays) which signatures were used, over a restart
     Certificate.given(chain, key), .self_made(…)       what TLS shows, and its pin
     signing_key(secret, date, region, service)         for callers that sign themselves
@@ -31,7 +32,7 @@ from __future__ import annotations
 
 from .caller import Caller, Handler
 from .certificate import Certificate
-from .endpoint import Endpoint
+from .endpoint import Endpoint, NotAdmitted
 from .errors import (
     ApiError,
     WireMismatch,
@@ -43,7 +44,7 @@ from .errors import (
     validation,
 )
 from .gate import Bounds
-from .http import Doorstep, Protocol
+from .http import Doorstep, Protocol, WebSocket
 from .known_keys import KnownKeys
 from .paging import Pager
 from .proxies import Proxies
@@ -73,6 +74,7 @@ __all__ = [
     "Limits",
     "Lookup",
     "Models",
+    "NotAdmitted",
     "Pager",
     "Protocol",
     "Proxies",
@@ -84,6 +86,7 @@ __all__ = [
     "SessionLookup",
     "Verifier",
     "Watch",
+    "WebSocket",
     "WireMismatch",
     "access_denied",
     "expired_token",

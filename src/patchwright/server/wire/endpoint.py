@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from patchwright.core.errors import PatchwrightError
 from patchwright.server.infra import Clock, RequestIds
 
 from .body import Disconnected, Receive, inflate, read_body
@@ -58,6 +59,14 @@ class _Call:
     claimed: str = ""  # the account of the key, before anything is proved
 
 
+class NotAdmitted(PatchwrightError):
+    """Whoever asks is refused; *reply* is what it is told: status, headers, body."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"refused with {reply[0]}")
+        self.reply = reply
+
+
 class Endpoint:
     """
     Serves *operations*, by target (`"AmazonSSM.SendCommand"`), to callers who sign with keys that *lookup* knows.
@@ -91,6 +100,7 @@ class Endpoint:
     ) -> None:
         bounds = bounds or Bounds()
         self._limits = limits or Limits()
+        self._models = models
         self._router = Router(operations, models, audience=audience, limits=self._limits)
         self._verifier = Verifier(lookup, clock.now, sessions=sessions, window=bounds.clock_skew)
         self._gate = Gate(bounds, clock, replays=replays)
@@ -118,6 +128,42 @@ class Endpoint:
             await _respond(send, call, self._refuse(error, call))
         finally:
             self._write_line(call)
+
+    async def identify(
+        self, scope: MutableMapping[str, Any], *, service: str, target: str, status: int = 200
+    ) -> Caller:
+        """
+        Who signed a GET that leads to no operation, and goes on as something else: a channel, a stream of events.
+
+        *target* and *status* are what the log says of it; *service*, one of the models, is what it is signed for, and how a
+        refusal looks. Raises NotAdmitted.
+        """
+        call = _Call(self._request_ids.next(), self._clock.monotonic(), target=target)
+        try:
+            found = self._models.service(service)
+            call.dialect = _NO_SERVICE if found is None else found.dialect
+            caller = await self._identified(scope, call, service)
+        except Exception as error:
+            raise NotAdmitted(_head(call, self._refuse(error, call))) from error
+        else:
+            call.status, call.error = status, None
+            return caller
+        finally:
+            self._write_line(call)
+
+    async def _identified(self, scope: MutableMapping[str, Any], call: _Call, service: str) -> Caller:
+        headers = fold_headers(scope["headers"])
+        call.source_ip, call.key_id = self._proxies.source(scope, headers), signed_key(headers)
+        call.secure = self._proxies.secure(scope, headers)
+        claim = await self._verifier.claim(headers, service=service)
+        call.claimed = claim.credential.account
+        query = scope.get("query_string", b"").decode("latin-1")
+        self._verifier.verify(claim, headers, b"", method="GET", path=raw_path(scope), query=query)
+        if self._used is not None:
+            self._used(claim)
+        caller = call.caller = _caller(claim, call)
+        await self._gate.admit(claim, headers, source=call.source_ip, target=call.target)
+        return caller
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, call: _Call) -> Reply:
         headers = fold_headers(scope["headers"])
@@ -325,13 +371,16 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _respond(send: Send, call: _Call, reply: Reply) -> None:
+def _head(call: _Call, reply: Reply) -> Reply:
+    """*reply* with the headers that every answer has."""
     status, more, body = reply
-    headers = [
-        (b"content-type", call.dialect.content_type),
-        (b"x-amzn-requestid", call.request_id.encode()),
-        *more,
-    ]
+    kind = (b"content-type", call.dialect.content_type)
+    return status, (kind, (b"x-amzn-requestid", call.request_id.encode()), *more), body
+
+
+async def _respond(send: Send, call: _Call, reply: Reply) -> None:
+    status, more, body = _head(call, reply)
+    headers = [*more]
     if status not in _BODILESS:
         headers.append((b"content-length", str(len(body)).encode()))
     if status == 405:

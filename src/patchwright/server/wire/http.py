@@ -13,10 +13,12 @@ import resource
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from .proxies import Proxies
 
@@ -68,6 +70,14 @@ class Doorstep:
         """uvicorn's protocol with these bounds: `uvicorn.Config(http=Doorstep(…).protocol())`."""
         return type("Protocol", (Protocol,), {"doorstep": self})
 
+    def leave(self, connection: Protocol) -> None:
+        """A connection has ended, as whatever it was last."""
+        if connection in self.open:
+            self.open.discard(connection)
+            self.by_address[connection.counted] -= 1
+            if not self.by_address[connection.counted]:
+                del self.by_address[connection.counted]
+
 
 class Protocol(HttpToolsProtocol):
     """uvicorn's protocol over a transport that gathers what is written, within the bounds of its *doorstep*."""
@@ -81,7 +91,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._head = 0
         self._beside = 0
-        self._counted = ""
+        self.counted = ""
 
     def connection_made(self, transport: Any) -> None:
         """A client has connected. One too many is shown out at once."""
@@ -95,19 +105,14 @@ class Protocol(HttpToolsProtocol):
             return
         doorstep.open.add(self)
         doorstep.by_address[address] += 1
-        self._counted = address
+        self.counted = address
         if not doorstep.sweeping:
             doorstep.sweeping = True
             self.loop.call_later(doorstep.look_seconds, _sweep, doorstep, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
-        doorstep = self.doorstep
-        if self in doorstep.open:
-            doorstep.open.discard(self)
-            doorstep.by_address[self._counted] -= 1
-            if not doorstep.by_address[self._counted]:
-                del doorstep.by_address[self._counted]
+        self.doorstep.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -140,11 +145,27 @@ class Protocol(HttpToolsProtocol):
         if len(self.headers) <= self.doorstep.headers and size <= self.doorstep.head_bytes:
             super().on_headers_complete()
             return
+        if self._should_upgrade():
+            self.transport.write(_REFUSAL)
+            self.transport.close()
+            return
         served, self.app = self.app, _refuse_head
         try:
             super().on_headers_complete()
         finally:
             self.app = served
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection becomes a WebSocket, and is still counted."""
+        if self.transport.is_closing():  # its head was too large
+            return
+        self._arriving = False
+        made = self.ws_protocol_class
+        self.ws_protocol_class = partial(made, entered_as=self)  # type: ignore[assignment, arg-type]
+        try:
+            super().handle_websocket_upgrade()
+        finally:
+            self.ws_protocol_class = made
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -172,6 +193,19 @@ class Protocol(HttpToolsProtocol):
     def _begin(self) -> None:
         self._arriving = True
         self._since = self.loop.time()
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket over a connection that *entered_as* HTTP, through a doorstep: `uvicorn.Config(ws=WebSocket)`."""
+
+    def __init__(self, *args: Any, entered_as: Protocol, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._entered_as = entered_as
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        self._entered_as.doorstep.leave(self._entered_as)
+        super().connection_lost(exc)
 
 
 class Gathering:

@@ -40,7 +40,7 @@ class Proxies:
 
     def secure(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
         """Whether the client spoke TLS, to us or to a trusted proxy: what the nearest says in `X-Forwarded-Proto`."""
-        if scope.get("scheme") == "https":
+        if scope.get("scheme") in {"https", "wss"}:
             return True
         said = headers.get(b"x-forwarded-proto", b"").rpartition(b",")[2].strip().lower()
         return said == b"https" and self.trusts((scope.get("client") or ("",))[0])

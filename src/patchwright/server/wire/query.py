@@ -89,9 +89,9 @@ class QueryOperation(Operation):
             require_conformity(self._shapes, self._output, output)
         result = ""
         if self._output is not None:
-            members = "".join(_Writer(self._shapes).members(self._shapes[self._output], output))
+            members = "".join(XmlWriter(self._shapes).members(self._shapes[self._output], output))
             result = f"<{self._wrapper}>{members}</{self._wrapper}>"
-        metadata = f"<ResponseMetadata><RequestId>{_text(request_id)}</RequestId></ResponseMetadata>"
+        metadata = f"<ResponseMetadata><RequestId>{xml_text(request_id)}</RequestId></ResponseMetadata>"
         return f"<{self.name}Response xmlns={self._namespace}>{result}{metadata}</{self.name}Response>".encode()
 
 
@@ -113,11 +113,11 @@ class QueryDialect(Dialect):
         shape = self._shapes[error.code] if error.code in self._errors else {"type": "structure", "members": {}}
         if self._strict:
             self.members(error)
-        members = "".join(_Writer(self._shapes).members(shape, error.members))
+        members = "".join(XmlWriter(self._shapes).members(shape, error.members))
         text = (
-            f"<ErrorResponse xmlns={self._namespace}><Error><Type>{fault}</Type><Code>{_text(code)}</Code>"
-            f"<Message>{_text(error.text)}</Message>{_lower_message(shape, error)}{members}</Error>"
-            f"<RequestId>{_text(request_id)}</RequestId></ErrorResponse>"
+            f"<ErrorResponse xmlns={self._namespace}><Error><Type>{fault}</Type><Code>{xml_text(code)}</Code>"
+            f"<Message>{xml_text(error.text)}</Message>{_lower_message(shape, error)}{members}</Error>"
+            f"<RequestId>{xml_text(request_id)}</RequestId></ErrorResponse>"
         )
         return status, (), text.encode()
 
@@ -130,7 +130,7 @@ class QueryDialect(Dialect):
 
 def _lower_message(shape: Mapping[str, Any], error: ApiError) -> str:
     """The message once more, where the shape has a member for it that is spelled small: SDKs fill it from there."""
-    return f"<message>{_text(error.text)}</message>" if "message" in shape["members"] else ""
+    return f"<message>{xml_text(error.text)}</message>" if "message" in shape["members"] else ""
 
 
 # -- forms
@@ -232,7 +232,7 @@ def _in_order(node: _Node) -> list[_Node]:
 # -- XML
 
 
-class _Writer:
+class XmlWriter:
     """Writes values as elements, by the shapes they belong to."""
 
     def __init__(self, shapes: Shapes) -> None:
@@ -271,11 +271,11 @@ class _Writer:
             return b64encode(value).decode()
         if kind == "boolean":
             return "true" if value else "false"
-        return _text(str(value))
+        return xml_text(str(value))
 
     def _entry(self, shape: Mapping[str, Any], pair: tuple[str, Any]) -> str:
         key, value = shape["key"].get("locationName", "key"), shape["value"].get("locationName", "value")
-        return f"<{key}>{_text(pair[0])}</{key}><{value}>{self.inside(shape['value'], pair[1])}</{value}>"
+        return f"<{key}>{xml_text(pair[0])}</{key}><{value}>{self.inside(shape['value'], pair[1])}</{value}>"
 
 
 def _text(value: str) -> str:

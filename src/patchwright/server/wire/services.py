@@ -16,9 +16,15 @@ from .errors import WireMismatch
 from .protocol import Dialect, Operation
 from .query import QueryDialect
 from .rest import Paths, RestDialect
+from .rest_answered_in_xml import XmlAnsweredDialect
 from .shapes import Shapes
 
-DIALECTS: Mapping[str, type[Dialect]] = {"json": Dialect, "rest-json": RestDialect, "query": QueryDialect}
+DIALECTS: Mapping[str, type[Dialect]] = {
+    "json": Dialect,
+    "rest-json": RestDialect,
+    "rest-json-xml": XmlAnsweredDialect,
+    "query": QueryDialect,
+}
 _JSON_VERSIONS = frozenset({"1.0", "1.1"})
 
 NODE, USER, ANY, ANONYMOUS = "node", "user", "any", "anonymous"
@@ -55,6 +61,7 @@ AUDIENCE: Mapping[str, str] = {
     "iam": USER,
     "sts": USER,
     "sts.GetCallerIdentity": ANY,
+    "ssmmessages": NODE,
 }
 
 
@@ -77,6 +84,7 @@ SOURCES: Mapping[str, Source] = {
 }
 
 
+    "ssmmessages": Source(ours=("ssmmessages",)),
 class Service:
     """
     One service: its *model* (botocore's format, merged) and its operations, compiled when first asked for.

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which process holds the control channel of which node, and what waits for those that one holds (design D9). Units of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import UnitOfWork, placeholders, sql
+
+
+class Held(NamedTuple):
+    """A channel that a process holds."""
+
+    scope: Scope
+    instance_id: str
+    epoch: int
+
+
+def hold(scope: Scope, instance_id: str, gateway: str, *, now: float) -> UnitOfWork[Held]:
+    """A node's channel is held by process *gateway* from now on. Whoever held it before holds it no more."""
+    rows = yield sql(
+        "INSERT INTO channel (account, region, instance_id, gateway, epoch, opened_at) VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT (account, region, instance_id) DO UPDATE SET gateway = $4, opened_at = $6,"
+        " epoch = CASE WHEN channel.epoch < $5 THEN $5 ELSE channel.epoch + 1 END RETURNING epoch",
+        *scope,
+        instance_id,
+        gateway,
+        int(now * 1000),
+        now,
+    )
+    return Held(scope, instance_id, rows[0][0])
+
+
+def let_go(held: Held, gateway: str) -> UnitOfWork[None]:
+    """A channel was closed; a later one of the same node stays."""
+    yield sql(
+        "DELETE FROM channel WHERE account = $1 AND region = $2 AND instance_id = $3 AND gateway = $4 AND epoch = $5",
+        *held.scope,
+        held.instance_id,
+        gateway,
+        held.epoch,
+    )
+
+
+def forget_channel(scope: Scope, instance_id: str) -> UnitOfWork[None]:
+    """Nobody holds the channel of a node that is going away; who did finds out when it looks."""
+    yield sql("DELETE FROM channel WHERE account = $1 AND region = $2 AND instance_id = $3", *scope, instance_id)
+
+
+def still_held(gateway: str, channels: Sequence[Held]) -> UnitOfWork[set[Held]]:
+    """Those of *channels*, at most 10,000, that process *gateway* holds still."""
+    if not channels:
+        return set()
+    rows = yield sql(
+        "SELECT account, region, instance_id, epoch FROM channel WHERE gateway = $1"
+        f" AND instance_id IN ({placeholders(2, len(channels))})",
+        gateway,
+        *(one.instance_id for one in channels),
+    )
+    return {Held(Scope(*row[:2]), row[2], row[3]) for row in rows}.intersection(channels)
+
+
+def held_with_work(gateway: str, *, now: float, after: str, limit: int) -> UnitOfWork[list[str]]:
+    """
+    Up to *limit* nodes whose channel process *gateway* holds and for which something may wait, in order of id, those behind
+    *after*.
+    """
+    rows = yield sql(
+        "SELECT c.instance_id FROM channel c WHERE c.gateway = $1 AND c.instance_id > $2"
+        " AND EXISTS (SELECT 1 FROM invocation i WHERE i.instance_id = c.instance_id AND i.visible_at <= $3"
+        " AND i.acknowledged_at IS NULL AND i.ended_at IS NULL AND i.released = 1)"
+        " ORDER BY c.instance_id LIMIT $4",
+        gateway,
+        after,
+        now,
+        limit,
+    )
+    return [row[0] for row in rows]
