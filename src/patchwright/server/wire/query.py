@@ -278,6 +278,6 @@ class XmlWriter:
         return f"<{key}>{xml_text(pair[0])}</{key}><{value}>{self.inside(shape['value'], pair[1])}</{value}>"
 
 
-def _text(value: str) -> str:
+def xml_text(value: str) -> str:
     """*value* between tags. What XML cannot say becomes the sign for it; a return is escaped, or parsers would change it."""
     return escape(_UNSPEAKABLE.sub("\ufffd", value), {"\r": "&#13;"})
