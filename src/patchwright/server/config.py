@@ -75,6 +75,7 @@ SETTINGS = (
     Setting("stranger_requests_per_second", "500", "Unproved requests from one address; ten times as many at once."),
     Setting("connections", "0", "Connections at a time, half of them from one address; 0: as open files allow."),
     Setting("trusted_proxies", "", "Networks of proxies whose X-Forwarded-For is believed, separated by commas."),
+    Setting("webhook_networks", "", "Networks that webhooks may reach although they are not public, also over http."),
 )
 
 
@@ -98,6 +99,8 @@ class Quotas:
     document_shares: int = quota(1_000, "Accounts that one document is shared with.")
     document_versions: int = quota(1_000, "Versions of one document.")
     documents: int = quota(10_000, "Documents of an account and region.")
+    event_streams: int = quota(50, "Event streams of an account that one process holds open.")
+    event_subscriptions: int = quota(300, "Subscriptions to events of an account and region.")
     inventory_custom_types: int = quota(20, "Custom inventory types of an account and region.")
     inventory_item_bytes: int = quota(1_048_576, "Bytes of one inventory item, as JSON.")
     inventory_node_bytes: int = quota(5_242_880, "Bytes of all inventory items of one node, as JSON.")
@@ -152,6 +155,7 @@ class Config:
     stranger_requests_per_second: float
     connections: int
     trusted_proxies: tuple[Network, ...]
+    webhook_networks: tuple[Network, ...]
     quotas: Quotas
 
     def __repr__(self) -> str:
@@ -212,7 +216,8 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         node_requests_per_second=_number("node_requests_per_second", given),
         stranger_requests_per_second=_number("stranger_requests_per_second", given),
         connections=_count("connections", given),
-        trusted_proxies=_networks(given["trusted_proxies"]),
+        trusted_proxies=_networks("trusted_proxies", given),
+        webhook_networks=_networks("webhook_networks", given),
         quotas=_quotas(environment),
     )
     _check(config)
@@ -288,11 +293,11 @@ def _count(name: str, given: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _networks(text: str) -> tuple[Network, ...]:
+def _networks(name: str, given: Mapping[str, str]) -> tuple[Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+        return tuple(ipaddress.ip_network(part.strip()) for part in given[name].split(",") if part.strip())
     except ValueError as error:
-        msg = f"PATCHWRIGHT_TRUSTED_PROXIES takes addresses and networks such as 192.0.2.0/24: {error}"
+        msg = f"PATCHWRIGHT_{name.upper()} takes addresses and networks such as 192.0.2.0/24: {error}"
         raise ConfigError(msg) from None
 
 
