@@ -98,7 +98,10 @@ def place_of(command: Command, stream: Stream) -> Place:
         return NOWHERE
     action = next(one.action for one in document.parse(command.content).steps if one.name == stream.step)
     plugin = action.replace(":", "")
-    old = command.content.get("schemaVersion") == _OLD_SCHEMA  # its steps have no names of their own
-    levels = [stream.command_id, stream.instance_id, plugin, f"0.{plugin}" if old else stream.step, stream.name]
+    name = stream.step
+    if command.content.get("schemaVersion") == _OLD_SCHEMA:  # its steps have no names of their own: they are counted
+        _, _, number = name.partition(".")
+        name = f"{int(number or 1) - 1}.{plugin}"
+    levels = [stream.command_id, stream.instance_id, plugin, name, stream.name]
     region = getattr(request, "output_region", "") or command.scope.region
     return Place(bucket, region, joined(getattr(request, "output_prefix", ""), "/".join(levels)))

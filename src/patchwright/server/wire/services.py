@@ -80,11 +80,11 @@ SOURCES: Mapping[str, Source] = {
     "EC2WindowsMessageDeliveryService": Source(ours=("ec2messages",)),
     "Patchwright": Source(ours=("patchwright", "patchwright-accounts", "patchwright-audit", "patchwright-outputs"), accepts_gzip=True),
     "iam": Source(botocore=("iam", "2010-05-08")),
+    "ssmmessages": Source(ours=("ssmmessages",)),
     "sts": Source(botocore=("sts", "2011-06-15")),
 }
 
 
-    "ssmmessages": Source(ours=("ssmmessages",)),
 class Service:
     """
     One service: its *model* (botocore's format, merged) and its operations, compiled when first asked for.
