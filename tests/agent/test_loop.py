@@ -352,7 +352,7 @@ def test_an_unknown_action_fails_its_step_and_skipped_ones_are_skipped(stage):
     document = {
         "schemaVersion": "2.2",
         "mainSteps": [
-            {"name": "Script", "action": "aws:runShellScript", "inputs": {"runCommand": ["true"]}},
+            {"name": "Script", "action": "aws:unheardOf", "inputs": {"runCommand": ["true"]}},
             {
                 "name": "Other",
                 "action": "patchwright:patch",
@@ -375,7 +375,7 @@ def test_an_unknown_action_fails_its_step_and_skipped_ones_are_skipped(stage):
     statuses = {name: found["status"] for name, found in final["runtimeStatus"].items()}
     assert statuses == {"Script": "Failed", "Other": "Skipped", "Patch": "Success"}
     assert final["documentStatus"] == "Failed"
-    assert "aws:runShellScript is not served" in final["runtimeStatus"]["Script"]["standardError"]
+    assert "aws:unheardOf is not served" in final["runtimeStatus"]["Script"]["standardError"]
 
 
 def test_a_full_disk_is_reported(tmp_path, simulator):

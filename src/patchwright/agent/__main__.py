@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--baton", type=int, help=argparse.SUPPRESS)
     commands.add_parser("version", help="print the version")
     child = commands.add_parser("child", help="used by the program itself")
-    child.add_argument("task", choices=("work", "inventory", "facts", "resolve", "install"))
+    child.add_argument("task", choices=("work", "inventory", "facts", "resolve", "install", "script"))
     child.add_argument("--directory", default="", metavar="DIR")
     for one in (enroll, run, child):
         one.add_argument("--state-dir", default=state_dir, metavar="DIR", help="default: %(default)s")

@@ -26,7 +26,7 @@ from patchwright.core.errors import PatchwrightError
 EXIT_BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else is at it
 MAX_STARTS = 3  # of one task whose process is killed every time
 MESSAGE_LIMIT = 4_000  # characters of an error handed on
-JOIN_SECONDS = 0.02  # how often a running task is looked at
+JOIN_SECONDS, LONGEST_JOIN_SECONDS = 0.02, 0.2  # how often a running task is looked at: at first, and after a while
 NO_ROOM = "not attempted: the disk is full, and what was done could not be written down; make room and install again"
 
 REQUEST, RESULT, ACTING = "request.json", "result.json", "acting"
@@ -50,25 +50,34 @@ class Bench(NamedTuple):
     environment: Mapping[str, str] = {}
 
 
-def obtain(bench: Bench, task: str, directory: Path, request: Mapping[str, Any], *, limit: float) -> Dict[str, Any]:
+def obtain(
+    bench: Bench,
+    task: str,
+    directory: Path,
+    request: Mapping[str, Any],
+    *,
+    limit: float,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Dict[str, Any]:
     """
     The result of a task: as stored, or waited for where a process is at it, or from a process started now.
 
     Args:
-        task: facts, resolve or install.
+        task: One of `TASKS`.
         directory: The task's own; made where it is not there.
         request: What the task needs; ignored where it was asked before.
         limit: Seconds after which the process is ended, 0 for never.
+        meanwhile: Called every time it is looked whether the task is done, several times a second.
 
     Raises TaskFailed.
     """
     bench.disk.directory(*directory.relative_to(bench.disk.root).parts)
     while not (directory / RESULT).exists():
         if Lock(directory / "lock").held():
-            _join(bench, task, directory, limit)
+            _join(bench, task, directory, limit, meanwhile)
         elif not (directory / RESULT).exists():
             _start(bench, task, directory, request)
-            _join(bench, task, directory, limit)
+            _join(bench, task, directory, limit, meanwhile)
     answer = read_json(directory / RESULT)
     if "error" in answer:
         raise TaskFailed(str(answer["error"]["kind"]), str(answer["error"]["message"]))
@@ -107,8 +116,9 @@ def _start(bench: Bench, task: str, directory: Path, request: Mapping[str, Any])
     bench.disk.write_json(directory / "starts.json", {"count": starts["count"] + 1, "process": list(process)})
 
 
-def _join(bench: Bench, task: str, directory: Path, limit: float) -> None:
+def _join(bench: Bench, task: str, directory: Path, limit: float, meanwhile: Callable[[], None]) -> None:
     """Wait until nobody is at the task, whoever started it; end it when its time is up."""
+    pause = JOIN_SECONDS
     process = Detached(*_starts(directory).get("process", (0, 0)))
     deadline = bench.clock.monotonic() + limit
     while bench.shell.is_alive(process) or Lock(directory / "lock").held():
@@ -118,7 +128,9 @@ def _join(bench: Bench, task: str, directory: Path, limit: float) -> None:
             message = f"{task} took longer than {limit:.0f} s and was ended; see child_seconds"
             bench.disk.write_json(directory / RESULT, {"error": {"kind": "TookTooLong", "message": message}})
             return
-        bench.clock.sleep(JOIN_SECONDS)
+        bench.clock.sleep(pause)
+        pause = min(1.25 * pause, LONGEST_JOIN_SECONDS)
+        meanwhile()
 
 
 def _starts(directory: Path) -> Dict[str, Any]:
@@ -207,9 +219,17 @@ def _provider(disk: Disk, request: Mapping[str, Any]) -> Tuple[Any, Clock]:
     return providers.load(providers.detect(), Shell(), clock=clock, settings=known), clock
 
 
+def _script(directory: Path, disk: Disk) -> Dict[str, Any]:
+    """Request and result: see `keeper.keep`."""
+    from patchwright.agent import keeper
+
+    return keeper.keep(directory, disk)
+
+
 _TASKS: Dict[str, Callable[[Path, Disk], Dict[str, Any]]] = {
     "facts": _facts,
     "resolve": _resolve,
     "install": _install,
+    "script": _script,
 }
 TASKS: Sequence[str] = tuple(_TASKS)

@@ -141,7 +141,12 @@ class Journal:
         return self._disk.root / "commands" / stage / f"{_checked(command_id)}.json"
 
     def _cancel_path(self, command_id: str) -> Path:
-        return self._disk.root / "commands" / "cancel" / _checked(command_id)
+        return cancel_path(self._disk, command_id)
+
+
+def cancel_path(disk: Disk, command_id: str) -> Path:
+    """The file that is there once the server wants a command stopped."""
+    return disk.root / "commands" / "cancel" / _checked(command_id)
 
 
 def _checked(command_id: str) -> str:

@@ -20,7 +20,7 @@ from patchwright import __version__
 from patchwright.agent import child, log, reboot
 from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
 from patchwright.agent.config import Settings
-from patchwright.agent.errors import AgentError, CommandError, UnsupportedSystem
+from patchwright.agent.errors import AgentError, UnsupportedSystem
 from patchwright.agent.outbox import Outbox, try_to_drain
 from patchwright.core import source
 from patchwright.core.errors import MalformedMessage
@@ -37,12 +37,9 @@ from patchwright.core.protocol import (
 )
 
 MAX_NOTES = 100  # lines of what the package manager complained of
-MAX_REBOOT_REQUESTS = 3
 MAX_REBOOTS = 3  # of one operation; a server that asks for more is not believed
 MAX_BODY_ROUNDS = 3
 BODIES_LIMIT_BYTES = 8 * 1024 * 1024  # of bodies in one call, before compression
-REBOOT_LOOK_SECONDS = 1.0
-REFUSED_REBOOT_SECONDS = 10.0
 BODY_SECONDS = 300.0
 UNSUPPORTED = "UNSUPPORTED"  # said for the operating system where there is none that a baseline can be for
 
@@ -184,7 +181,7 @@ class PatchRun:
             text = report.text + self._notes(report.text + report.error)
             self._go("done", report={"succeeded": report.succeeded, "text": text, "error": report.error})
         elif directive.next is Next.REBOOT and self._state["boots"] < MAX_REBOOTS:
-            self._go("reboot", reboot={"boot_id": facts.boot_id, "asked": 0})
+            self._go("reboot", reboot=reboot.asked_for(facts.boot_id))
         else:
             raise MalformedMessage(f"the server says {directive.next.value} where that cannot follow")
 
@@ -199,32 +196,15 @@ class PatchRun:
         return "\n".join(["The package manager also says:", *lines[:MAX_NOTES], ""]) if lines else ""
 
     def _reboot(self) -> None:
-        asked = self._state["reboot"]
-        while reboot.boot_id() == asked["boot_id"]:
-            if asked["asked"] >= MAX_REBOOT_REQUESTS:
-                raise StepFailed(
-                    "the node did not restart, though it was asked {} times{}; restart it by hand and scan again".format(
-                        asked["asked"], ": " + asked["error"] if asked.get("error") else ""
-                    )
-                )
-            asked["asked"] += 1
-            self._save()
-            log.info("the node restarts now to finish the operation")
-            wait = self._desk.settings.reboot_wait_seconds
-            try:
-                reboot.request(self._desk.bench.shell)
-            except CommandError as error:
-                log.warning(f"the node does not restart: {error}")
-                asked["error"] = str(error)[-1000:]
-                wait = min(wait, REFUSED_REBOOT_SECONDS)
-            self._wait_for_restart(asked["boot_id"], wait)
+        desk = self._desk
+        wait = desk.settings.reboot_wait_seconds
+        try:
+            reboot.carry_out(
+                self._state["reboot"], desk.bench.shell, desk.bench.clock, save=self._save, wait_seconds=wait
+            )
+        except reboot.NotRestarted as error:
+            raise StepFailed(f"{error}; restart it by hand and scan again") from None
         self._go("after", boots=self._state["boots"] + 1)
-
-    def _wait_for_restart(self, before: str, seconds: float) -> None:
-        clock = self._desk.bench.clock
-        deadline = clock.monotonic() + seconds
-        while reboot.boot_id() == before and clock.monotonic() < deadline:
-            clock.sleep(min(REBOOT_LOOK_SECONDS, seconds / 4))
 
     def _go(self, phase: str, **values: Any) -> None:
         """Journal that *phase* begins, with what it needs."""

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import IO, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from patchwright.agent.errors import CommandFailed, CommandMissing, CommandTimedOut, OutputTooLarge
 
@@ -50,6 +50,27 @@ class Detached(NamedTuple):
 
     pid: int
     started: int
+
+
+class Kept:
+    """A child whose output is read by whoever started it: *stdout* and *stderr* are descriptors of pipes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None  # noqa: S101 - started with two pipes
+        assert process.stderr is not None  # noqa: S101
+        self._process = process
+        self.pid = process.pid
+        # Whoever reads them closes them: they may be handed on to another program.
+        self.stdout, self.stderr = os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno())
+        _close(process)
+
+    def ended(self) -> bool:
+        """Whether it has ended; what it started may still run."""
+        return self._process.poll() is not None
+
+    def wait(self) -> int:
+        """Its exit code, negative where a signal ended it, once it has ended."""
+        return self._process.wait()
 
 
 class Shell:
@@ -132,6 +153,37 @@ class Shell:
             process = self._start(argv, self._environment(env), stdout=output, stderr=output, cwd=cwd)
         self._children[process.pid] = process
         return Detached(process.pid, _start_time(process.pid))
+
+    def keep(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str) -> Kept:
+        """Start a program in a session of its own, to be kept. Raises CommandMissing where it cannot be started."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+        return Kept(self._start(argv, self._environment(env), cwd=cwd, **pipes))
+
+    def swallow(self, pipe: int) -> None:
+        """Hand the reading end of a pipe to a program that reads on and drops it, so that no writer dies of our leaving."""
+        with contextlib.suppress(CommandMissing):
+            self._start(
+                ["cat"], self._environment({}), stdin=pipe, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+        os.close(pipe)
+
+    def end_marked(self, mark: str, process: Optional[Kept] = None, *, seconds: float) -> int:
+        """
+        Kill every process that was started with *mark* (`NAME=VALUE`) in its environment, and *process* with its descendants.
+
+        Answers how many it found. Gives up after *seconds* on what does not die (a disk that does not answer).
+        """
+        deadline = time.monotonic() + seconds
+        seen: Set[Tuple[int, int]] = set()
+        while True:
+            over = process is None or process.ended()
+            tree = _marked(mark)
+            tree.update({} if process is None or over else _descendants(process.pid))
+            if (over and not tree) or time.monotonic() > deadline:
+                return len(seen)
+            seen.update(tree.items())
+            _signal(tree, signal.SIGKILL)
+            _wait_a_little()
 
     def is_alive(self, process: Detached) -> bool:
         """Whether a detached process still runs, whichever agent started it. One that has ended but is unread does not."""
@@ -250,10 +302,7 @@ def _end_tree(pid: int, grace_seconds: float, child: Optional[subprocess.Popen[b
     # apt gives dpkg a session of its own (for its log), so the process group alone does not reach everybody.
     tree = _descendants(pid)
     for number in (signal.SIGTERM, signal.SIGKILL) if grace_seconds else (signal.SIGKILL,):
-        for one, started in tree.items():
-            if _start_time(one) == started:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(one, number)
+        _signal(tree, number)
         deadline = time.monotonic() + grace_seconds
         while number == signal.SIGTERM and time.monotonic() < deadline:
             if child is not None:
@@ -262,6 +311,24 @@ def _end_tree(pid: int, grace_seconds: float, child: Optional[subprocess.Popen[b
                 return
             _wait_a_little()
         tree.update(_descendants(pid))
+
+
+def _signal(processes: Mapping[int, int], number: int) -> None:
+    for one, started in processes.items():
+        if _start_time(one) == started:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(one, number)
+
+
+def _marked(mark: str) -> Dict[int, int]:
+    """The processes that have *mark* in the environment they were started with, and when each started."""
+    wanted, found = b"\0" + os.fsencode(mark) + b"\0", {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if wanted in b"\0" + (entry / "environ").read_bytes() + b"\0":
+                    found[int(entry.name)] = _start_time(int(entry.name))
+    return {one: started for one, started in found.items() if started}
 
 
 def _wait_a_little() -> None:

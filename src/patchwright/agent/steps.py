@@ -3,25 +3,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Sequence, Union
 
-from patchwright.agent import patch_run
-from patchwright.agent.client import Refused
-from patchwright.agent.patch_run import Desk
+from patchwright.agent import reboot
+from patchwright.agent.actions import ACTIONS, Action, Context, Outcome, joined
+from patchwright.core import flow
 from patchwright.core.actions import SCRIPTS
 from patchwright.core.document import Document, bind, environment, parse, prepared, ruling
 from patchwright.core.document import Step as PlannedStep
 from patchwright.core.errors import MalformedDocument, PatchwrightError
 from patchwright.core.parameter import given
-from patchwright.core.protocol import PATCH_ACTION, STDERR_LIMIT, STDOUT_LIMIT, truncate
+from patchwright.core.protocol import STDERR_LIMIT, STDOUT_LIMIT, truncate
 
 PLATFORM = "Linux"
-FINAL_STATUSES = ("Success", "Failed", "Cancelled", "TimedOut", "Skipped")
-CANCELLED_CODE = 137  # what amazon-ssm-agent reports for a step that was cancelled (spec agent-protocol §8.2)
+NOT_BEGUN = "NotStarted"
+MAX_RESTARTS = 5  # of the node, for one step
 
 Step = Dict[str, Any]
-Save = Callable[[], None]
 
 
 def plan_steps(payload: Mapping[str, Any]) -> List[Step]:
@@ -39,36 +37,78 @@ def plan_steps(payload: Mapping[str, Any]) -> List[Step]:
     return [_not_begun(document, step, values, variables) for step in prepared(document, values)]
 
 
-def run_step(step: Step, command_id: str, *, desk: Desk, save: Save, directory: Path) -> None:
+def run_step(step: Step, context: Context) -> None:
     """
-    Run one step to its end and put what came of it into *step*. The caller journals that.
-
-    Args:
-        step: As `plan_steps` made it, or as the journal has it after an interruption.
-        save: Journals the step while it runs.
-        directory: For the step's files.
+    Run one step to its end and put what came of it into *step*, as `plan_steps` made it or as the journal has it after an
+    interruption. The caller journals that.
     """
     if step["refused"]:
-        _settle(step, step["refused"], int(step["refused"] == "Failed"), "", step["why"])
+        failed = step["refused"] == "Failed"
+        settle(
+            step, Outcome(step["refused"], int(failed), "" if failed else step["why"], step["why"] if failed else "")
+        )
         return
-    if step["action"] != PATCH_ACTION:
-        _settle(step, "Failed", 1, "", "action {} is not served by this agent".format(step["action"]))
+    action = ACTIONS.get(step["action"])
+    if action is None:
+        settle(step, Outcome("Failed", 1, "", "action {} is not served by this agent".format(step["action"])))
         return
     try:
-        report = patch_run.PatchRun(desk, step["run"], save, directory).run(command_id, step["name"])
-    except patch_run.Cancelled as error:
-        _settle(step, "Cancelled", CANCELLED_CODE, "", str(error))
-    except Refused as refusal:
-        _settle(step, "Failed", 1, "", f"the server refused the operation: {refusal}")
+        outcome = _entered(action, step, context)
     except PatchwrightError as error:
-        _settle(step, "Failed", 1, "", str(error))
-    else:
-        _settle(step, "Success" if report.succeeded else "Failed", int(not report.succeeded), report.text, report.error)
+        outcome = Outcome("Failed", 1, context.heard().stdout, str(error))
+    settle(step, outcome)
 
 
-def _settle(step: Step, status: str, code: int, stdout: str, stderr: str) -> None:
+def settle(step: Step, outcome: Outcome) -> None:
+    """Put into *step* what came of it, as it counts for the steps after it, its output cut to what a reply carries."""
+    status, code = flow.settled(_planned(step), flow.Outcome(outcome.status, outcome.code))
     step.update(
-        status=status, code=code, stdout=truncate(stdout, STDOUT_LIMIT), stderr=truncate(stderr, STDERR_LIMIT), run={}
+        status=status,
+        code=code,
+        stdout=truncate(outcome.stdout, STDOUT_LIMIT),
+        stderr=truncate(outcome.stderr, STDERR_LIMIT),
+        run={},
+        restart={},
+    )
+
+
+def following(steps: Sequence[Step]) -> Union[flow.Run, flow.Skip, flow.Done]:
+    """What comes next, of the steps of a command."""
+    outcomes = [flow.Outcome(step["status"], step["code"]) for step in steps if step["status"] != NOT_BEGUN]
+    return flow.following([_planned(step) for step in steps], outcomes)
+
+
+def _entered(action: Action, step: Step, context: Context) -> Outcome:
+    """What *action* answers, after as many restarts of the node as it asks for, within reason."""
+    desk = context.desk
+    while True:
+        if step["restart"]:
+            if desk.cancelled() and not step["restart"]["asked"]:
+                return context.heard()._replace(status="Cancelled", code=flow.KILLED_CODE)
+            wait, bench = desk.settings.reboot_wait_seconds, desk.bench
+            reboot.carry_out(step["restart"], bench.shell, bench.clock, save=context.save, wait_seconds=wait)
+            step.update(restart={}, restarts=step["restarts"] + 1, run={})
+            context.save()
+        outcome = action(step, context)
+        if outcome.status != flow.REBOOT:
+            return outcome
+        if step["restarts"] >= MAX_RESTARTS:
+            why = f"the step asked for a restart {MAX_RESTARTS + 1} times, and is given up"
+            return outcome._replace(status="Failed", code=outcome.code, stderr=joined(outcome.stderr, why))
+        # What it did, it did in that boot: another one, whatever brought it about, is the restart.
+        step["restart"] = reboot.asked_for(outcome.boot_id or reboot.boot_id())
+        context.save()
+
+
+def _planned(step: Step) -> PlannedStep:
+    """What of a step in the journal decides what comes after it."""
+    return PlannedStep(
+        step["name"],
+        step["action"],
+        {},
+        on_failure=step["on_failure"],
+        on_success=step["on_success"],
+        finally_step=step["finally_step"],
     )
 
 
@@ -92,4 +132,6 @@ def _not_begun(document: Document, step: PlannedStep, values: Mapping[str, Any],
         "started_at": 0.0,
         "ended_at": 0.0,
         "run": {},
+        "restart": {},
+        "restarts": 0,
     }

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Tuple
 
 from patchwright import __version__
 from patchwright.agent import inventory, log, node
+from patchwright.agent.actions import Context, Outcome
 from patchwright.agent.child import Bench
 from patchwright.agent.client import OFFSET_WORTH_LEARNING_SECONDS, Client
 from patchwright.agent.clock import Clock
@@ -25,7 +26,8 @@ from patchwright.agent.journal import Entry, Journal
 from patchwright.agent.outbox import FINAL, STARTED, Outbox, try_to_drain
 from patchwright.agent.patch_run import Desk
 from patchwright.agent.shell import Shell
-from patchwright.agent.steps import FINAL_STATUSES, Step, plan_steps, run_step
+from patchwright.agent.steps import NOT_BEGUN, Step, following, plan_steps, run_step, settle
+from patchwright.core import flow
 from patchwright.core.errors import PatchwrightError
 from patchwright.core.protocol import PATCH_ACTION
 from patchwright.core.protocol import message_id as message_id_of
@@ -116,33 +118,43 @@ class Worker:
         self._end(entry)
 
     def _run_steps(self, entry: Entry) -> None:
-        command_id = entry["command_id"]
         if entry["steps"] is None:
             entry["steps"] = self._planned(entry)
             self._journal.write(entry)
         self._reply(entry, STARTED, "InProgress", [])
         if entry["runs"] > RUN_LIMIT:
             self._fail(entry, f"the command was interrupted {RUN_LIMIT} times and is given up")
-        for position, step in enumerate(entry["steps"], 1):
-            if step["status"] in FINAL_STATUSES:
-                continue
-            if step["status"] == "NotStarted":
-                if self._journal.cancel_requested(command_id):
-                    step.update(status="Cancelled", code=137, stderr="the command was cancelled before this step began")
-                    continue
-                # Unknown where another process has sent the reply above.
-                step.update(status="InProgress", started_at=self._now(), clock_unknown=not self._client.clock_offset)
-                self._journal.write(entry)
-            run_step(
-                step,
-                command_id,
-                desk=self._desk(command_id),
-                save=partial(self._save, entry, step),
-                directory=self._bench.disk.root / "work" / command_id / step["name"],
-            )
-            step["ended_at"] = self._now()
-            self._save(entry, step)
-            self._reply(entry, position, "InProgress", [step])
+        while entry["steps"]:
+            now = following(entry["steps"])
+            if isinstance(now, flow.Done):
+                return
+            step = entry["steps"][now.position]
+            if isinstance(now, flow.Skip):
+                self._pass_by(step, now.status, now.why)
+            elif step["status"] == NOT_BEGUN and self._journal.cancel_requested(entry["command_id"]):
+                self._pass_by(step, flow.CANCELLED, "the command was cancelled before this step began")
+            else:
+                self._run_step(entry, step, now.position + 1)
+
+    def _run_step(self, entry: Entry, step: Step, number: int) -> None:
+        if step["status"] == NOT_BEGUN:
+            # Unknown where another process has sent the replies so far.
+            step.update(status="InProgress", started_at=self._now(), clock_unknown=not self._client.clock_offset)
+            self._journal.write(entry)
+        command_id, save = entry["command_id"], partial(self._save, entry, step)
+        # Some names of schema 1.2 are none for a directory.
+        directory = self._bench.disk.root / "work" / command_id / "{}.{}".format(number, step["name"].replace(":", "."))
+        run_step(step, Context(self._desk(command_id), command_id, directory, save))
+        step["ended_at"] = self._now()
+        self._save(entry, step)
+        self._reply(entry, number, "InProgress", [step])
+
+    def _pass_by(self, step: Step, status: str, why: str) -> None:
+        """A step that is not run: journalled with what comes next, from which it follows again."""
+        now = self._now()
+        code = flow.KILLED_CODE if status == flow.CANCELLED else 0
+        settle(step, Outcome(status, code, why if not code else "", why if code else ""))
+        step.update(started_at=now, ended_at=now)
 
     def _save(self, entry: Entry, step: Step) -> None:
         """Journal a step that goes on; its start is told in the server's time as soon as that is known."""
@@ -163,7 +175,7 @@ class Worker:
     def _fail(self, entry: Entry, reason: str) -> None:
         """End every step that has not ended. The reason stands in the first of them, or in the trace."""
         log.error(reason)
-        open_steps = [step for step in entry["steps"] or [] if step["status"] not in FINAL_STATUSES]
+        open_steps = [step for step in entry["steps"] or [] if step["status"] not in flow.FINAL]
         for step in open_steps:
             step.update(status="Failed", code=1, stderr=reason, run={}, ended_at=self._now())
         if not open_steps:
@@ -172,11 +184,8 @@ class Worker:
     def _settle(self, entry: Entry) -> None:
         """Journal the last reply: from here on the command only needs to be reported."""
         entry["steps"] = entry["steps"] or []
-        statuses = {step["status"] for step in entry["steps"]}
-        if entry["trace"] or "Failed" in statuses:
-            status = "Failed"
-        else:
-            status = "Cancelled" if "Cancelled" in statuses else "Success"
+        outcomes = [flow.Outcome(step["status"], step["code"]) for step in entry["steps"]]
+        status = flow.FAILED if entry["trace"] else flow.document_status(outcomes)
         entry["final"] = {"status": status, "payload": self._payload(entry, status, entry["steps"])}
         self._journal.write(entry)
 
