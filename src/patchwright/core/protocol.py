@@ -5,7 +5,8 @@ The messages between agent and server.
 Commands and replies have the shapes of amazon-ssm-agent (spec agent-protocol §6, §8). The patch exchange (design D4) is ours:
 
     agent                                   server
-    BeginOperation  command, step, system → operation, snapshot, reboot option, sources
+    BeginOperation  command, step, system → operation, snapshot, reboot option, sources | files to fetch
+    PutOverrides    those files           → the same with sources
     PutFacts        before, facts         → missing digests | Next.RESOLVE intent | Next.REBOOT | Next.DONE report
     PutBodies       digest, body …        → (then PutFacts again)
     PutResolution   closure, reasons      → plan
@@ -28,7 +29,8 @@ from patchwright.core.plan import Intent, Plan, Resolution, Wanted, actions_from
 # History of the agent protocol. Add a line, then raise the number; never edit a line.
 #   1: 2026-11-20: enrolment, long poll, replies, patch exchange
 #   2: 2026-11-20: BeginOperation answers the baseline's sources; facts say with which sources they were taken
-PROTOCOL_VERSION = 2
+#   3: 2026-11-20: BeginOperation answers Overrides, files to fetch; PutOverrides sends them and is answered like BeginOperation
+PROTOCOL_VERSION = 3
 
 MESSAGES_SERVICE = "ec2messages"
 MESSAGES_PREFIX = "EC2WindowsMessageDeliveryService"
@@ -49,6 +51,7 @@ STDERR_LIMIT = 8_000
 TRUNCATED = "--output truncated--"
 REASON_LIMIT = 2_000  # characters of one package's reason
 REASONS_LIMIT = 20_000  # entries
+OVERRIDE_LIMIT_BYTES = 256 * 1024  # of a file that is given for one operation
 
 
 Kind = TypeVar("Kind")
@@ -82,7 +85,9 @@ class Begun:
     """
     The answer to BeginOperation.
 
-    *sources* stand in the place of the node's own repositories for this operation; without any its own are used.
+    *sources* stand in the place of the node's own repositories for this operation; without any its own are used. *files* are
+    the URLs, by the parameter that names them, of what the node is to fetch and to send before anything else: with any, the
+    sources are not known yet.
     """
 
     operation_id: str
@@ -90,6 +95,7 @@ class Begun:
     snapshot_id: str
     reboot_option: RebootOption
     sources: source.Sources = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> Dict[str, Any]:
         """The wire form."""
@@ -99,6 +105,7 @@ class Begun:
             "SnapshotId": self.snapshot_id,
             "RebootOption": self.reboot_option.value,
             "Sources": source.to_json(self.sources),
+            "Overrides": [{"Name": name, "Url": url} for name, url in sorted(self.files.items())],
         }
 
     @classmethod
@@ -111,6 +118,7 @@ class Begun:
                 _text(data, "SnapshotId"),
                 RebootOption(data["RebootOption"]),
                 source.from_json(data.get("Sources", [])),
+                {_text(row, "Name"): _text(row, "Url") for row in _typed(data.get("Overrides", []), list)},
             )
 
 

@@ -68,6 +68,7 @@ from patchwright.server.wire import (
     Handler,
     KnownKeys,
     Limits,
+    Models,
     Pager,
     Proxies,
     Rate,
@@ -196,7 +197,11 @@ async def build(
         pager=Pager(master.paging, models),
         snapshots=snapshots,
         links=links,
+        models=models,
     )
+    downloads = gateway.Downloads(url, by_host=not config.public_url)
+    if "gateway" in config.roles:
+        served.update(gateway.program(downloads))
     keys = KnownKeys(_lookup(access, messages), clock.monotonic, sessions=_sessions(access))
     endpoint = Endpoint(
         warden.guarded(served),
@@ -212,7 +217,6 @@ async def build(
         replays=replays,
         limits=_LIMITS,
     )
-    downloads = gateway.Downloads(url, by_host=not config.public_url)
     application = Application(endpoint, downloads, aws.SnapshotDownloads(snapshots, links), database)
     writer = reports.Writer(database, clock, buckets, known)
     tender = outputs.Tender(database, clock, service=printed, sent=sent, buckets=buckets, blobs=blobs)
@@ -256,6 +260,7 @@ def _operations(
     pager: Pager,
     snapshots: patching.Snapshots,
     links: aws.SnapshotLinks,
+    models: Models,
 ) -> dict[str, Handler]:
     """What this process serves, by its roles."""
     served: dict[str, Handler] = {}
@@ -295,7 +300,9 @@ def _operations(
     if "gateway" in config.roles:
         operations = patching.Operations(database, clock, finished=compliance.refresh)
         daily = config.quotas.node_bytes_per_day
-        exchange = gateway.Exchange(database, operations, monotonic=clock.monotonic, daily_bytes=daily)
+        exchange = gateway.Exchange(
+            database, operations, monotonic=clock.monotonic, daily_bytes=daily, baselines=aws.BaselineFiles(models).read
+        )
         daily = config.quotas.output_bytes_per_day
         streams = gateway.Outputs(printed, monotonic=clock.monotonic, daily_bytes=daily)
         served.update(gateway.operations(messages, exchange, streams))

@@ -13,6 +13,7 @@ from patchwright.server.aws.authority import Warden, rights_of_task
 from patchwright.server.aws.errors import ERRORS
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.aws.outputs import PARKED
+from patchwright.server.aws.overrides import BaselineFiles
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.snapshots import SnapshotDownloads
 from patchwright.server.aws.table import operations
@@ -20,6 +21,7 @@ from patchwright.server.aws.table import operations
 __all__ = [
     "ERRORS",
     "PARKED",
+    "BaselineFiles",
     "CallWatch",
     "Services",
     "SnapshotDownloads",

@@ -163,6 +163,7 @@ REPORTED: Mapping[str, str] = {
     "Patchwright.PutBodies": "facts, kept by content",
     "Patchwright.PutFacts": "facts; the operation has them",
     "Patchwright.PutOutput": "what steps print; the output has it",
+    "Patchwright.PutOverrides": "files given for an operation; the operation has them",
     "Patchwright.PutResolution": "the operation has it",
 }
 

@@ -33,6 +33,7 @@ ERRORS: Mapping[type[Exception], str] = {
     core.MalformedDocument: "InvalidDocument",
     core.MalformedFacts: "InvalidFactsException",
     core.MalformedMessage: "ValidationException",
+    core.MalformedOverride: "ValidationException",
     core.MalformedVersion: "InvalidFactsException",
     core.ImpossibleTransition: "InvalidOperationException",
     core.PlanRefused: "PlanRefusedException",

@@ -45,6 +45,7 @@ from patchwright.server.documents.model import (
     VersionNameTaken,
 )
 from patchwright.server.documents.service import Service, converted
+from patchwright.server.documents.text import read as read_text
 
 __all__ = [
     "ALL",
@@ -82,6 +83,7 @@ __all__ = [
     "VersionNameTaken",
     "Wanted",
     "converted",
+    "read_text",
     "listing",
     "require",
     "select",

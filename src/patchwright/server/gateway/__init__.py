@@ -16,11 +16,16 @@ from patchwright.server.gateway.outputs import Outputs
 from patchwright.server.gateway.sweeping import SWEEP_SECONDS, sweep
 from patchwright.server.wire import Handler
 
-__all__ = ["PARKED", "SWEEP_SECONDS", "Downloads", "Exchange", "Messages", "Outputs", "operations", "sweep"]
+__all__ = ["PARKED", "SWEEP_SECONDS", "Downloads", "Exchange", "Messages", "Outputs", "operations", "program", "sweep"]
 
 
 # Their handlers wait until there is something to say, so they end when the agent that asked is gone.
 PARKED = frozenset({"EC2WindowsMessageDeliveryService.GetMessages"})
+
+
+def program(downloads: Downloads) -> Mapping[str, Handler]:
+    """What an agent asks of the program that it is, by target."""
+    return {"Patchwright.DescribeAgent": downloads.describe_agent}
 
 
 def operations(messages: Messages, exchange: Exchange, outputs: Outputs) -> Mapping[str, Handler]:
@@ -36,5 +41,6 @@ def operations(messages: Messages, exchange: Exchange, outputs: Outputs) -> Mapp
         "Patchwright.PutBodies": exchange.put_bodies,
         "Patchwright.PutFacts": exchange.put_facts,
         "Patchwright.PutOutput": outputs.put_output,
+        "Patchwright.PutOverrides": exchange.put_overrides,
         "Patchwright.PutResolution": exchange.put_resolution,
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import patchwright
 from patchwright.server.gateway.zipapp import build
+from patchwright.server.wire import Caller
 
 _AGENT = "/agent/patchwright-agent.pyz"
 _SCRIPT = "/agent/install.sh"
@@ -36,6 +37,10 @@ class Downloads:
         self._url = url
         self._by_host = by_host
         self.agent_digest = hashlib.sha256(self._agent).hexdigest()
+
+    async def describe_agent(self, _caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
+        """DescribeAgent: which agent this server hands out, and where; its digest is what a download is held to."""
+        return {"Version": patchwright.__version__, "Sha256": self.agent_digest, "Path": _AGENT}
 
     def serves(self, path: str) -> bool:
         """Whether there is something to download at *path*."""

@@ -3,25 +3,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
-from patchwright.core.patch_step import PatchStep
-from patchwright.core.protocol import FactsMessage, resolution_from_json
-from patchwright.server import commands, patching
+from patchwright.core.errors import MalformedOverride
+from patchwright.core.override import OverrideList
+from patchwright.core.patch_step import BASELINE_OVERRIDE, INSTALL_OVERRIDE_LIST, PatchStep
+from patchwright.core.protocol import OVERRIDE_LIMIT_BYTES, FactsMessage, resolution_from_json
+from patchwright.core.system import OperatingSystem
+from patchwright.server import commands, documents, patching
 from patchwright.server.infra import Database
 from patchwright.server.wire import Caller, Rate, Rates, throttled
 
 _DAY_SECONDS = 86_400
 _FACTS_BYTES = 4096  # that what is kept of one PutFacts is counted as
 
+Baselines: TypeAlias = Callable[[str], Mapping[OperatingSystem, patching.GivenBaseline]]
+
 
 class Exchange:
-    """The four messages by which a node carries out a patch step. A node may have *daily_bytes* kept in a day, in this process."""
+    """
+    The messages by which a node carries out a patch step. A node may have *daily_bytes* kept in a day, in this process.
+
+    *baselines* reads the text of a BaselineOverride.
+    """
 
     def __init__(
-        self, database: Database, operations: patching.Operations, *, monotonic: Callable[[], float], daily_bytes: int
+        self,
+        database: Database,
+        operations: patching.Operations,
+        *,
+        monotonic: Callable[[], float],
+        daily_bytes: int,
+        baselines: Baselines,
     ) -> None:
+        self._baselines = baselines
         self._database = database
         self._operations = operations
         self._kept = Rates(Rate(max(daily_bytes, 1) / _DAY_SECONDS, daily_bytes), monotonic)
@@ -43,8 +60,44 @@ class Exchange:
             reboot_option=step.reboot_option,
             operating_system=request["OperatingSystem"],
             product=request.get("Product", ""),
+            files=step.files,
+            association_id=step.association_id,
         )
         return begun.to_json()
+
+    async def put_overrides(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """PutOverrides: what is in the files that the operation waits for."""
+        files = {file["Name"]: file["Body"] for file in request["Files"]}
+        self._count(caller, sum(map(len, files.values())))
+        listed, given = await asyncio.to_thread(self._read_files, files)
+        begun = await self._operations.put_overrides(
+            caller.scope,
+            str(caller.instance_id),
+            request["OperationId"],
+            product=request.get("Product", ""),
+            listed=listed,
+            given=given,
+        )
+        return begun.to_json()
+
+    def _read_files(
+        self, files: Mapping[str, str]
+    ) -> tuple[OverrideList | None, Mapping[OperatingSystem, patching.GivenBaseline] | None]:
+        """What the files say; None for one that is not there. Raises MalformedOverride, which names file and entry."""
+        listed = given = None
+        for name, text in files.items():
+            try:
+                if len(text.encode()) > OVERRIDE_LIMIT_BYTES:
+                    msg = f"it has more than {OVERRIDE_LIMIT_BYTES} bytes"
+                    raise MalformedOverride(msg)
+                if name == INSTALL_OVERRIDE_LIST:
+                    listed = OverrideList.read(documents.read_text(text, "YAML"))
+                elif name == BASELINE_OVERRIDE:
+                    given = self._baselines(text)
+            except (MalformedOverride, documents.InvalidContent, UnicodeEncodeError) as error:
+                msg = f"The {name} cannot be used: {error}"
+                raise MalformedOverride(msg) from None
+        return listed, given
 
     async def put_bodies(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """PutBodies: bodies of facts that the account does not have yet."""

@@ -165,7 +165,7 @@ def _patch_summary(last: LastOperation, known: Summary | None) -> Reported:
         "OperationType": operation.kind.value,
         "OperationStartTime": iso(operation.started_at),
         "OperationEndTime": iso(ended),
-        "InstallOverrideList": "",
+        "InstallOverrideList": operation.install_override_list,
         "RebootOption": operation.reboot_option.value,
         "LastNoRebootInstallOperationTime": iso(last.no_reboot_install_at) if last.no_reboot_install_at else "",
         "ExecutionId": operation.command_id,

@@ -16,6 +16,7 @@ from patchwright.server.patching.model import (
     Bound,
     Definition,
     Finished,
+    GivenBaseline,
     GroupMapping,
     GroupTaken,
     LastOperation,
@@ -38,6 +39,7 @@ from patchwright.server.patching.model import (
 )
 from patchwright.server.patching.operation_store import last_finished, last_of_each
 from patchwright.server.patching.operations import Operations, close, forget
+from patchwright.server.patching.overrides import may_fetch
 from patchwright.server.patching.snapshots import Deployable, Snapshots
 from patchwright.server.patching.states import CRITICAL, OTHER, SECURITY, count, counters
 from patchwright.server.patching.verdicts import PatchRow, Verdict, Verdicts, installed_times, items
@@ -56,6 +58,7 @@ __all__ = [
     "Deployable",
     "Effective",
     "Finished",
+    "GivenBaseline",
     "GroupMapping",
     "GroupTaken",
     "Groups",
@@ -90,5 +93,6 @@ __all__ = [
     "items",
     "last_finished",
     "last_of_each",
+    "may_fetch",
     "require",
 ]

@@ -31,7 +31,7 @@ from patchwright.core.protocol import (
 )
 from patchwright.server import nodes
 from patchwright.server.infra import UnitOfWork
-from patchwright.server.patching import judging, report
+from patchwright.server.patching import judging, overrides, report
 from patchwright.server.patching import operation_store as store
 from patchwright.server.patching.judging import Judged
 from patchwright.server.patching.memory import Recall
@@ -78,7 +78,10 @@ def before(
         return (yield from _finish(operation, snapshot, seen.facts, judged, now=now))
     view = (yield from nodes.load(operation.scope, seen.id)).view
     judgement = yield from judging.weigh(operation, snapshot, view, Kind.SCAN)
-    intent = intend(snapshot.definition.baseline, view, judgement)
+    if operation.listed:
+        intent = yield from overrides.intend(operation, view)
+    else:
+        intent = intend(snapshot.definition.baseline, view, judgement)
     if not intent.wanted:
         judged = judging.summarise(judgement)
         return (yield from _conclude(operation, snapshot, view.facts, judged, acted=False, now=now))

@@ -17,7 +17,7 @@ from patchwright.core.facts import NodeFacts, View
 from patchwright.server import nodes
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.patching import operation_store as store
-from patchwright.server.patching import report, states
+from patchwright.server.patching import overrides, report, states
 from patchwright.server.patching.decisions import decider
 from patchwright.server.patching.history import history
 from patchwright.server.patching.memory import Recall
@@ -59,8 +59,12 @@ def scan(operation: Operation, snapshot: Snapshot, seen: nodes.Observation, reca
 def weigh(operation: Operation, snapshot: Snapshot, view: View, kind: Kind) -> UnitOfWork[Judgement]:
     """The judgement on a node, with all that earlier operations did to it; a unit of work."""
     past = yield from history(operation.scope, operation.instance_id, view.facts.boot_id, operation.failures)
+    past = replace(past, attempted=overrides.attempted(operation))
     baseline = snapshot.definition.baseline
-    return judge(baseline, view, decider(baseline, snapshot.day), history=past, operation=kind)
+    # A list says what is installed: what else is approved was not tried, so it is missing and has not failed (spec §3.6).
+    kind = Kind.SCAN if operation.listed else kind
+    judgement = judge(baseline, view, decider(baseline, snapshot.day), history=past, operation=kind)
+    return overrides.told(operation, judgement)
 
 
 def summarise(judgement: Judgement) -> Judged:

@@ -19,10 +19,13 @@ from patchwright.core.baseline import (
 )
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import PatchwrightError
+from patchwright.core.patch_step import BASELINE_OVERRIDE, INSTALL_OVERRIDE_LIST
 from patchwright.core.protocol import RebootOption, Report
 from patchwright.core.source import Sources
 from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
+
+UNUSED = "unused"
 
 
 class PatchingError(PatchwrightError):
@@ -211,6 +214,23 @@ class OperationState(str, Enum):
         return self in {OperationState.FINISHED, OperationState.FAILED}
 
 
+class Override(NamedTuple):
+    """
+    A file that is given for one operation: where it is, and by which digest what it says is kept: empty before the node has
+    sent it, `UNUSED` where it says nothing of the node's operating system.
+    """
+
+    url: str
+    digest: str = ""
+
+
+class GivenBaseline(NamedTuple):
+    """A baseline that is given for one run, and the id that its author calls it by, empty for none."""
+
+    id: str
+    definition: Definition
+
+
 @dataclass(frozen=True)
 class Operation:
     """One Scan or Install on one node, as far as it has come. Times are epoch seconds."""
@@ -240,6 +260,29 @@ class Operation:
     counts: Mapping[str, int] = field(default_factory=dict)
     report: Report | None = None
     ended_at: float | None = None
+    association_id: str = ""
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+
+    @property
+    def awaited(self) -> dict[str, str]:
+        """The URLs, by parameter, of the files that the node has yet to send."""
+        return {name: one.url for name, one in self.overrides.items() if not one.digest}
+
+    @property
+    def listed(self) -> str:
+        """The digest of the list that decides what is installed, empty without one."""
+        return self.overrides[INSTALL_OVERRIDE_LIST].digest if INSTALL_OVERRIDE_LIST in self.overrides else ""
+
+    @property
+    def install_override_list(self) -> str:
+        """Where that list is from."""
+        return self.overrides[INSTALL_OVERRIDE_LIST].url if INSTALL_OVERRIDE_LIST in self.overrides else ""
+
+    @property
+    def baseline_override(self) -> str:
+        """The digest of the baseline that was given for this run, empty where the node's own counts."""
+        digest = self.overrides[BASELINE_OVERRIDE].digest if BASELINE_OVERRIDE in self.overrides else ""
+        return "" if digest == UNUSED else digest
 
 
 class Finished(NamedTuple):

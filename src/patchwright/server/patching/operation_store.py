@@ -17,7 +17,14 @@ from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
 from patchwright.server.patching import states
-from patchwright.server.patching.model import Bound, Finished, LastOperation, Operation, OperationState
+from patchwright.server.patching.model import (
+    Bound,
+    Finished,
+    LastOperation,
+    Operation,
+    OperationState,
+    Override,
+)
 
 _ORIGIN = (
     "account, region, id, instance_id, command_id, step, kind, reboot_option, patch_group, operating_system,"
@@ -25,11 +32,11 @@ _ORIGIN = (
 )
 _COURSE = (
     "state, attempt, drift, intent, plan_digest, acted_boot_id, failures, before_facts, after_facts, states_digest, counts,"
-    " report, ended_at"
+    " report, ended_at, association_id, overrides"
 )
 _COLUMNS = f"{_ORIGIN}, {_COURSE}"
 _STEPS = [name.strip() for name in _COURSE.split(",")]
-_ADD = f"INSERT INTO operation ({_COLUMNS}) VALUES ({placeholders(1, 26)})"
+_ADD = f"INSERT INTO operation ({_COLUMNS}) VALUES ({placeholders(1, 28)})"
 _PUT = (
     f"UPDATE operation SET {', '.join(f'{name} = ${number}' for number, name in enumerate(_STEPS, start=4))}"
     " WHERE account = $1 AND region = $2 AND id = $3"
@@ -68,6 +75,17 @@ def put(operation: Operation) -> UnitOfWork[None]:
     yield sql(_PUT, *operation.scope, operation.id, *_course(operation))
     if operation.state is OperationState.FINISHED:
         yield from _put_last(operation)
+
+
+def put_given(operation: Operation) -> UnitOfWork[None]:
+    """Store whose rules an operation is judged by, and its course, once it is known what was given for it."""
+    yield sql(
+        "UPDATE operation SET baseline_id = $4 WHERE account = $1 AND region = $2 AND id = $3",
+        *operation.scope,
+        operation.id,
+        operation.baseline_id,
+    )
+    yield from put(operation)
 
 
 def _put_last(operation: Operation) -> UnitOfWork[None]:
@@ -300,6 +318,8 @@ def _course(operation: Operation) -> Sequence[Any]:
         _dump(operation.counts),
         _dump(operation.report) if operation.report else "",
         operation.ended_at,
+        operation.association_id,
+        _dump(operation.overrides) if operation.overrides else "",
     )
 
 
@@ -331,6 +351,8 @@ def _operation(row: Row) -> Operation:
         _load(row[23]),
         Report(**_load(row[24])) if row[24] else None,
         row[25],
+        row[26],
+        {name: Override(*one) for name, one in _load(row[27]).items()} if row[27] else {},
     )
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from patchwright.core import source
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.errors import MalformedFacts
 from patchwright.core.facts import NodeFacts, View
+from patchwright.core.override import OverrideList
 from patchwright.core.package import ROWS_LIMIT, Manager
 from patchwright.core.plan import Plan, Resolution
 from patchwright.core.planning import settle
@@ -36,18 +38,21 @@ from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_uuid
 from patchwright.server.patching import baseline_store as snapshots
-from patchwright.server.patching import baselines, course, offers, report, states
+from patchwright.server.patching import baselines, course, offers, overrides, report, states
 from patchwright.server.patching import operation_store as store
 from patchwright.server.patching.memory import Memory, Recall
 from patchwright.server.patching.model import (
+    GivenBaseline,
     Operation,
     OperationRefused,
     OperationState,
+    Override,
     Snapshot,
     UnknownOperation,
 )
 
 BODIES_LIMIT = 2_000  # of one message
+NO_FILES: Mapping[str, str] = MappingProxyType({})
 WhenFinished: TypeAlias = Callable[[Scope, str], UnitOfWork[None]]
 _SYSTEMS = {system.value: system for system in OperatingSystem}
 
@@ -78,11 +83,13 @@ class Operations:
         reboot_option: RebootOption,
         operating_system: str,
         product: str,
+        files: Mapping[str, str] = NO_FILES,
+        association_id: str = "",
     ) -> Begun:
         """
         Begin the operation of a command's step, or find the one that was begun.
 
-        *snapshot_id* empty means the command's id (design D13). What *kind*, snapshot and reboot option are is the command's
+        *files* are the URLs, by parameter, of what is given for it alone. *snapshot_id* empty means the command's id (design D13). What *kind*, snapshot and reboot option are is the command's
         word, not the node's. A system that no baseline can cover is refused, and the refusal is kept as a failed operation:
         whatever is known of the node, it is not how it is now. Errors: OperationRefused, UnknownNode.
         """
@@ -103,13 +110,36 @@ class Operations:
             snapshot_id=snapshot_id or command_id,
             baseline_id="",
             started_at=self._clock.now(),
+            association_id=association_id,
+            overrides={name: Override(url) for name, url in files.items()},
         )
         if system is None:
             refusal = _uncovered(operating_system)
             await self._database.write(_refuse, fresh, reason=str(refusal))
             raise refusal
-        operation, sources = await self._database.write(_begin, fresh, product=product, finished=self._finished)
-        return Begun(operation.id, operation.kind.value, operation.snapshot_id, operation.reboot_option, sources)
+        return await self._database.write(_begin, fresh, product=product, finished=self._finished)
+
+    async def put_overrides(
+        self,
+        scope: Scope,
+        instance_id: str,
+        operation_id: str,
+        *,
+        product: str,
+        listed: OverrideList | None = None,
+        given: Mapping[OperatingSystem, GivenBaseline] | None = None,
+    ) -> Begun:
+        """Take what was in the files that an operation waits for. Errors: OperationRefused, UnknownOperation."""
+        return await self._database.write(
+            _put_overrides,
+            scope,
+            instance_id,
+            operation_id,
+            product=product,
+            listed=listed,
+            given=given,
+            now=self._clock.now(),
+        )
 
     async def put_bodies(self, scope: Scope, instance_id: str, operation_id: str, bodies: Mapping[str, bytes]) -> None:
         """Take the bodies that an answer to facts asked for. Errors: MalformedFacts, UnknownOperation."""
@@ -196,13 +226,12 @@ def _refuse(fresh: Operation, *, reason: str) -> UnitOfWork[None]:
         yield from store.add(replace(fresh, state=OperationState.FAILED, ended_at=fresh.started_at, report=report))
 
 
-def _begin(fresh: Operation, *, product: str, finished: WhenFinished) -> UnitOfWork[tuple[Operation, Sources]]:
+def _begin(fresh: Operation, *, product: str, finished: WhenFinished) -> UnitOfWork[Begun]:
     scope, instance_id = fresh.scope, fresh.instance_id
     yield from nodes.require(scope, instance_id)
     known = yield from store.of_step(scope, instance_id, fresh.command_id, fresh.step)
     if known is not None:
-        kept = yield from snapshots.find_snapshot(scope, known.operating_system, known.patch_group, known.snapshot_id)
-        return known, kept.definition.sources_for(product) if kept else ()
+        return (yield from _begun(known, product))
     for other in (yield from store.unfinished(scope, instance_id)):
         if (yield from _end(other, now=fresh.started_at, reason="The node began another operation.")):
             yield from finished(scope, instance_id)
@@ -212,7 +241,50 @@ def _begin(fresh: Operation, *, product: str, finished: WhenFinished) -> UnitOfW
     )
     operation = replace(fresh, patch_group=group, baseline_id=snapshot.baseline_id)
     yield from store.add(operation)
-    return operation, snapshot.definition.sources_for(product)
+    return (yield from _begun(operation, product))
+
+
+def _begun(operation: Operation, product: str) -> UnitOfWork[Begun]:
+    """What the node is told of an operation that has begun."""
+    sources: Sources = ()
+    if not operation.awaited:
+        kept = yield from _frozen(operation)
+        sources = kept.definition.sources_for(product) if kept else ()
+    return Begun(
+        operation.id,
+        operation.kind.value,
+        operation.snapshot_id,
+        operation.reboot_option,
+        sources,
+        operation.awaited,
+    )
+
+
+def _frozen(operation: Operation) -> UnitOfWork[Snapshot | None]:
+    """The rules that an operation is judged by, as frozen for its run; None where they are gone."""
+    if operation.baseline_override:
+        return (yield from overrides.snapshot(operation))
+    return (
+        yield from snapshots.find_snapshot(
+            operation.scope, operation.operating_system, operation.patch_group, operation.snapshot_id
+        )
+    )
+
+
+def _put_overrides(
+    scope: Scope,
+    instance_id: str,
+    operation_id: str,
+    *,
+    product: str,
+    listed: OverrideList | None,
+    given: Mapping[OperatingSystem, GivenBaseline] | None,
+    now: float,
+) -> UnitOfWork[Begun]:
+    operation = yield from _require(scope, instance_id, operation_id)
+    if operation.awaited and not operation.state.ended:
+        operation = yield from overrides.keep(operation, listed, given, now=now)
+    return (yield from _begun(operation, product))
 
 
 def _end(operation: Operation, *, now: float, reason: str) -> UnitOfWork[bool]:
@@ -255,6 +327,9 @@ def _directive(
         msg = f"The operation began on {operation.operating_system.value}, the facts are of {message.facts.operating_system.value}."
         raise OperationRefused(msg)
     snapshot = None
+    if operation.awaited and not operation.state.ended:
+        msg = f"The operation waits for {' and '.join(operation.awaited)}; facts come after that."
+        raise OperationRefused(msg)
     if not operation.state.ended:
         snapshot = yield from _snapshot(operation, recall)
         _check_sources(snapshot, message.facts)
@@ -294,6 +369,7 @@ def _put_resolution(
         raise OperationRefused(msg)
     observed = yield from nodes.load(scope, operation.before_facts or "")
     manager = observed.view.packages.manager
+    resolution = overrides.reworded(operation, resolution)
     plan = settle(intent_from_json(operation.intent), resolution, manager=manager, snapshot_id=operation.snapshot_id)
     yield from store.put_plan(scope, plan, now=now)
     yield from store.put(replace(operation, state=OperationState.PLANNED, plan_digest=plan.digest))
@@ -309,12 +385,11 @@ def _require(scope: Scope, instance_id: str, operation_id: str) -> UnitOfWork[Op
 
 
 def _snapshot(operation: Operation, recall: Recall) -> UnitOfWork[Snapshot]:
-    key = ("snapshot", operation.scope, operation.operating_system, operation.patch_group, operation.snapshot_id)
+    run = (operation.patch_group, operation.snapshot_id, operation.baseline_override, operation.baseline_id)
+    key = ("snapshot", operation.scope, operation.operating_system, *run)
     snapshot: Snapshot | None = recall.get(key)
     if snapshot is None:
-        snapshot = yield from snapshots.find_snapshot(
-            operation.scope, operation.operating_system, operation.patch_group, operation.snapshot_id
-        )
+        snapshot = yield from _frozen(operation)
         recall.put(key, snapshot)
     if snapshot is None:
         msg = f"The snapshot {operation.snapshot_id} of the operation is gone."

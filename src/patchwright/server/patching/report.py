@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from patchwright.core.compliance import Item, PatchState
 from patchwright.core.compliance import Operation as Kind
 from patchwright.core.facts import NodeFacts
+from patchwright.core.patch_step import BASELINE_OVERRIDE
 from patchwright.core.protocol import Report
 from patchwright.server.patching.model import Operation, Snapshot
 
@@ -41,10 +42,15 @@ def finished(operation: Operation, snapshot: Snapshot, facts: NodeFacts, failure
     if sources:
         names = ", ".join(source.name for source in sources)
         lines.append(f"Repositories: those of the baseline ({names}), in the place of the node's own.")
+    if operation.listed:
+        lines.append(f"Only what is listed was to be installed: {operation.install_override_list}")
+    if operation.baseline_override:
+        lines.append(f"The baseline was given for this run: {operation.overrides[BASELINE_OVERRIDE].url}")
     lines.extend(f"A new plan was made, since {reason}." for reason in operation.drift)
     error = ""
     if not succeeded:
-        error = "\n".join([f"{len(failures)} of the approved patches could not be installed:", *failures])
+        which = "listed or approved" if operation.listed else "approved"
+        error = "\n".join([f"{len(failures)} of the {which} patches could not be installed:", *failures])
     return Report(succeeded, "\n".join(lines) + "\n", error)
 
 

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from patchwright.core.system import OperatingSystem, of_platform
 from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
-from patchwright.server.infra import Clock, Database, UnitOfWork, today
+from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.patching import baseline_store as store
-from patchwright.server.patching import baselines, offers
+from patchwright.server.patching import baselines, offers, overrides
 from patchwright.server.patching.model import Definition, Snapshot, UnsupportedSystem
-
-_OVERRIDES_KEPT_SECONDS = 3 * 24 * 3600.0
 
 Override: TypeAlias = Callable[[OperatingSystem], Definition]
 
@@ -66,9 +63,7 @@ def _deploy(
         yield from baselines.freeze(scope, group, system, snapshot_id, now=now)
         return Deployable(instance_id, snapshot_id, system, product, group)
     definition = override(system)
-    digest = hashlib.sha256(f"{snapshot_id}\n{store.dump(definition)}".encode()).hexdigest()
-    until = now - _OVERRIDES_KEPT_SECONDS
-    yield from store.put_override(scope, digest, definition, today(now), now=now, until=until)
+    digest = yield from overrides.freeze(scope, snapshot_id, definition, now=now)
     return Deployable(instance_id, snapshot_id, system, product, group, digest)
 
 

@@ -52,9 +52,11 @@ _OUR_NODE_ACTIONS = (
     "ssm:RequestManagedInstanceRoleToken",
     "ssm:UpdateManagedInstancePublicKey",
     "patchwright:BeginOperation",
+    "patchwright:DescribeAgent",
     "patchwright:PutBodies",
     "patchwright:PutFacts",
     "patchwright:PutOutput",
+    "patchwright:PutOverrides",
     "patchwright:PutResolution",
 )
 # Named one by one where a wildcard would take in what lets data out of the account (syncs, sharing, policies of resources) or

@@ -61,6 +61,7 @@ RULES: Mapping[str, Rule] = {
     "Patchwright.Enroll": Rule("patchwright:Enroll", Access.WRITE, _EVERY, free=True),
     "Patchwright.ExportAuditTrail": Rule("patchwright:ExportAuditTrail", Access.READ, _EVERY),
     "Patchwright.ExportPatchReport": Rule("patchwright:ExportPatchReport", Access.WRITE, _named_or_all),
+    "Patchwright.DescribeAgent": Rule("patchwright:DescribeAgent", Access.READ, _own),
     "Patchwright.GetOutput": Rule("patchwright:GetOutput", Access.READ, _named),
     "Patchwright.GetPatchReport": Rule("patchwright:GetPatchReport", Access.READ, _named_or_all),
     "Patchwright.GetVerdict": Rule("patchwright:GetVerdict", Access.READ, _named),
@@ -70,6 +71,7 @@ RULES: Mapping[str, Rule] = {
     "Patchwright.PutBodies": Rule("patchwright:PutBodies", Access.WRITE, _own),
     "Patchwright.PutFacts": Rule("patchwright:PutFacts", Access.WRITE, _own),
     "Patchwright.PutOutput": Rule("patchwright:PutOutput", Access.WRITE, _own),
+    "Patchwright.PutOverrides": Rule("patchwright:PutOverrides", Access.WRITE, _own),
     "Patchwright.PutResolution": Rule("patchwright:PutResolution", Access.WRITE, _own),
     "Patchwright.VerifyAuditTrail": Rule("patchwright:VerifyAuditTrail", Access.READ, _EVERY),
 }

@@ -14,6 +14,7 @@ from patchwright.server.patching import LastOperation, PatchRow, Verdicts
 from patchwright.server.wire import ApiError, Caller, Handler, Pager
 
 _PAGE = 100
+_URL_LIMIT = 256  # characters that the API shows
 _WITHOUT_CLASS = {PatchState.INSTALLED_OTHER, PatchState.NOT_APPLICABLE}
 
 
@@ -65,6 +66,7 @@ def describe_state(last: LastOperation) -> dict[str, Any]:
         "PatchGroup": operation.patch_group,
         "BaselineId": operation.baseline_id,
         "SnapshotId": operation.snapshot_id,
+        "InstallOverrideList": operation.install_override_list[:_URL_LIMIT] or None,
         "OwnerInformation": "",
         "InstalledCount": patching.count(counts, PatchState.INSTALLED),
         "InstalledOtherCount": patching.count(counts, PatchState.INSTALLED_OTHER),
