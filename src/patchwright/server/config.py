@@ -68,6 +68,7 @@ SETTINGS = (
     Setting("s3_access_key_id", "", "The access key for it."),
     Setting("s3_secret_access_key", "", "The secret that belongs to s3_access_key_id."),
     Setting("online_minutes", "11", "A node that was not heard of for longer shows ConnectionLost."),
+    Setting("node_key_days", "0", "After how many days amazon-ssm-agent is asked to make a new key; 0: never."),
     Setting("audit_node_reports", "", "1: the audit trail has every report of every node as well."),
     Setting("clock_skew_minutes", "15", "How far a signature's time may be from the server's, to either side."),
     Setting("user_requests_per_second", "1000", "Requests with one access key; ten times as many at once."),
@@ -148,6 +149,7 @@ class Config:
     s3_secret_access_key: str
     stale_after_seconds: float
     online_seconds: float
+    node_key_days: int
     audit_node_reports: bool
     clock_skew_seconds: float
     user_requests_per_second: float
@@ -210,6 +212,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         s3_secret_access_key=given["s3_secret_access_key"],
         stale_after_seconds=_number("stale_after_hours", given) * 3600,
         online_seconds=_number("online_minutes", given) * 60,
+        node_key_days=_count("node_key_days", given),
         audit_node_reports=given["audit_node_reports"] not in {"", "0"},
         clock_skew_seconds=_number("clock_skew_minutes", given) * 60,
         user_requests_per_second=_number("user_requests_per_second", given),

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import message_id
@@ -195,12 +196,12 @@ class Central:
         database: Any = self.memory
         self.waking = Parking(self.world)
         directory = nodes.Service(database, self.clock)
-        master: Any = None
-        self.messages = Messages(database, self.clock, master, directory=directory, waking=self.waking)
+        self.messages = Messages(database, self.clock, directory=directory, waking=self.waking)
         self.exchange = Exchange(
             database, patching.Operations(database, self.clock), monotonic=lambda: 0.0, daily_bytes=10**15
         )
-        self.handlers = gateway.operations(self.messages, self.exchange)
+        unused: Any = MagicMock()
+        self.handlers = gateway.operations(gateway.Edges(self.messages, self.exchange, unused, unused))
         self.service = commands.Service(database, self.clock)
         self.verdicts = patching.Verdicts(database, self.clock, stale_after=1e9)
 

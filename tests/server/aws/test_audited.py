@@ -22,7 +22,7 @@ from server.aws.tenant import Tenant
 from server.gateway.house import build
 from server.wire.client import MODELS
 
-SERVED = sorted({**aws.operations(MagicMock()), **gateway.operations(MagicMock(), MagicMock())})
+SERVED = sorted({**aws.operations(MagicMock()), **gateway.operations(MagicMock())})
 READING = ("Describe", "Get", "List", "Verify", "ExportAuditTrail", "Simulate")
 NODES_OWN = "EC2WindowsMessageDeliveryService.AcknowledgeMessage"
 

@@ -26,7 +26,7 @@ TIMES = 60 if os.environ.get("PATCHWRIGHT_FULL") == "1" else 4  # made-up reques
 MINE = "mi-0123456789abcdef0"
 SERVICES = {"AmazonSSM": "ssm", "EC2WindowsMessageDeliveryService": "ec2messages", "Patchwright": "patchwright"}
 OPEN = {"sts.GetCallerIdentity", "sts.GetSessionToken"}  # for everybody
-SERVED = sorted({**aws.operations(MagicMock()), **gateway.operations(MagicMock(), MagicMock())})
+SERVED = sorted({**aws.operations(MagicMock()), **gateway.operations(MagicMock())})
 
 
 def audience(target):

@@ -7,7 +7,7 @@ The door. What is exported here is all that other rooms may use.
 
 from __future__ import annotations
 
-from patchwright.server.accounts import policy
+from patchwright.server.accounts import policy, public_keys
 from patchwright.server.accounts.access import Access, open_access
 from patchwright.server.accounts.audit import Act, Audited, Trail
 from patchwright.server.accounts.audit_search import Question
@@ -40,6 +40,7 @@ from patchwright.server.accounts.keys import MasterKey, UnreadableMasterKey
 from patchwright.server.accounts.managed import ManagedPolicy, PolicyVersion
 from patchwright.server.accounts.model import AccessKey, Account, KeyTaken, Principal, Scope, Session, root_arn
 from patchwright.server.accounts.policy_service import Attachments, Policies
+from patchwright.server.accounts.public_keys import UnusableKey
 from patchwright.server.accounts.service import Service, write_credentials
 from patchwright.server.accounts.sessions import (
     BadDuration,
@@ -100,12 +101,14 @@ __all__ = [
     "UnknownAccount",
     "UnknownEntity",
     "UnreadableMasterKey",
+    "UnusableKey",
     "Wish",
     "authority_of",
     "find_identity",
     "is_active",
     "open_access",
     "policy",
+    "public_keys",
     "recall",
     "remember",
     "root_arn",

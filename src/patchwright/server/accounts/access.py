@@ -10,7 +10,7 @@ from patchwright.server.accounts.key_service import Keys
 from patchwright.server.accounts.keys import MasterKey
 from patchwright.server.accounts.policy_service import Attachments, Policies
 from patchwright.server.accounts.service import Service
-from patchwright.server.accounts.sessions import Sessions
+from patchwright.server.accounts.sessions import Holder, Sessions, no_holder
 from patchwright.server.accounts.tenants import Tenants
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database
@@ -29,8 +29,14 @@ class Access:
     sessions: Sessions
 
 
-def open_access(database: Database, clock: Clock, master: MasterKey, quotas: Quotas, *, first: str) -> Access:
-    """The services of the room over *database*; *first* is the account that the installation began with."""
+def open_access(
+    database: Database, clock: Clock, master: MasterKey, quotas: Quotas, *, first: str, holder: Holder = no_holder
+) -> Access:
+    """
+    The services of the room over *database*; *first* is the account that the installation began with.
+
+    *holder* knows whose sessions of nodes are.
+    """
     return Access(
         Service(database, clock, master),
         Tenants(database, clock, master, first=first),
@@ -38,5 +44,5 @@ def open_access(database: Database, clock: Clock, master: MasterKey, quotas: Quo
         Keys(database, clock, master),
         Policies(database, clock, quotas),
         Attachments(database),
-        Sessions(database, clock, master),
+        Sessions(database, clock, master, holder=holder),
     )

@@ -66,6 +66,8 @@ class Session:
     the access key that the first session of a chain was asked for with: no session outlives it. *policies* are documents and
     *policy_arns* managed policies that must allow what the session does, beside those of its owner. *transitive* names the
     tags that a session made from this one has as well.
+
+    A node's has the node's id as *owner*, the key that the node signed with as *origin*, and a *region*: it is good there only.
     """
 
     key_id: str
@@ -80,6 +82,7 @@ class Session:
     transitive: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     policy_arns: tuple[str, ...] = ()
+    region: str = ""
 
     @property
     def limited(self) -> bool:

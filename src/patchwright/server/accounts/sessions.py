@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Sessions: keys that end by themselves, of a role that was assumed or of a user.
+Sessions: keys that end by themselves, of a role that was assumed, of a user, or of a node.
 
 Nothing of a session is stored. Its token, sealed under a key derived from the master key, says what it is; its secret is
 derived from its key's id. It ends with its time, with its role or user, with the access key that the first of a chain of
-sessions was asked for with, and with the accounts of both.
+sessions was asked for with, and with the accounts of both. A node's ends with the node, and soon after its key was replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 import json
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from patchwright.server.infra import Clock, Database, UnitOfWork
 
 LONGEST_CHAINED = 3600  # seconds of a role's session that another role's asked for
 LONGEST_OF_ROOT = 3600
+NODE_SECONDS = 3600  # of a node's session, as in AWS; amazon-ssm-agent asks again when half of it is over
 LARGEST_POLICY = 2_048  # characters
 MOST_POLICIES = 10
 _LARGEST_PACKED = 4_096  # bytes of what a token says
@@ -41,6 +42,10 @@ _OF_USER = json.dumps(
         ],
     }
 )
+
+
+# Who a node's session is at a moment: None where the node is gone, or signs with another key by now.
+Holder = Callable[[Session, float], UnitOfWork[Principal | None]]
 
 
 class SessionRefused(PatchwrightError):
@@ -87,13 +92,20 @@ class Given(NamedTuple):
         return f"Given({self.principal!r})"
 
 
-class Sessions:
-    """Gives sessions, and knows them again."""
+def no_holder(_session: Session, _now: float) -> UnitOfWork[Principal | None]:
+    """Knows no node."""
+    yield from ()
+    return None
 
-    def __init__(self, database: Database, clock: Clock, master: MasterKey) -> None:
+
+class Sessions:
+    """Gives sessions, and knows them again; *holder* knows nodes."""
+
+    def __init__(self, database: Database, clock: Clock, master: MasterKey, *, holder: Holder = no_holder) -> None:
         self._database = database
         self._clock = clock
         self._master = master
+        self._holder = holder
 
     async def assume(self, asking: Principal, wish: Wish, context: Mapping[str, Sequence[str]]) -> Given:
         """
@@ -149,6 +161,20 @@ class Sessions:
         )
         return self._give(replace(asking, key_id=session.key_id, session=session), session)
 
+    def of_node(self, node: Principal, region: str, *, origin: str) -> Given:
+        """A session of a node that signed with the key *origin*, good in *region*."""
+        now = self._clock.now()
+        session = Session(
+            key_id=_new_key_id(),
+            account=node.account,
+            owner=node.id,
+            origin=origin,
+            issued_at=now,
+            expires_at=now + NODE_SECONDS,
+            region=region,
+        )
+        return self._give(replace(node, key_id=session.key_id, session=session), session)
+
     async def find(self, key_id: str, token: str) -> tuple[Principal, str] | None:
         """
         Who signs with a session's key, and its secret; None for a token that is not of this key, or whose session has ended.
@@ -159,10 +185,14 @@ class Sessions:
         if content is None:
             return None
         session = _unpacked(content)
-        if session.expires_at <= self._clock.now():
+        now = self._clock.now()
+        if session.expires_at <= now:
             msg = "The security token included in the request is expired"
             raise SessionExpired(msg)
-        principal = await self._database.read(_still, session)
+        if session.region:
+            principal = await self._database.read(_held, session, self._holder, now)
+        else:
+            principal = await self._database.read(_still, session)
         return None if principal is None else (principal, self._master.session_secret(key_id))
 
     def _give(self, principal: Principal, session: Session) -> Given:
@@ -267,6 +297,14 @@ def _still(session: Session) -> UnitOfWork[Principal | None]:
         return Principal(session.account, root_arn(session.account), "root", session.account, session.key_id, session)
     owner = yield from identity_store.by_id(session.account, session.owner)
     return None if owner is None else _principal(session, owner)
+
+
+def _held(session: Session, holder: Holder, now: float) -> UnitOfWork[Principal | None]:
+    """Whose a node's session is; None where it has ended before its time."""
+    account = yield from store.find_account(session.account)
+    if account is not None and account.state != "Active":
+        return None
+    return (yield from holder(session, now))
 
 
 def _principal(session: Session, owner: Identity) -> Principal:

@@ -13,6 +13,8 @@ from patchwright.server.accounts import Scope
 
 DEFAULT_LIFE_SECONDS = 24 * 3600.0  # of an activation (spec §11.2)
 MAX_LIFE_SECONDS = 30 * 24 * 3600.0
+# How long sessions of a replaced key go on: the agent asks for its next one when half the time of the last is over.
+GRACE_SECONDS = 2400.0
 MANAGED_INSTANCE = "ManagedInstance"  # what every node is: there are no others here
 OWN_SOURCE = "AWS::SSM::ManagedInstance"  # the source of a machine that names no cloud
 
@@ -38,6 +40,15 @@ class MissingRole(NodesError):
 
     def __init__(self, role: str) -> None:
         super().__init__(f"Not existing role: {role!r}")
+
+
+class WrongFingerprint(NodesError):
+    """The agent's key is used on another machine than the one it was registered on."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(
+            f"{instance_id} was registered on another machine, or its hardware changed: register this one with an activation."
+        )
 
 
 class UnknownNode(NodesError):
@@ -99,12 +110,57 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class NodeKey:
+    """
+    The RSA key that a node signs with (spec agent-protocol §3.3), as the DER of its SubjectPublicKeyInfo.
+
+    *next_public_key* counts as well, until the node has used it; from then on it counts alone. Empty: there is none. The
+    *fingerprint* is what the agent calls the machine that it registered on.
+    """
+
+    public_key: bytes
+    key_id: str
+    fingerprint: str
+    made_at: float
+    next_public_key: bytes = b""
+    former_key_id: str = ""
+
+    @property
+    def public_keys(self) -> tuple[bytes, ...]:
+        """What counts now."""
+        return (self.public_key, *([self.next_public_key] if self.next_public_key else []))
+
+
+@dataclass(frozen=True)
 class Identity:
-    """Which node a key id is: what is needed to derive its secret and to know whose it is."""
+    """
+    Which node a key id is: what is needed to check what it signs, and to know whose it is.
+
+    A node without a *key* signs with a secret, which is derived from its *generation*.
+    """
 
     scope: Scope
     instance_id: str
     generation: int
+    key: NodeKey | None = None
+
+    @property
+    def arn(self) -> str:
+        """What the node is called where it acts."""
+        account, region = self.scope
+        return f"arn:aws:ssm:{region}:{account}:managed-instance/{self.instance_id}"
+
+    @property
+    def origin(self) -> str:
+        """What the node's sessions begin with: the key it signs with, or the generation of its secret."""
+        return f"generation {self.generation}" if self.key is None else self.key.key_id
+
+    def vouches(self, origin: str, now: float) -> bool:
+        """Whether a session that began with *origin* still counts at *now* (epoch seconds)."""
+        if origin == self.origin:
+            return True
+        former = self.key is not None and origin and origin == self.key.former_key_id
+        return bool(former) and self.key is not None and now < self.key.made_at + GRACE_SECONDS
 
 
 @dataclass(frozen=True)

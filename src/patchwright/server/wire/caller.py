@@ -18,7 +18,8 @@ class Caller:
     *kind* is "user", "node" or "anonymous"; *principal* is an ARN. An anonymous caller has neither account nor region.
     *region* is the one the request was signed for. *target* is the operation, as in `AmazonSSM.SendCommand`.
     *source_ip* is the peer's address. *identity* says more of who a user or node is; an anonymous caller has none.
-    *secure*: whether TLS was spoken, to us or to a trusted proxy.
+    *secure*: whether TLS was spoken, to us or to a trusted proxy. *public_key*: which of its keys the caller signed with, as the
+    accounts room calls them; empty for who signs with a secret.
     """
 
     account: str
@@ -32,6 +33,7 @@ class Caller:
     access_key_id: str = ""
     identity: Principal | None = None
     secure: bool = False
+    public_key: str = ""
 
     @property
     def scope(self) -> Scope:

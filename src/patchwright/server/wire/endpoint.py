@@ -178,15 +178,16 @@ class Endpoint:
         else:
             self._gate.stranger(call.source_ip)
         body = await read_body(receive, headers, limit=route.limit, seconds=self._limits.seconds)
+        public_key = ""
         if claim is not None:
-            await self._verify(claim, headers, body, scope, located=labels is not None)
+            public_key = await self._verify(claim, headers, body, scope, located=labels is not None)
             if self._used is not None:
                 self._used(claim)
         operation = route.operation
         if operation is None:
             route, operation = self._router.by_form(route.service, body)
             call.target = operation.target
-        caller = call.caller = _caller(claim, call)
+        caller = call.caller = _caller(claim, call, public_key)
         if claim is not None:
             await self._gate.admit(claim, headers, source=call.source_ip, target=call.target)
         _check_audience(route, caller)
@@ -227,14 +228,14 @@ class Endpoint:
         scope: MutableMapping[str, Any],
         *,
         located: bool,
-    ) -> None:
+    ) -> str:
         query = scope.get("query_string", b"").decode("latin-1")
         # What has no place of its own is `POST /`, which is checked already.
         method, path = (scope["method"], raw_path(scope)) if located else ("POST", "/")
         if len(body) < _OFFLOAD_HASH:
-            self._verifier.verify(claim, headers, body, method=method, path=path, query=query)
-        else:
-            await asyncio.to_thread(self._verifier.verify, claim, headers, body, method=method, path=path, query=query)
+            return self._verifier.verify(claim, headers, body, method=method, path=path, query=query)
+        verify = self._verifier.verify
+        return await asyncio.to_thread(verify, claim, headers, body, method=method, path=path, query=query)
 
     async def _content(self, route: Route, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
         encoding = headers.get(b"content-encoding", b"identity").lower()
@@ -324,7 +325,7 @@ def _refuse_presigned(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) 
         )
 
 
-def _caller(claim: Claim | None, call: _Call) -> Caller:
+def _caller(claim: Claim | None, call: _Call, public_key: str = "") -> Caller:
     """Who calls, now that it is proved; noted for the log as well."""
     if claim is None:
         return Caller("", "", "anonymous", "anonymous", None, call.request_id, call.source_ip, call.target)
@@ -342,6 +343,7 @@ def _caller(claim: Claim | None, call: _Call) -> Caller:
         target=call.target,
         access_key_id=owner.access_key_id,
         identity=owner.identity,
+        public_key=public_key,
     )
 
 

@@ -132,7 +132,7 @@ class Replays:
             raise self._too_early(claim.timestamp, now)
         if not 0 <= now - self._turned <= GRACE_SECONDS:
             self._before, self._recent, self._turned = self._recent, {}, now
-        number = int(claim.signature[:16], 16) or 1
+        number = claim.number
         call = headers.get(_CALL, b"") + b" " + headers.get(b"amz-sdk-request", b"")
         if self._remember(claim.timestamp[:_MINUTE], number, now):
             self._recent[number] = _Recent(now, source, call)

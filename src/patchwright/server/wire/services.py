@@ -37,11 +37,13 @@ AUDIENCE: Mapping[str, str] = {
     "AmazonSSM.GetParameter": ANY,
     "AmazonSSM.GetParameters": ANY,
     "AmazonSSM.GetDeployablePatchSnapshotForInstance": ANY,
+    "AmazonSSM.ListInstanceAssociations": NODE,
     "AmazonSSM.PutComplianceItems": ANY,
     "AmazonSSM.PutInventory": ANY,
     "AmazonSSM.RegisterManagedInstance": ANONYMOUS,
     "AmazonSSM.RequestManagedInstanceRoleToken": NODE,
     "AmazonSSM.UpdateManagedInstancePublicKey": NODE,
+    "AmazonSSM.UpdateInstanceAssociationStatus": NODE,
     "AmazonSSM.UpdateInstanceInformation": NODE,
     "EC2WindowsMessageDeliveryService": NODE,
     "Patchwright": NODE,
@@ -59,9 +61,9 @@ AUDIENCE: Mapping[str, str] = {
     "Patchwright.ListOutputs": USER,
     "Patchwright.VerifyAuditTrail": USER,
     "iam": USER,
+    "ssmmessages": NODE,
     "sts": USER,
     "sts.GetCallerIdentity": ANY,
-    "ssmmessages": NODE,
 }
 
 

@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import quote
 
-from patchwright.server.accounts import Principal
+from patchwright.server.accounts import Principal, public_keys
 
 from .errors import ApiError, expired_token, incomplete_signature, invalid_signature, unrecognized_client
 
@@ -51,7 +51,7 @@ class Credential:
 
     *kind* is "user" or "node". *region* binds the key to one region (a node's); None is valid in every region.
     *principal* is an ARN. *instance_id* is a node's `mi-…`. *identity* says more of whose it is; a session's key is good
-    until *expires_at* (epoch seconds).
+    until *expires_at* (epoch seconds). Who has *public_keys* signs with the private key of one of them, and has no secret.
     """
 
     access_key_id: str
@@ -63,6 +63,7 @@ class Credential:
     instance_id: str | None = None
     identity: Principal | None = None
     expires_at: float | None = None
+    public_keys: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,14 @@ class Claim:
     service: str
     signed_headers: tuple[bytes, ...]
     signature: bytes = field(repr=False)
+
+    @property
+    def number(self) -> int:
+        """The signature, once it is proved, as a number from 1 to 2⁶⁴-1, as good as its own."""
+        if not self.credential.public_keys:
+            return int(self.signature[:16], 16) or 1
+        content = public_keys.signature_bytes(self.signature)  # which may be written in more than one way
+        return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") or 1
 
 
 Lookup = Callable[[str], Awaitable[Credential | None]]
@@ -187,11 +196,12 @@ class Verifier:
         method: str = "POST",
         path: str = "/",
         query: str = "",
-    ) -> None:
+    ) -> str:
         """
         Prove *claim*: the request and its *body* are what the owner of the key signed.
 
-        *path* and *query* are as sent (percent-encoded). Raises InvalidSignatureException.
+        *path* and *query* are as sent (percent-encoded). Returns which of the owner's public keys proves it; empty where
+        there are none. Raises InvalidSignatureException.
         """
         digest = hashlib.sha256(body).hexdigest().encode()
         declared = headers.get(b"x-amz-content-sha256")
@@ -209,10 +219,21 @@ class Verifier:
         lines += (b"", b";".join(claim.signed_headers), digest)
         canonical = hashlib.sha256(b"\n".join(lines)).hexdigest()
         to_sign = f"AWS4-HMAC-SHA256\n{claim.timestamp}\n{claim.date}/{claim.region}/{claim.service}/aws4_request\n{canonical}"
+        if claim.credential.public_keys:
+            return _asymmetric(claim, to_sign.encode())
         key = self._signing_key(claim.credential.secret, claim.date, claim.region, claim.service)
         expected = hmac.digest(key, to_sign.encode(), "sha256").hex().encode()
         if not hmac.compare_digest(expected, claim.signature):
             raise invalid_signature(_MISMATCH)
+        return ""
+
+
+def _asymmetric(claim: Claim, to_sign: bytes) -> str:
+    """As amazon-ssm-agent signs with a node's own key: Signature Version 4 but for its last step (spec agent-protocol §3.3)."""
+    found = public_keys.signer(claim.credential.public_keys, claim.signature, to_sign)
+    if not found:
+        raise invalid_signature(_MISMATCH)
+    return found
 
 
 def signing_key(secret: str, date: str, region: str, service: str) -> bytes:

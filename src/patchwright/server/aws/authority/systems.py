@@ -243,7 +243,10 @@ _RULES: Mapping[About, Mapping[Access, str]] = {
     },
     _one(node, "Target"): {READ: "GetConnectionStatus"},
     _compliance: {WRITE: "PutComplianceItems"},
-    _presence: {WRITE: "UpdateInstanceInformation RequestManagedInstanceRoleToken UpdateManagedInstancePublicKey"},
+    _presence: {
+        READ: "ListInstanceAssociations",
+        WRITE: "UpdateInstanceAssociationStatus UpdateInstanceInformation RequestManagedInstanceRoleToken UpdateManagedInstancePublicKey",
+    },
     _node_role: {WRITE: "UpdateManagedInstanceRole"},
     _send_command: {WRITE: "SendCommand"},
     _one(document, "Name"): {

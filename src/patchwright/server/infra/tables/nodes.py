@@ -59,6 +59,7 @@ NODE_KEY = owned(  # of nodes that sign with a key of their own, as amazon-ssm-a
     Column("instance_id", TEXT, nullable=False),
     Column("public_key", OCTETS, nullable=False),  # SubjectPublicKeyInfo, DER
     Column("key_id", TEXT, nullable=False),  # SHA-256 of it: what the node's sessions begin with
+    Column("next_public_key", OCTETS, nullable=False),  # counts as well, and alone once it is used; empty: none
     Column("former_key_id", TEXT, nullable=False),  # of the key before; empty: this is the first
     Column("fingerprint", TEXT, nullable=False),  # what the agent calls the machine
     Column("made_at", MOMENT, nullable=False),  # when the node began to use this key

@@ -28,6 +28,7 @@ def _node_key() -> None:
         sa.Column("instance_id", TEXT, nullable=False),
         sa.Column("public_key", OCTETS, nullable=False),
         sa.Column("key_id", TEXT, nullable=False),
+        sa.Column("next_public_key", OCTETS, nullable=False),
         sa.Column("former_key_id", TEXT, nullable=False),
         sa.Column("fingerprint", TEXT, nullable=False),
         sa.Column("made_at", MOMENT, nullable=False),
