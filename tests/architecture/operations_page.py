@@ -54,7 +54,11 @@ Signed with the node's own key, which is its `mi-` id and the secret that enrolm
 
 | target | what |
 |---|---|
+| `AmazonSSM.RegisterManagedInstance` | an activation becomes a node that signs with the RSA key it sent; the same key again is the same node |
+| `AmazonSSM.RequestManagedInstanceRoleToken` | signed with the node's own key: a session of an hour; another Fingerprint than at the registration is refused |
+| `AmazonSSM.UpdateManagedInstancePublicKey` | the key the node signs with from its next use on; until then the one before counts as well |
 | `AmazonSSM.UpdateInstanceInformation` | the node is there |
+| `AmazonSSM.ListInstanceAssociations`, `AmazonSSM.UpdateInstanceAssociationStatus` | asked for by amazon-ssm-agent; there are no associations yet |
 | `EC2WindowsMessageDeliveryService.GetMessages` | long poll, 15 seconds |
 | `EC2WindowsMessageDeliveryService.AcknowledgeMessage` | the command is journalled on the node |
 | `EC2WindowsMessageDeliveryService.SendReply` | what a command came to |
@@ -81,7 +85,7 @@ def words() -> dict[str, Any]:
 
 def served() -> set[str]:
     """The targets of both edges."""
-    return {*operations(MagicMock()), *gateway.operations(MagicMock(), MagicMock())}
+    return {*operations(MagicMock()), *gateway.operations(MagicMock())}
 
 
 def for_clients() -> set[str]:

@@ -31,6 +31,7 @@ from patchwright.server import (
     windows,
 )
 from patchwright.server.accounts import (
+    NODE_PRINCIPAL,
     NOTE_SECONDS,
     SEAL_SECONDS,
     Access,
@@ -167,10 +168,13 @@ async def build(
     opened = await open_database(config.database, data_dir=config.data_dir, clock=clock)
     trail, audit = _audit(config, opened, clock, master)
     database = Audited(opened)
-    access = open_access(database, clock, master, config.quotas, first=config.account_id)
+    access = open_access(database, clock, master, config.quotas, first=config.account_id, holder=nodes.holder)
     root = await _root(config, access)
     directory, waking = nodes.Service(database, clock), commands.Waking()
-    messages = gateway.Messages(database, clock, master, directory=directory, waking=waking)
+    messages = gateway.Messages(database, clock, directory=directory, waking=waking)
+    registration = gateway.Registration(
+        database, clock, master, directory=directory, sessions=access.sessions, key_days=config.node_key_days
+    )
     models = load_models(strict=strict)
     url = config.public_url or local_url(config, port or config.port)
     links, snapshots = aws.SnapshotLinks(url, master.links, clock), patching.Snapshots(database, clock)
@@ -185,6 +189,7 @@ async def build(
         clock,
         directory=directory,
         messages=messages,
+        registration=registration,
         waking=waking,
         warden=warden,
         master=master,
@@ -202,7 +207,7 @@ async def build(
     downloads = gateway.Downloads(url, by_host=not config.public_url)
     if "gateway" in config.roles:
         served.update(gateway.program(downloads))
-    keys = KnownKeys(_lookup(access, messages), clock.monotonic, sessions=_sessions(access))
+    keys = KnownKeys(_lookup(access, registration), clock.monotonic, sessions=_sessions(access))
     endpoint = Endpoint(
         warden.guarded(served),
         models=models,
@@ -248,6 +253,7 @@ def _operations(
     *,
     directory: nodes.Service,
     messages: gateway.Messages,
+    registration: gateway.Registration,
     waking: commands.Waking,
     warden: aws.Warden,
     master: MasterKey,
@@ -305,7 +311,7 @@ def _operations(
         )
         daily = config.quotas.output_bytes_per_day
         streams = gateway.Outputs(printed, monotonic=clock.monotonic, daily_bytes=daily)
-        served.update(gateway.operations(messages, exchange, streams))
+        served.update(gateway.operations(gateway.Edges(messages, exchange, streams, registration)))
     return served
 
 
@@ -316,16 +322,13 @@ def _s3(config: Config) -> S3 | None:
     return S3(config.s3_endpoint, config.s3_access_key_id, config.s3_secret_access_key)
 
 
-def _lookup(access: Access, messages: gateway.Messages) -> Callable[[str], Awaitable[Credential | None]]:
+def _lookup(access: Access, registration: gateway.Registration) -> Callable[[str], Awaitable[Credential | None]]:
     """Whose an access key or a node's is."""
 
     async def lookup(access_key_id: str) -> Credential | None:
         if access_key_id.startswith("mi-"):
-            node = await messages.credential(access_key_id)
-            if node is None or not await access.tenants.active(node.account):
-                return None
-            who = Principal(node.account, node.principal, "node", access_key_id, access_key_id)
-            return dataclasses.replace(node, identity=who)
+            node = await registration.credential(access_key_id)
+            return node if node is not None and await access.tenants.active(node.account) else None
         key = await access.service.key(access_key_id)
         if key is None:
             return None
@@ -347,8 +350,12 @@ def _sessions(access: Access) -> SessionLookup:
         if found is None:
             return None
         who, secret = found
-        until = None if who.session is None else who.session.expires_at
-        return Credential(access_key_id, secret, who.account, who.arn, identity=who, expires_at=until)
+        session = who.session
+        until, region = (None, "") if session is None else (session.expires_at, session.region)
+        credential = Credential(access_key_id, secret, who.account, who.arn, identity=who, expires_at=until)
+        if who.kind != NODE_PRINCIPAL:
+            return credential
+        return dataclasses.replace(credential, kind="node", region=region, instance_id=who.id)
 
     return find
 

@@ -155,6 +155,7 @@ AUDITED: Mapping[str, Noted] = {
 REPORTED: Mapping[str, str] = {
     "AmazonSSM.GetDeployablePatchSnapshotForInstance": "a snapshot is written by the first asker (design D13)",
     "AmazonSSM.RequestManagedInstanceRoleToken": "a node renews what it signs with",
+    "AmazonSSM.UpdateInstanceAssociationStatus": "what an association came to on the node",
     "AmazonSSM.UpdateInstanceInformation": "presence",
     "EC2WindowsMessageDeliveryService.AcknowledgeMessage": "delivery; the invocation has it",
     "EC2WindowsMessageDeliveryService.FailMessage": "delivery; the invocation has it",

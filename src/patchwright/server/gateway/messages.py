@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The messages of the agent protocol (spec agent-protocol §6, §8): enrolment, presence, long poll, replies."""
+"""The messages of the agent protocol (spec agent-protocol §6, §8): presence, long poll, replies."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -22,32 +21,18 @@ from patchwright.core.protocol import (
     message_id,
     truncate,
 )
-from patchwright.server import commands, compliance, nodes, patching, tags
-from patchwright.server.accounts import MasterKey, Scope, is_active
+from patchwright.server import commands, compliance, nodes, patching
+from patchwright.server.accounts import Scope
 from patchwright.server.commands import Waking
+from patchwright.server.gateway.machines import said
 from patchwright.server.infra import Clock, Database, UnitOfWork
-from patchwright.server.nodes import Identity, Machine
-from patchwright.server.wire import Caller, Credential, access_denied
+from patchwright.server.nodes import Machine
+from patchwright.server.wire import Caller, access_denied
 
 LOOK_AGAIN_SECONDS = 3.0  # for what another process released, and for what was not acknowledged in time
 _DEADLINE_MARGIN_SECONDS = 0.5
 _STEPS_LIMIT = 50  # of one reply
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_MACHINE = {  # members of a Machine, and how many characters of them the API shows: what is longer is cut
-    "MachineId": ("machine_id", 512),
-    "ComputerName": ("computer_name", 255),
-    "PlatformType": ("platform_type", 32),
-    "PlatformName": ("platform_name", 120),
-    "PlatformVersion": ("platform_version", 120),
-    "AgentName": ("agent_name", 255),
-    "AgentVersion": ("agent_version", 64),
-    "IPAddress": ("ip_address", 46),
-    "SourceId": ("source_id", 128),
-    "SourceType": ("source_type", 64),
-    "SourceLocation": ("source_location", 128),
-    "AvailabilityZone": ("availability_zone", 120),
-    "AvailabilityZoneId": ("availability_zone_id", 50),
-}
 _DETAILS = {
     "InProgress": Detail.IN_PROGRESS,
     "SuccessAndReboot": Detail.IN_PROGRESS,  # not terminal: the node comes back (spec agent-protocol §8.3)
@@ -61,46 +46,17 @@ _DETAILS = {
 class Messages:
     """What an agent says and asks, apart from the patch exchange."""
 
-    def __init__(
-        self, database: Database, clock: Clock, master: MasterKey, *, directory: nodes.Service, waking: Waking
-    ) -> None:
+    def __init__(self, database: Database, clock: Clock, *, directory: nodes.Service, waking: Waking) -> None:
         self._database = database
         self._clock = clock
-        self._master = master
         self._directory = directory
         self._waking = waking
-
-    async def credential(self, instance_id: str) -> Credential | None:
-        """What a node signs with: derived, never stored (design D6). None for an unknown node."""
-        identity = await self._directory.identity(instance_id)
-        if identity is None:
-            return None
-        scope = identity.scope
-        return Credential(
-            access_key_id=instance_id,
-            secret=self._secret(identity),
-            account=scope.account,
-            principal=f"arn:aws:ssm:{scope.region}:{scope.account}:managed-instance/{instance_id}",
-            kind="node",
-            region=scope.region,
-            instance_id=instance_id,
-        )
-
-    async def enroll(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Patchwright.Enroll: an activation becomes a node, once for each token."""
-        identity = await self._database.write(_enrol, request, now=self._clock.now(), fresh_id=nodes.fresh_node_id())
-        return {
-            "InstanceId": identity.instance_id,
-            "Secret": self._secret(identity),
-            "Region": identity.scope.region,
-            "Account": identity.scope.account,
-        }
 
     async def update_instance_information(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """AmazonSSM.UpdateInstanceInformation: the node is there, and says what it is."""
         scope, instance_id = _node(caller, request.get("InstanceId"))
         unsaid = Machine(platform_type="", agent_name="")  # what it does not say stays as it is known
-        await self._directory.ping(scope, instance_id, replace(unsaid, **_said(request)))
+        await self._directory.ping(scope, instance_id, replace(unsaid, **said(request)))
         return {}
 
     async def get_messages(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -144,9 +100,6 @@ class Messages:
             _record, scope, instance_id, reply, now=self._clock.now(), fresh_ids=commands.fresh_ids()
         )
         self._waking.wake(released)
-
-    def _secret(self, identity: Identity) -> str:
-        return base64.b64encode(self._master.node_secret(identity.instance_id, identity.generation)).decode()
 
     async def _wait(self, scope: Scope, instance_id: str, visibility: float) -> list[commands.Delivery]:
         deadline = self._clock.monotonic() + LONG_POLL_SECONDS - _DEADLINE_MARGIN_SECONDS
@@ -215,23 +168,6 @@ def _status(text: str) -> str:
     return _DETAILS[text].value
 
 
-def _enrol(request: Mapping[str, Any], *, now: float, fresh_id: str) -> UnitOfWork[Identity]:
-    identity, activation = yield from nodes.enrol(
-        request["ActivationId"],
-        request["ActivationCode"],
-        request["EnrollmentToken"],
-        Machine(**_said(request)),
-        now=now,
-        fresh_id=fresh_id,
-    )
-    if not (yield from is_active(identity.scope.account)):
-        msg = "The account of this activation is disabled."
-        raise nodes.ActivationRefused(msg)
-    if activation is not None and activation.tags:
-        yield from tags.add(identity.scope, tags.MANAGED_INSTANCE, identity.instance_id, activation.tags)
-    return identity
-
-
 def _record(
     scope: Scope, instance_id: str, reply: commands.Reply, *, now: float, fresh_ids: Iterator[str]
 ) -> UnitOfWork[list[str]]:
@@ -256,11 +192,6 @@ def _own_command(caller: Caller, message: str) -> str:
     if message != message_id(command_id, str(caller.instance_id)):
         raise access_denied(f"{caller.principal} may not speak for the receiver of {message}.")
     return command_id
-
-
-def _said(request: Mapping[str, Any]) -> dict[str, str]:
-    """The members of a Machine that the request gives."""
-    return {member: request[name][:most] for name, (member, most) in _MACHINE.items() if name in request}
 
 
 def _message(delivery: commands.Delivery) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from patchwright.server.nodes.facts import (
     record,
     since,
 )
+from patchwright.server.nodes.keys import check_fingerprint, give_key, holder, offer_key, settle_key
 from patchwright.server.nodes.listing import TAG, TAG_KEY, Condition, Listing, Relation
 from patchwright.server.nodes.model import (
     MANAGED_INSTANCE,
@@ -32,9 +33,11 @@ from patchwright.server.nodes.model import (
     Machine,
     MissingRole,
     Node,
+    NodeKey,
     NodesError,
     UnknownActivation,
     UnknownNode,
+    WrongFingerprint,
 )
 from patchwright.server.nodes.service import (
     Service,
@@ -59,6 +62,7 @@ __all__ = [
     "Machine",
     "MissingRole",
     "Node",
+    "NodeKey",
     "NodesError",
     "Observation",
     "Observed",
@@ -68,20 +72,26 @@ __all__ = [
     "Service",
     "UnknownActivation",
     "UnknownNode",
+    "WrongFingerprint",
     "all_ids",
+    "check_fingerprint",
     "deregister",
     "enrol",
     "former",
     "fresh_node_id",
+    "give_key",
+    "holder",
     "known",
     "latest",
     "load",
     "missing",
     "observation",
+    "offer_key",
     "pack",
     "page",
     "put_bodies",
     "record",
     "require",
+    "settle_key",
     "since",
 ]

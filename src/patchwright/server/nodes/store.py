@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
 from patchwright.server.nodes import listing
 from patchwright.server.nodes.listing import MACHINE_COLUMNS, NODE_COLUMNS, Listing
-from patchwright.server.nodes.model import Activation, Identity, Machine, Node
+from patchwright.server.nodes.model import Activation, Identity, Machine, Node, NodeKey
 
 _ACTIVATION = (
     "account, region, id, code_hash, role, description, default_name, tags,"
@@ -111,8 +112,33 @@ def enrolled(activation_id: str, enrolment_hash: str) -> UnitOfWork[Identity | N
 
 def find_identity(instance_id: str) -> UnitOfWork[Identity | None]:
     """Whose the node is, by its id alone."""
-    rows = yield sql("SELECT account, region, id, generation FROM node WHERE id = $1", instance_id)
-    return _identity(rows)
+    rows = yield sql(
+        "SELECT n.account, n.region, n.id, n.generation, k.public_key, k.key_id, k.fingerprint, k.made_at,"
+        " k.next_public_key, k.former_key_id"
+        " FROM node n LEFT JOIN node_key k ON k.instance_id = n.id WHERE n.id = $1",
+        instance_id,
+    )
+    found = _identity(rows)
+    return found if found is None or rows[0][4] is None else replace(found, key=NodeKey(*rows[0][4:]))
+
+
+def put_key(scope: Scope, instance_id: str, key: NodeKey) -> UnitOfWork[None]:
+    """Store the key a node signs with, in the place of the one before."""
+    yield sql(
+        "INSERT INTO node_key (account, region, instance_id, public_key, key_id, fingerprint, made_at, next_public_key,"
+        " former_key_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        " ON CONFLICT (account, region, instance_id) DO UPDATE SET public_key = excluded.public_key,"
+        " key_id = excluded.key_id, made_at = excluded.made_at, next_public_key = excluded.next_public_key,"
+        " former_key_id = excluded.former_key_id",
+        *scope,
+        instance_id,
+        key.public_key,
+        key.key_id,
+        key.fingerprint,
+        key.made_at,
+        key.next_public_key,
+        key.former_key_id,
+    )
 
 
 def find(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[Node]]:
@@ -153,13 +179,14 @@ def set_role(scope: Scope, instance_id: str, role: str) -> UnitOfWork[bool]:
 
 def remove(scope: Scope, instance_id: str) -> UnitOfWork[bool]:
     """
-    Delete a node and what says which facts are its newest; false if there is none.
+    Delete a node, its key and what says which facts are its newest; false if there is none.
 
     Its facts, and what they said had changed, stay: they are history.
     """
     rows = yield sql(
         "DELETE FROM node WHERE account = $1 AND region = $2 AND id = $3 RETURNING id", *scope, instance_id
     )
+    yield sql("DELETE FROM node_key WHERE account = $1 AND region = $2 AND instance_id = $3", *scope, instance_id)
     yield sql("DELETE FROM former_facts WHERE account = $1 AND region = $2 AND instance_id = $3", *scope, instance_id)
     return bool(rows)
 
@@ -190,7 +217,7 @@ def _columns(machine: Machine) -> tuple[str, ...]:
 
 
 def _identity(rows: list[Row]) -> Identity | None:
-    return Identity(Scope(*rows[0][:2]), rows[0][2], rows[0][3]) if rows else None
+    return Identity(Scope(*rows[0][:2]), *rows[0][2:4]) if rows else None
 
 
 def _node(row: Row) -> Node:
