@@ -214,7 +214,7 @@ def test_a_refusal_ends_the_sending_of_this_output_and_of_no_other(step):
 
     step.say(bytes(30_000))
     step.say(bytes(10_000), "stderr")
-    step.server.answers = [Refused("InvocationDoesNotExist", "no")]
+    step.server.answers = [Refused("AccessDeniedException", "no")]
     step.finish()
     assert len(step.server.kept) == 1
     assert step.spool.waiting() == []
@@ -223,7 +223,7 @@ def test_a_refusal_ends_the_sending_of_this_output_and_of_no_other(step):
 def test_a_node_that_is_refused_as_such_keeps_its_output(step):
     """It may be let in again."""
     step.say(bytes(30_000))
-    step.server.answers = [Refused("AccessDeniedException", "no")]
+    step.server.answers = [Refused("UnrecognizedClientException", "no")]
     step.finish()
     assert len(step.spool.waiting()) == 1
     assert step.spool.try_to_drain(step.server, seconds=5)

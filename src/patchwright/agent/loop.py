@@ -39,6 +39,8 @@ HOUSEKEEPING_SECONDS = 3600.0
 WORKER_LOOK_SECONDS = 0.05
 WORKER_PATIENCE_SECONDS = 2.0  # for a worker to leave, and for the next one to begin
 MANY_FAILURES = 10
+OUTPUTS = "outputs"  # the same as in streaming.py, which is not imported before there is something to send
+OUTPUT_SECONDS = 10.0  # of one round, for output that waits
 
 
 class WorkNotDone(PatchwrightError):
@@ -156,6 +158,7 @@ class Loop:
         self._client = Client.of(identity, settings=settings, clock=clock)
         self._journal = Journal(disk)
         self._outbox = Outbox(disk, instance_id=identity.instance_id)
+        self._outputs = disk.directory(OUTPUTS)
         self._workers = Workers(disk, self._journal, program=program, clock=clock, cap=settings.backoff_cap_seconds)
         self._next_health = self._next_housekeeping = float("-inf")
         self._rest = rest
@@ -208,6 +211,7 @@ class Loop:
         self._workers.ensure(self._environment)
         self._say_hello()
         try_to_drain(self._outbox, self._client)  # a reply that the server cannot take now must not make the node deaf
+        self._send_output()
         self._keep_house()
         if not self._disk.keep_reserve():
             raise DiskFull("the disk is full: no command is accepted until there is room")
@@ -248,7 +252,9 @@ class Loop:
             request_seconds=settings.request_seconds,
             connect_seconds=settings.connect_seconds,
             house_due=self._next_housekeeping,
-            directories=[str(path) for path in (*self._journal.work_directories(), self._outbox.directory)],
+            directories=[
+                str(path) for path in (*self._journal.work_directories(), self._outbox.directory, self._outputs)
+            ],
             reserve=self._disk.reserve,
         )
 
@@ -267,6 +273,16 @@ class Loop:
             "SSMConnectionChannel": "ec2messages",
             **node.describe(self._client.local_address()),
         }
+
+    def _send_output(self) -> None:
+        """What steps have printed while the server was away; a worker that is at it has the first turn."""
+        if self._workers.running() or not any(self._outputs.glob("[!.]*.json")):
+            return
+        from patchwright.agent.streaming import Spool
+
+        limit = int(self._settings.output_mib) * 1024 * 1024
+        spool = Spool(self._disk, self._clock, instance_id=self._identity.instance_id, limit_bytes=limit)
+        spool.try_to_drain(self._client, seconds=OUTPUT_SECONDS)
 
     def _keep_house(self) -> None:
         if self._clock.monotonic() < self._next_housekeeping:

@@ -31,6 +31,7 @@ FINISH_SECONDS = 3.0  # that the end of a step may wait for its output to be gon
 REQUEST_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 60.0
 SPOOL_STEPS = 4  # full streams that are kept for a server that does not answer
+DENIED = "AccessDeniedException"  # the node is known, and may not send output: it never will
 BEGUN = "streamed"  # a file in the directory of a step of which something was sent
 _WORTH_COMPRESSING = 1024
 _REPLY_CARRIES = {"stdout": STDOUT_LIMIT, "stderr": STDERR_LIMIT}
@@ -219,7 +220,7 @@ class Spool:
             except FileNotFoundError:
                 break
             except Refused as refusal:
-                if refusal.concerns_identity:
+                if refusal.concerns_identity and refusal.code != DENIED:
                     raise
                 log.error(f"the server does not take the output {path.name}: {refusal}")
                 break

@@ -27,6 +27,7 @@ from patchwright.agent.outbox import FINAL, STARTED, Outbox, try_to_drain
 from patchwright.agent.patch_run import Desk
 from patchwright.agent.shell import Shell
 from patchwright.agent.steps import NOT_BEGUN, Step, following, plan_steps, run_step, settle
+from patchwright.agent.streaming import Spool, Streamer
 from patchwright.core import flow
 from patchwright.core.errors import PatchwrightError
 from patchwright.core.protocol import PATCH_ACTION
@@ -35,6 +36,7 @@ from patchwright.core.protocol import message_id as message_id_of
 WORKER_LOCK = "worker.lock"
 RUN_LIMIT = 20  # times a command is taken up again before it is given up; every restart counts one
 COMBINED_LIMIT = 2500  # characters of a plugin's `output`
+DRAIN_SECONDS = 300.0  # that a worker without work goes on sending output for
 
 
 def work(disk: Disk, settings: Settings, program: Tuple[str, ...]) -> int:
@@ -62,6 +64,8 @@ class Worker:
         self._outbox = outbox
         self._bench = bench
         self._settings = settings
+        limit = int(settings.output_mib) * 1024 * 1024
+        self._spool = Spool(bench.disk, bench.clock, instance_id=instance_id, limit_bytes=limit)
 
     def run(self) -> int:
         """Run commands until none is left, or leave at once where another worker is at it. Answers the exit code."""
@@ -78,6 +82,7 @@ class Worker:
                 return 1
             finally:
                 lock.release()
+            self._spool.try_to_drain(self._client, seconds=DRAIN_SECONDS, enough=self._journal.has_work)
         self._clean_up()
         self._see_to_inventory()
         return 0
@@ -144,8 +149,19 @@ class Worker:
         command_id, save = entry["command_id"], partial(self._save, entry, step)
         # Some names of schema 1.2 are none for a directory.
         directory = self._bench.disk.root / "work" / command_id / "{}.{}".format(number, step["name"].replace(":", "."))
-        run_step(step, Context(self._desk(command_id), command_id, directory, save))
+        streamer = Streamer(
+            self._client,
+            self._spool,
+            self._bench.clock,
+            command_id=command_id,
+            number=number,
+            step=step["name"],
+            directory=directory,
+            always=_wants_everything(entry),
+        )
+        run_step(step, Context(self._desk(command_id), command_id, directory, save, streamer.look))
         step["ended_at"] = self._now()
+        streamer.finish(step)
         self._save(entry, step)
         self._reply(entry, number, "InProgress", [step])
 
@@ -263,6 +279,11 @@ class Worker:
                 "runtimeStatus": {step["name"]: _plugin(step) for step in steps},
             }
         )
+
+
+def _wants_everything(entry: Entry) -> bool:
+    """Whether the server writes what the steps print to a bucket: then it needs all of it."""
+    return bool(json.loads(entry["payload"]).get("OutputS3BucketName"))
 
 
 def _plugin(step: Step) -> Dict[str, Any]:
