@@ -70,7 +70,7 @@ def test_a_new_document_is_described_from_its_content(aws, ssm):
             {"Name": "Force", "Type": "Boolean", "DefaultValue": "false"},
             {"Name": "Group", "Type": "String"},
         ],
-        "PlatformTypes": ["Windows", "Linux", "MacOS"],
+        "PlatformTypes": ["Linux"],
         "DocumentType": "Command",
         "SchemaVersion": "2.2",
         "LatestVersion": "1",

@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from patchwright.core.document import PATTERN_TEXT_LIMIT
+from patchwright.core.parameter import PATTERN_TEXT_LIMIT
 from server.aws.test_documents import STEP, create, refusal
 from server.gateway.house import build
 from server.patching.bench import OUTDATED
@@ -101,13 +101,16 @@ def test_a_hash_that_is_named_is_checked(aws, ssm):
 @pytest.mark.parametrize(
     ("members", "code", "part"),
     [
-        ({"Content": content({"name": "a", "action": "aws:runShellScript"})}, "InvalidDocument", "aws:runShellScript"),
-        ({"Content": content(FIXED, {"name": "a", "action": "aws:runDocument"})}, "InvalidDocument", "aws:runDocument"),
-        ({"Content": content().replace("2.2", "2.0")}, "InvalidDocument", "2.0"),
         (
-            {"Content": '{"schemaVersion": "1.2", "runtimeConfig": {"aws:runShellScript": {}}}'},
+            {"Content": content({"name": "a", "action": "aws:configurePackage"})},
             "InvalidDocument",
-            "1.2",
+            "aws:configurePackage",
+        ),
+        ({"Content": content(FIXED, {"name": "a", "action": "my:own"})}, "InvalidDocument", "my:own"),
+        (
+            {"Content": '{"schemaVersion": "1.2", "runtimeConfig": {"aws:runDockerAction": {}}}'},
+            "InvalidDocument",
+            "aws:runDockerAction",
         ),
         (
             {"Content": '{"schemaVersion": "1.0", "sessionType": "Port"}', "DocumentType": "Session"},
@@ -120,7 +123,7 @@ def test_a_hash_that_is_named_is_checked(aws, ssm):
             "attachments",
         ),
     ],
-    ids=range(6),
+    ids=range(5),
 )
 def test_what_nodes_do_not_run_yet_is_refused_by_name(aws, ssm, members, code, part):
     """When it is sent; it can be made and kept."""
@@ -129,6 +132,24 @@ def test_what_nodes_do_not_run_yet_is_refused_by_name(aws, ssm, members, code, p
     found, message = refusal(send, aws=aws, ssm=ssm)
     assert found == code
     assert part in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        content({"name": "a", "action": "aws:psModule"}),
+        content({"name": "a", "action": "my:own", "precondition": {"StringEquals": ["platformType", "MacOS"]}}),
+        content({"name": "a", "action": "my:own", "precondition": {"StringLike": ["platformType", "Linux"]}}),
+        content({"name": "a", "action": "aws:runShellScript"}).replace("2.2", "2.0"),
+        '{"schemaVersion": "1.2", "runtimeConfig": {"aws:runShellScript": {"properties": [{"runCommand": ["true"]}]}}}',
+    ],
+    ids=["windows", "mac", "fault", "2.0", "1.2"],
+)
+def test_what_no_node_comes_to_is_no_reason_to_refuse(aws, ssm, text):
+    """Steps for other systems are skipped, those whose precondition is none fail; every schema is run."""
+    create(ssm, content=text)
+
+    assert send(aws, ssm)["Status"] == "Pending"
 
 
 @pytest.mark.parametrize(

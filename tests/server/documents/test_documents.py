@@ -61,7 +61,10 @@ async def test_a_new_document_is_its_first_version(shelf):
 
 async def test_a_long_text_is_read_beside_the_event_loop(shelf):
     """YAML takes its time; what comes of it is the same."""
-    steps = "".join(f"- {{name: step{number}, action: 'aws:runShellScript'}}\n" for number in range(400))
+    steps = "".join(
+        f"- {{name: step{number}, action: 'aws:runShellScript', inputs: {{runCommand: [{', '.join(['echo'] * 60)}]}}}}\n"
+        for number in range(50)
+    )
     made = await shelf.create(content=f"schemaVersion: '2.2'\nmainSteps:\n{steps}", format="YAML")
 
     assert len(made.version.content) > 8 * 1024
@@ -286,7 +289,7 @@ async def test_the_products_documents_are_read_and_not_changed(shelf):
     "reference",
     [
         "Other",
-        "AWS-RunShellScript",
+        "AWS-RunAnything",
         "arn:aws:ssm:us-east-1::document/Doc",
         "arn:aws:ssm:eu-west-1:{account}:document/Doc",
         "arn:aws:ssm:us-east-1:999999999999:document/Doc",

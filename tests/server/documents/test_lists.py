@@ -6,11 +6,19 @@ from __future__ import annotations
 import pytest
 
 from patchwright.server.accounts import Scope
-from patchwright.server.documents import RefusedOperation, TooManyShares, UnknownDocument, UnknownVersion, listing
+from patchwright.server.documents import (
+    RefusedOperation,
+    TooManyShares,
+    UnknownDocument,
+    UnknownVersion,
+    listing,
+    owned,
+)
 from patchwright.server.documents.listing import BATCH
 from server.documents.shelf import Shelf, content
 
-OWNED = ["AWS-RunPatchBaseline"]
+OWNED = sorted(owned.NAMES)
+EVERYWHERE = [name for name in OWNED if "MacOS" in owned.found(name).version.reading.platform_types]
 SESSION = '{"schemaVersion": "1.0", "description": "Änderung", "sessionType": "Port"}'
 
 
@@ -70,7 +78,7 @@ async def test_everything_that_is_wanted_has_to_hold(shelf):
         ({"prefixes": (("ommand", "%", "_ommand", "Command"),)}, []),
         ({"types": (("Session", "Policy"),)}, ["session-1"]),
         ({"types": (("Session", "Policy"), ("Command",))}, []),
-        ({"conditions": (listing.runs_on(["Windows", "Plan9"]),)}, ["command-1", "command-2", "session-1"]),
+        ({"conditions": (listing.runs_on(["MacOS", "Plan9"]),)}, [*EVERYWHERE, "session-1"]),
         ({"conditions": (listing.targets(["/", "/AWS::EC2::Instance"]),)}, ["command-1", "session-1"]),
         ({"conditions": (listing.targets(["/none"]),)}, []),
         ({"conditions": (listing.mentions(["big", "ÄNDER"]),)}, ["command-2", "session-1"]),

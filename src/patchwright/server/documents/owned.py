@@ -10,7 +10,18 @@ from importlib import resources
 from patchwright.server.documents import kinds
 from patchwright.server.documents.model import AMAZON, APPROVED, Document, Found, Version
 
-NAMES = ("AWS-RunPatchBaseline",)
+NAMES = (
+    "AWS-GatherSoftwareInventory",
+    "AWS-Noop",
+    "AWS-RefreshAssociation",
+    "AWS-RunDocument",
+    "AWS-RunPatchBaseline",
+    "AWS-RunPatchBaselineWithHooks",
+    "AWS-RunPowerShellScript",
+    "AWS-RunRemoteScript",
+    "AWS-RunShellScript",
+    "AWS-UpdateSSMAgent",
+)
 _CREATED_AT = 1_795_132_800.0  # 2026-11-20: the first release that had them
 
 
