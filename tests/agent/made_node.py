@@ -24,7 +24,17 @@ for place in (HERE.parents[2] / "src",):
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
 
-from patchwright.agent import child, facts, loop, node, providers, reboot, shell, worker  # noqa: E402, F401 - forks start with all imported
+from patchwright.agent import (  # noqa: E402, F401 - forks start with all imported
+    child,
+    facts,
+    keeper,
+    loop,
+    node,
+    providers,
+    reboot,
+    shell,
+    worker,
+)
 from patchwright.agent import disk as disk_module  # noqa: E402
 from patchwright.agent.__main__ import main  # noqa: E402
 from patchwright.agent.errors import CommandFailed, LockHeld  # noqa: E402
