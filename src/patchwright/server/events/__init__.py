@@ -7,42 +7,73 @@ The door. `emit` and `emit_all` are units of work for the rooms in which things 
 
 from __future__ import annotations
 
+from patchwright.server.events.courier import KEPT_SECONDS, STEP_SECONDS, TIDY_SECONDS, Courier, tidy
 from patchwright.server.events.emitting import emit, emit_all, number_waiting
 from patchwright.server.events.model import (
     COMMAND,
     COMMAND_INVOCATION,
     COMPLIANCE,
+    DEAD,
+    DELIVERED,
     DETAIL_TYPES,
     PARAMETER,
+    PENDING,
     WINDOW,
     WINDOW_EXECUTION,
     WINDOW_TARGET,
     WINDOW_TASK,
     WINDOW_TASK_EXECUTION,
     WINDOW_TASK_INVOCATION,
+    Delivery,
     Event,
+    InvalidSubscription,
     InvalidTopic,
+    Subscription,
+    TooManySubscriptions,
+    UnknownEvent,
+    UnknownSubscription,
     iso_millis,
     managed_arn,
     node_arn,
     window_arn,
 )
 from patchwright.server.events.notifying import call, notify, outcome, require_topic, topic_of
+from patchwright.server.events.pattern import InvalidPattern
+from patchwright.server.events.sending import Postman
+from patchwright.server.events.subscriptions import Search, Subscriptions, Wish
 
 __all__ = [
     "COMMAND",
     "COMMAND_INVOCATION",
     "COMPLIANCE",
+    "DEAD",
+    "DELIVERED",
     "DETAIL_TYPES",
+    "KEPT_SECONDS",
     "PARAMETER",
+    "PENDING",
+    "STEP_SECONDS",
+    "TIDY_SECONDS",
     "WINDOW",
     "WINDOW_EXECUTION",
     "WINDOW_TARGET",
     "WINDOW_TASK",
     "WINDOW_TASK_EXECUTION",
     "WINDOW_TASK_INVOCATION",
+    "Courier",
+    "Delivery",
     "Event",
+    "InvalidPattern",
+    "InvalidSubscription",
     "InvalidTopic",
+    "Postman",
+    "Search",
+    "Subscription",
+    "Subscriptions",
+    "TooManySubscriptions",
+    "UnknownEvent",
+    "UnknownSubscription",
+    "Wish",
     "call",
     "emit",
     "emit_all",
@@ -53,6 +84,7 @@ __all__ = [
     "number_waiting",
     "outcome",
     "require_topic",
+    "tidy",
     "topic_of",
     "window_arn",
 ]

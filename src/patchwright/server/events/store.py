@@ -10,6 +10,7 @@ from patchwright.server.accounts import Scope
 from patchwright.server.events.model import Event
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
 
+_NUMBERED_TOGETHER = 500
 _EVENT = "account, region, id, sequence, detail_type, subject, resources, detail, at"
 
 
@@ -56,6 +57,16 @@ def number(scope: Scope, event_ids: Sequence[str]) -> UnitOfWork[None]:
     yield sql(
         "UPDATE event_head SET sequence = $3 WHERE account = $1 AND region = $2", *scope, head[0][0] + len(chosen)
     )
+
+
+def number_all(scope: Scope) -> UnitOfWork[int]:
+    """Give every event of an account and region its number, in this transaction; returns the newest number."""
+    rows = yield sql(
+        "SELECT id FROM event WHERE account = $1 AND region = $2 AND sequence IS NULL ORDER BY at, place, id", *scope
+    )
+    for start in range(0, len(rows), _NUMBERED_TOGETHER):
+        yield from number(scope, [event_id for (event_id,) in rows[start : start + _NUMBERED_TOGETHER]])
+    return (yield from head(scope))
 
 
 def head(scope: Scope) -> UnitOfWork[int]:
