@@ -99,6 +99,8 @@ class Simulator:
         self.repeated: list[str] = []
         self.problems: list[str] = []
         self.operations: dict[str, Operation] = {}
+        self.outputs: dict[tuple[str, str, str], bytearray] = {}  # by command, step and stream
+        self.ended: set[tuple[str, str, str]] = set()  # those of which nothing more comes
         self.bodies: dict[str, bytes] = {}
         self.inventory: dict[str, dict[str, Any]] = {}  # by node and type, the last whole item
         self.down = False
@@ -213,6 +215,14 @@ class Simulator:
 
     def _on_UpdateInstanceInformation(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         return {}
+
+    def _on_PutOutput(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        key = (members["CommandId"], members["StepName"], members["Stream"])
+        kept, data = self.outputs.setdefault(key, bytearray()), base64.b64decode(members["Body"])
+        if key not in self.ended and members["Offset"] <= len(kept):
+            kept += data[len(kept) - members["Offset"] :]
+            self.ended |= {key} if members["Last"] else set()
+        return {"Offset": len(kept), "Full": key in self.ended}
 
     def _on_PutInventory(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         kept = self.inventory.setdefault(caller, {})
