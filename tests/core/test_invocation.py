@@ -101,7 +101,7 @@ def test_an_invocation_under_way_never_falls_back():
         ([GONE] * 4 + [SUCCESS], 0, False, SUCCESS),
         ([GONE] * 5, 0, False, FAILED),
         ([MISFIT] * 2, 0, False, FAILED),
-        ([BARRED] * 2, 0, False, FAILED),
+        ([BARRED] * 2, 0, False, BARRED),
         ([BARRED, GONE], 5, False, FAILED),
         ([GONE, CANCELLED], 0, False, Detail.INCOMPLETE),
         ([FAILED] + [TERMINATED] * 9, 0, False, FAILED),

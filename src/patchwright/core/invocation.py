@@ -7,6 +7,7 @@ The detail is what is stored. `Status` and `StatusDetails` of the API are read f
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from typing import Iterable, Mapping
 
@@ -94,27 +95,30 @@ def advance(current: Detail, wanted: Detail) -> Detail:
 
 
 def aggregate(details: Iterable[Detail], *, max_errors: int = 0, cancelling: bool = False) -> Detail:
+    """The detail of a command, from those of its invocations, one a target; otherwise as `aggregate_counts`."""
+    return aggregate_counts(Counter(details), max_errors=max_errors, cancelling=cancelling)
+
+
+def aggregate_counts(counts: Mapping[Detail, int], *, max_errors: int = 0, cancelling: bool = False) -> Detail:
     """
-    The detail of a command, from those of its invocations (spec §5.2).
+    The detail of a command, from how many of its invocations stand how (spec §5.2).
 
     Args:
-        details: One a target; none at all means that the targets matched nothing.
+        counts: How many invocations have a detail; none at all means that the targets matched nothing.
         max_errors: How many errors are allowed, resolved to a number.
         cancelling: Whether the command was cancelled.
     """
-    found = list(details)
+    found = {detail for detail, number in counts.items() if number}
     if not found:
-        return Detail.NO_INSTANCES_IN_TAG
-    if not all(detail.final for detail in found):
-        started = any(detail is not Detail.PENDING for detail in found)
+        return Detail.CANCELLED if cancelling else Detail.NO_INSTANCES_IN_TAG
+    if not found <= FINAL:
+        started = found != {Detail.PENDING}
         return Detail.CANCELLING if cancelling else Detail.IN_PROGRESS if started else Detail.PENDING
     if cancelling and Detail.CANCELLED in found:
         return Detail.CANCELLED
-    if all(detail is Detail.DELIVERY_TIMED_OUT for detail in found):
-        return Detail.DELIVERY_TIMED_OUT
-    reached = [detail for detail in found if detail not in UNREACHED]
-    if not reached or sum(detail in ERRORS for detail in found) > max_errors:
+    if len(found) == 1 and found <= {Detail.DELIVERY_TIMED_OUT, Detail.ACCESS_DENIED}:
+        return next(iter(found))
+    reached = found - UNREACHED
+    if not reached or sum(counts.get(detail, 0) for detail in ERRORS) > max_errors:
         return Detail.FAILED
-    if all(detail is Detail.SUCCESS for detail in reached):
-        return Detail.SUCCESS
-    return Detail.INCOMPLETE
+    return Detail.SUCCESS if reached == {Detail.SUCCESS} else Detail.INCOMPLETE

@@ -390,6 +390,12 @@ def jobs(config: Config, house: House) -> list[Job]:
         *always,
         Job("seal", SEAL_SECONDS, house.audit.seal),
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
+        Job(
+            "commands",
+            commands.TEND_SECONDS,
+            lambda: commands.tend(database, clock, house.waking.wake, aws.rights_of_task),
+        ),
+        Job("history", commands.FORGET_SECONDS, lambda: commands.forget(database, clock)),
         Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),
         Job("outputs", outputs.TEND_SECONDS, house.tender.tend),
         Job("old outputs", outputs.COLLECT_SECONDS, house.tender.collect),

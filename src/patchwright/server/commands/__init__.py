@@ -7,55 +7,68 @@ The door. `Service` has the use cases that stand alone; the functions are units 
 
 from __future__ import annotations
 
+from patchwright.server.commands.delivering import (
+    acknowledge,
+    acknowledge_message,
+    deliveries,
+    document_of,
+    parameters_of_step,
+    postpone,
+    waiting,
+)
+from patchwright.server.commands.invocation_store import any_overdue
+from patchwright.server.commands.jobs import FORGET_SECONDS, TEND_SECONDS, forget, tend
 from patchwright.server.commands.model import (
     DEFAULT_TIMEOUT_SECONDS,
     Command,
     CommandsError,
     Delivery,
     DuplicateInstance,
+    InvalidNotification,
+    InvalidOutput,
     InvalidTargets,
     Invocation,
+    LogGroup,
+    Notification,
     Permitted,
     Reply,
     Request,
+    Rights,
     StepResult,
     Target,
     UnknownCommand,
     UnknownInstances,
     UnknownInvocation,
     UnknownStep,
+    UnresolvedParameter,
     UnservedDocument,
+    UnsupportedPlatform,
 )
-from patchwright.server.commands.service import (
-    Service,
-    abandon,
-    acknowledge,
-    any_overdue,
-    deliveries,
-    document_of,
-    expire,
-    fresh_ids,
-    parameters_of_step,
-    record,
-    send,
-    step_result,
-    waiting,
-)
-from patchwright.server.commands.steering import detail, withdraw
+from patchwright.server.commands.moving import abandon, expire, record
+from patchwright.server.commands.sending import send
+from patchwright.server.commands.service import Service, fresh_ids, step_result
+from patchwright.server.commands.steering import cancel, detail, withdraw
 from patchwright.server.commands.targets import matching
 from patchwright.server.commands.waking import Waking
 
 __all__ = [
     "DEFAULT_TIMEOUT_SECONDS",
+    "FORGET_SECONDS",
+    "TEND_SECONDS",
     "Command",
     "CommandsError",
     "Delivery",
     "DuplicateInstance",
+    "InvalidNotification",
+    "InvalidOutput",
     "InvalidTargets",
     "Invocation",
+    "LogGroup",
+    "Notification",
     "Permitted",
     "Reply",
     "Request",
+    "Rights",
     "Service",
     "StepResult",
     "Target",
@@ -63,21 +76,28 @@ __all__ = [
     "UnknownInstances",
     "UnknownInvocation",
     "UnknownStep",
+    "UnresolvedParameter",
     "UnservedDocument",
+    "UnsupportedPlatform",
     "Waking",
     "abandon",
     "acknowledge",
+    "acknowledge_message",
     "any_overdue",
+    "cancel",
     "deliveries",
     "detail",
     "document_of",
     "expire",
+    "forget",
     "fresh_ids",
     "matching",
     "parameters_of_step",
+    "postpone",
     "record",
     "send",
     "step_result",
+    "tend",
     "waiting",
     "withdraw",
 ]

@@ -12,12 +12,9 @@ from patchwright.core.invocation import Detail
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
 
-EXECUTION_TIMEOUT_SECONDS = 7200  # of the documents served here (spec §3.6)
 DEFAULT_TIMEOUT_SECONDS = 3600
-
-
-# Those of some nodes that a command may be sent to: who sends it may not reach every one.
-Permitted = Callable[[Scope, Sequence[str]], UnitOfWork[Set[str]]]
+HISTORY_SECONDS = 30 * 86_400.0  # how long what has ended is kept (spec §1.20)
+TOGETHER = 1000  # invocations that one transaction makes, releases or ends
 
 
 class CommandsError(PatchwrightError):
@@ -48,6 +45,22 @@ class UnknownInvocation(CommandsError):
     """The command has no such target."""
 
 
+class UnsupportedPlatform(CommandsError):
+    """None of the nodes that were named can run the document."""
+
+
+class InvalidNotification(CommandsError):
+    """Whoever is to be told cannot be told that way."""
+
+
+class InvalidOutput(CommandsError):
+    """Outputs cannot be written where they are wanted."""
+
+
+class UnresolvedParameter(CommandsError):
+    """A `{{ssm:…}}` that names no parameter of type String or StringList."""
+
+
 class UnknownStep(CommandsError):
     """The document has no step of this name, or several of which none was named."""
 
@@ -59,9 +72,29 @@ class Target(NamedTuple):
     values: tuple[str, ...]
 
 
+class Notification(NamedTuple):
+    """Who is told of a command, of which of its statuses, and whether of each invocation or of the whole (spec §5.8)."""
+
+    arn: str
+    events: tuple[str, ...] = ()
+    type: str = "Command"
+
+
+class LogGroup(NamedTuple):
+    """Where an agent that knows CloudWatch writes outputs to."""
+
+    name: str = ""
+    enabled: bool = False
+
+
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks for with SendCommand. Rates are as given: a number or a percentage."""
+    """
+    What a caller asks for with SendCommand. Rates are as given: a number or a percentage.
+
+    *output_bucket* names where outputs are written, under *output_prefix*; empty: nowhere. *output_region* is kept, and
+    means nothing.
+    """
 
     document_name: str
     parameters: Mapping[str, Sequence[str]]
@@ -74,11 +107,37 @@ class Request:
     max_errors: str = "0"
     document_hash: str = ""  # what the sender takes the document for; it is not kept
     document_hash_type: str = "Sha256"
+    output_bucket: str = ""
+    output_prefix: str = ""
+    output_region: str = ""
+    service_role: str = ""
+    notification: Notification | None = None
+    log_group: LogGroup | None = None
+
+
+@dataclass(frozen=True)
+class Permitted:
+    """
+    What whoever sends a command may reach: *nodes* says to which of some it may be sent, *parameters* which of some names of
+    parameters may be read. Both are units of work that only read.
+    """
+
+    nodes: Callable[[Scope, Sequence[str]], UnitOfWork[Set[str]]]
+    parameters: Callable[[Scope, Sequence[str]], UnitOfWork[Set[str]]]
+
+
+# What may be sent in somebody's name, who is kept as a text: None: everything.
+Rights = Callable[[Scope, str, Request, float], UnitOfWork[Permitted | None]]
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command as it stands. *content* is the document as it was sent. Times are epoch seconds."""
+    """
+    A command as it stands. Times are epoch seconds.
+
+    *content* is the document as it was sent; listings leave it empty. *resolved* are the parameters as nodes get them, where
+    they are others than were given: `{{ssm:…}}` filled in. *owner* is in whose name it goes on; empty: root.
+    """
 
     scope: Scope
     id: str
@@ -89,9 +148,17 @@ class Command:
     expires_at: float
     detail: Detail
     target_count: int
+    owner: str = ""
+    execution_seconds: int = DEFAULT_TIMEOUT_SECONDS
+    resolved: Mapping[str, Sequence[str]] | None = None
     completed_count: int = 0
     error_count: int = 0
     delivery_timed_out_count: int = 0
+
+    @property
+    def parameters(self) -> Mapping[str, Sequence[str]]:
+        """The parameters as nodes get them."""
+        return self.request.parameters if self.resolved is None else self.resolved
 
 
 @dataclass(frozen=True)
@@ -118,22 +185,30 @@ class Invocation:
     released: bool
     requested_at: float
     due_at: float
+    begin_by: float
     acknowledged_at: float | None
     deliveries: int
     response_code: int
     steps: Mapping[str, StepResult] = field(default_factory=dict)
     trace: str = ""
     ended_at: float | None = None
+    cancel_id: str = ""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A command on its way to a node: the payload of its message (spec agent-protocol §8.1)."""
+    """
+    A message on its way to a node: a command, or that one is cancelled (spec agent-protocol §6, §8.1, §8.2).
+
+    *topic* says which; *message_id* is what the node acknowledges.
+    """
 
     command_id: str
     instance_id: str
     requested_at: float
     payload: Mapping[str, Any]
+    message_id: str
+    topic: str
 
 
 @dataclass(frozen=True)

@@ -1,361 +1,239 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQL of commands, invocations, their events, and replies."""
+"""SQL of commands."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, replace
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-from patchwright.core.invocation import ERRORS, FINAL, Detail
+from patchwright.core.invocation import FINAL, Detail
 from patchwright.server.accounts import Scope
-from patchwright.server.commands.model import (
-    EXECUTION_TIMEOUT_SECONDS,
-    Command,
-    Invocation,
-    Request,
-    StepResult,
-    Target,
-)
-from patchwright.server.commands.rate_control import Tally
+from patchwright.server.commands import tally_store
+from patchwright.server.commands.model import Command, LogGroup, Notification, Request, Target
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
 
-_COMMAND = (
-    "account, region, id, document_name, document_version, content, parameters, targets, instance_ids, comment,"
-    " principal, timeout_seconds, max_concurrency, max_errors, requested_at, expires_at, detail, target_count"
+_CONTENT = "content"
+_NAMES = (
+    "account, region, id, document_name, document_version, parameters, targets, instance_ids, comment, principal, owner,"
+    " timeout_seconds, execution_seconds, max_concurrency, max_errors, requested_at, expires_at, detail, target_count,"
+    " options, resolved"
 )
-_INVOCATION = (
-    "account, region, command_id, instance_id, position, detail, released, requested_at, due_at, acknowledged_at,"
-    " deliveries, response_code, steps, trace, ended_at"
-)
-_PENDING, _DENIED = Detail.PENDING.value, Detail.ACCESS_DENIED.value
+_COLUMNS = tuple(name.strip() for name in _NAMES.split(","))
+_ONE = "account = $1 AND region = $2 AND id = $3"
+_OPEN = sorted(detail.value for detail in set(Detail) - FINAL)
 
 
-class Standing(NamedTuple):
-    """The invocations of one command: how many are in each detail, and what rate control asks about them."""
-
-    details: Mapping[Detail, int]
-    tally: Tally
-
-
-def put_command(command: Command) -> UnitOfWork[None]:
+def put(command: Command) -> UnitOfWork[None]:
     """Store a new command."""
     request = command.request
+    resolved = None if command.resolved is None else {name: list(values) for name, values in command.resolved.items()}
     yield sql(
-        f"INSERT INTO command ({_COMMAND}) VALUES ({placeholders(1, 18)})",
+        f"INSERT INTO command ({_NAMES}, {_CONTENT}) VALUES ({placeholders(1, len(_COLUMNS) + 1)})",
         *command.scope,
         command.id,
         request.document_name,
         request.document_version,
-        json.dumps(command.content),
         json.dumps({name: list(values) for name, values in request.parameters.items()}),
         json.dumps(request.targets),
         json.dumps(request.instance_ids),
         request.comment,
         command.principal,
+        command.owner,
         request.timeout_seconds,
+        command.execution_seconds,
         request.max_concurrency,
         request.max_errors,
         command.requested_at,
         command.expires_at,
         command.detail.value,
         command.target_count,
+        json.dumps(_options(request)),
+        "" if resolved is None else json.dumps(resolved),
+        json.dumps(command.content),
     )
 
 
-def put_invocations(command: Command, instance_ids: Sequence[str], *, denied: Set[str]) -> UnitOfWork[None]:
-    """Store the invocations of a new command, none of them released yet; those on nodes of *denied* have ended."""
-    at = command.requested_at
-    yield sql_each(
-        "INSERT INTO invocation (account, region, command_id, instance_id, position, detail, released, requested_at,"
-        " due_at, visible_at, deliveries, response_code, steps, trace, ended_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $7, 0, -1, '{}', '', $9)",
-        [
-            (*command.scope, command.id, instance_id, position)
-            + (
-                (_DENIED, at, command.expires_at, at)
-                if instance_id in denied
-                else (_PENDING, at, command.expires_at, None)
-            )
-            for position, instance_id in enumerate(instance_ids)
-        ],
-    )
-
-
-def find_command(scope: Scope, command_id: str) -> UnitOfWork[Command | None]:
-    """The command without the counts of its invocations, or None."""
-    rows = yield sql(
-        f"SELECT {_COMMAND} FROM command WHERE account = $1 AND region = $2 AND id = $3", *scope, command_id
-    )
+def find(scope: Scope, command_id: str) -> UnitOfWork[Command | None]:
+    """The command without its counts, or None."""
+    rows = yield sql(f"SELECT {_NAMES}, {_CONTENT} FROM command WHERE {_ONE}", *scope, command_id)
     return _command(rows[0]) if rows else None
+
+
+def find_with_counts(scope: Scope, command_id: str) -> UnitOfWork[Command | None]:
+    """The command with its counts, or None."""
+    found = yield from find(scope, command_id)
+    return None if found is None else (yield from _counted(scope, [found]))[0]
+
+
+def heads(scope: Scope, command_ids: Sequence[str]) -> UnitOfWork[dict[str, Command]]:
+    """Commands by id, without content and without counts; unknown ones are passed over."""
+    if not command_ids:
+        return {}
+    rows = yield sql(
+        f"SELECT {_NAMES} FROM command"
+        f" WHERE account = $1 AND region = $2 AND id IN ({placeholders(3, len(command_ids))})",
+        *scope,
+        *command_ids,
+    )
+    return {command.id: command for command in map(_command, rows)}
+
+
+def page(scope: Scope, *, instance_id: str, before: tuple[float, str] | None, limit: int) -> UnitOfWork[list[Command]]:
+    """
+    Up to *limit* commands with their counts and without content, newest first; those to a node, if one is given.
+
+    *before* is (requested_at, id) of the last one seen.
+    """
+    requested, last = before or (9e15, "")
+    shown = ", ".join(f"c.{name}" for name in _COLUMNS)
+    of_node = ""
+    if instance_id:
+        of_node = (
+            " JOIN invocation i ON i.account = c.account AND i.region = c.region AND i.command_id = c.id"
+            " AND i.instance_id = $6"
+        )
+    rows = yield sql(
+        f"SELECT {shown} FROM command c{of_node} WHERE c.account = $1 AND c.region = $2 AND c.requested_at <= $3"
+        " AND (c.requested_at < $3 OR c.id > $4) ORDER BY c.requested_at DESC, c.id LIMIT $5",
+        *scope,
+        requested,
+        last,
+        limit,
+        *([instance_id] if instance_id else []),
+    )
+    return (yield from _counted(scope, [_command(row) for row in rows]))
 
 
 def document_of(scope: Scope, command_id: str) -> UnitOfWork[tuple[str, str]]:
     """Name and version of a command's document; both empty without the command."""
-    rows = yield sql(
-        "SELECT document_name, document_version FROM command WHERE account = $1 AND region = $2 AND id = $3",
-        *scope,
-        command_id,
-    )
+    rows = yield sql(f"SELECT document_name, document_version FROM command WHERE {_ONE}", *scope, command_id)
     return (rows[0][0], rows[0][1]) if rows else ("", "")
 
 
-def find_with_counts(scope: Scope, command_id: str) -> UnitOfWork[Command | None]:
-    """The command, its invocations counted as they stand, or None. Reads every invocation of it."""
-    found = yield from find_command(scope, command_id)
-    if found is None:
-        return None
-    counts = (yield from standing(scope, command_id)).details
-    return replace(
-        found,
-        completed_count=sum(number for detail, number in counts.items() if detail in FINAL),
-        error_count=sum(number for detail, number in counts.items() if detail in ERRORS),
-        delivery_timed_out_count=counts.get(Detail.DELIVERY_TIMED_OUT, 0),
-    )
+def detail_of(scope: Scope, command_id: str) -> UnitOfWork[Detail | None]:
+    """How a command stands, or None."""
+    rows = yield sql(f"SELECT detail FROM command WHERE {_ONE}", *scope, command_id)
+    return Detail(rows[0][0]) if rows else None
 
 
-def standing(scope: Scope, command_id: str) -> UnitOfWork[Standing]:
-    """How a command's invocations stand: by detail, and for rate control. Reads every one of them, once."""
+def set_detail(scope: Scope, command_id: str, detail: Detail) -> UnitOfWork[bool]:
+    """Store what the invocations add up to; false if it was that before."""
     rows = yield sql(
-        "SELECT detail, released, COUNT(*) FROM invocation"
-        " WHERE account = $1 AND region = $2 AND command_id = $3 GROUP BY detail, released",
-        *scope,
-        command_id,
+        f"UPDATE command SET detail = $4 WHERE {_ONE} AND detail <> $4 RETURNING id", *scope, command_id, detail.value
     )
-    counted = [(Detail(detail), bool(released), number) for detail, released, number in rows]
-    details = Counter[Detail]()
-    for detail, _, number in counted:
-        details[detail] += number
-    tally = Tally(
-        waiting=sum(number for detail, released, number in counted if not released and not detail.final),
-        under_way=sum(number for detail, released, number in counted if released and not detail.final),
-        errors=sum(number for detail, number in details.items() if detail in ERRORS),
-    )
-    return Standing(details, tally)
+    return bool(rows)
 
 
-def release(scope: Scope, command_id: str, number: int) -> UnitOfWork[list[str]]:
-    """Let the next *number* invocations be delivered, in the order of the targets; returns their nodes."""
+def count_targets(scope: Scope, command_id: str, more: int) -> UnitOfWork[int]:
+    """Note that *more* targets were found; returns how many that makes."""
     rows = yield sql(
-        "SELECT instance_id FROM invocation WHERE account = $1 AND region = $2 AND command_id = $3"
-        " AND released = 0 AND ended_at IS NULL ORDER BY position LIMIT $4",
+        f"UPDATE command SET target_count = target_count + $4 WHERE {_ONE} RETURNING target_count",
         *scope,
         command_id,
-        number,
+        more,
     )
-    ids = [row[0] for row in rows]
-    yield sql_each(
-        "UPDATE invocation SET released = 1"
-        " WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id = $4",
-        [(*scope, command_id, instance_id) for instance_id in ids],
-    )
-    return ids
+    return int(rows[0][0])
 
 
-def waiting(scope: Scope, command_id: str) -> UnitOfWork[list[Invocation]]:
-    """The invocations that were never released and have not ended."""
+def oldest_ended(*, before: float) -> UnitOfWork[tuple[Scope, str] | None]:
+    """The command of any account that was sent first, if that was before *before* and it has ended."""
     rows = yield sql(
-        f"SELECT {_INVOCATION} FROM invocation WHERE account = $1 AND region = $2 AND command_id = $3"
-        " AND released = 0 AND ended_at IS NULL ORDER BY position",
-        *scope,
-        command_id,
+        "SELECT account, region, id FROM command"
+        f" WHERE requested_at < $1 AND detail NOT IN ({placeholders(2, len(_OPEN))}) ORDER BY requested_at LIMIT 1",
+        before,
+        *_OPEN,
     )
-    return [_invocation(row) for row in rows]
+    return (Scope(*rows[0][:2]), rows[0][2]) if rows else None
 
 
-def set_command_detail(scope: Scope, command_id: str, detail: Detail) -> UnitOfWork[None]:
-    """Store what the invocations add up to."""
-    yield sql(
-        "UPDATE command SET detail = $4 WHERE account = $1 AND region = $2 AND id = $3",
-        *scope,
-        command_id,
-        detail.value,
-    )
-
-
-def find(scope: Scope, command_id: str, instance_id: str) -> UnitOfWork[Invocation | None]:
-    """The invocation, or None."""
+def forget(scope: Scope, command_id: str, *, limit: int) -> UnitOfWork[None]:
+    """Delete a command with all that hangs on it; first up to *limit* of its invocations, while there are any."""
     rows = yield sql(
-        f"SELECT {_INVOCATION} FROM invocation"
-        " WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id = $4",
+        "DELETE FROM invocation WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id IN"
+        " (SELECT instance_id FROM invocation WHERE account = $1 AND region = $2 AND command_id = $3 LIMIT $4)"
+        " RETURNING instance_id",
         *scope,
         command_id,
-        instance_id,
-    )
-    return _invocation(rows[0]) if rows else None
-
-
-def page(
-    scope: Scope, *, command_id: str, instance_id: str, before: tuple[float, str, str] | None, limit: int
-) -> UnitOfWork[list[Invocation]]:
-    """
-    Up to *limit* invocations, newest first; empty texts do not narrow.
-
-    *before* is (requested_at, command id, instance id) of the last one seen.
-    """
-    requested, last_command, last_instance = before or (9e15, "", "")
-    rows = yield sql(
-        f"SELECT {_INVOCATION} FROM invocation WHERE account = $1 AND region = $2"
-        " AND (CAST($3 AS TEXT) = '' OR command_id = $3) AND (CAST($4 AS TEXT) = '' OR instance_id = $4)"
-        " AND (requested_at < $5 OR (requested_at = $5 AND (command_id > $6 OR (command_id = $6 AND instance_id > $7))))"
-        " ORDER BY requested_at DESC, command_id, instance_id LIMIT $8",
-        *scope,
-        command_id,
-        instance_id,
-        requested,
-        last_command,
-        last_instance,
         limit,
     )
-    return [_invocation(row) for row in rows]
+    if len(rows) == limit:
+        return
+    for table in ("invocation_event", "command_tally"):
+        yield sql(f"DELETE FROM {table} WHERE account = $1 AND region = $2 AND command_id = $3", *scope, command_id)
+    yield sql(f"DELETE FROM command WHERE {_ONE}", *scope, command_id)
 
 
-def deliverable(scope: Scope, instance_id: str, *, now: float, limit: int) -> UnitOfWork[list[str]]:
-    """
-    The commands that wait for a node, oldest first: released, unacknowledged, not on their way already.
-
-    What has not begun within its TimeoutSeconds does not begin any more (SendCommand in the model): so what begins has the
-    document's execution time left before it is called timed out.
-    """
+def forget_replies(*, before: float, limit: int) -> UnitOfWork[int]:
+    """Delete up to *limit* notes of replies that were taken before *before*; returns how many."""
     rows = yield sql(
-        "SELECT command_id FROM invocation WHERE account = $1 AND region = $2 AND instance_id = $3"
-        " AND visible_at <= $4 AND due_at > $6 AND acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"
-        " ORDER BY requested_at, command_id LIMIT $5",
-        *scope,
-        instance_id,
-        now,
+        "SELECT account, region, instance_id, id FROM reply WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2",
+        before,
         limit,
-        now + EXECUTION_TIMEOUT_SECONDS,
     )
-    return [row[0] for row in rows]
+    yield sql_each("DELETE FROM reply WHERE account = $1 AND region = $2 AND instance_id = $3 AND id = $4", rows)
+    return len(rows)
 
 
-def mark_delivered(
-    scope: Scope, instance_id: str, command_ids: Sequence[str], *, visible_at: float
-) -> UnitOfWork[None]:
-    """Note that commands are on their way; unacknowledged, they are delivered again at *visible_at*."""
-    yield sql_each(
-        "UPDATE invocation SET visible_at = $5, deliveries = deliveries + 1"
-        " WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id = $4",
-        [(*scope, command_id, instance_id, visible_at) for command_id in command_ids],
-    )
-
-
-def acknowledge(scope: Scope, command_id: str, instance_id: str, *, now: float) -> UnitOfWork[None]:
-    """Note that the node has the command."""
-    yield sql(
-        "UPDATE invocation SET acknowledged_at = COALESCE(acknowledged_at, $5)"
-        " WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id = $4",
-        *scope,
-        command_id,
-        instance_id,
-        now,
-    )
-
-
-def put(invocation: Invocation, *, before: Detail, event_id: str, reason: str, now: float) -> UnitOfWork[bool]:
-    """
-    Store an invocation that changed, if it still is in the detail *before*, and the event of the change with it.
-
-    Returns false, and stores nothing, if somebody else changed it meanwhile.
-    """
-    key = (*invocation.scope, invocation.command_id, invocation.instance_id)
-    rows = yield sql(
-        "UPDATE invocation SET detail = $6, response_code = $7, steps = $8, trace = $9, ended_at = $10"
-        " WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id = $4 AND detail = $5"
-        " RETURNING command_id",
-        *key,
-        before.value,
-        invocation.detail.value,
-        invocation.response_code,
-        json.dumps({name: asdict(step) for name, step in invocation.steps.items()}),
-        invocation.trace,
-        invocation.ended_at,
-    )
-    if rows and invocation.detail is not before:
-        yield sql(
-            "INSERT INTO invocation_event (account, region, command_id, instance_id, id, detail, reason, recorded_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            *key,
-            event_id,
-            invocation.detail.value,
-            reason,
-            now,
+def _counted(scope: Scope, found: Sequence[Command]) -> UnitOfWork[list[Command]]:
+    stands = yield from tally_store.of_each(scope, [command.id for command in found])
+    return [
+        replace(
+            command,
+            completed_count=stands[command.id].completed,
+            error_count=stands[command.id].errors,
+            delivery_timed_out_count=stands[command.id].ended[Detail.DELIVERY_TIMED_OUT],
         )
-    return bool(rows)
+        for command in found
+    ]
 
 
-def take_reply(scope: Scope, instance_id: str, reply_id: str, *, now: float) -> UnitOfWork[bool]:
-    """Note a reply; false if it was taken before."""
-    rows = yield sql(
-        "INSERT INTO reply (account, region, instance_id, id, recorded_at) VALUES ($1, $2, $3, $4, $5)"
-        " ON CONFLICT (account, region, instance_id, id) DO NOTHING RETURNING id",
-        *scope,
-        instance_id,
-        reply_id,
-        now,
+def _options(request: Request) -> dict[str, Any]:
+    """What is seldom given, and nobody looks for."""
+    options = {
+        "output_bucket": request.output_bucket,
+        "output_prefix": request.output_prefix,
+        "output_region": request.output_region,
+        "service_role": request.service_role,
+        "notification": None if request.notification is None else list(request.notification),
+        "log_group": None if request.log_group is None else list(request.log_group),
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def _request(row: dict[str, Any]) -> Request:
+    options = json.loads(row["options"])
+    told, group = options.pop("notification", None), options.pop("log_group", None)
+    return Request(
+        document_name=row["document_name"],
+        document_version=row["document_version"],
+        parameters=json.loads(row["parameters"]),
+        targets=tuple(Target(key, tuple(values)) for key, values in json.loads(row["targets"])),
+        instance_ids=tuple(json.loads(row["instance_ids"])),
+        comment=row["comment"],
+        timeout_seconds=row["timeout_seconds"],
+        max_concurrency=row["max_concurrency"],
+        max_errors=row["max_errors"],
+        notification=None if told is None else Notification(told[0], tuple(told[1]), told[2]),
+        log_group=None if group is None else LogGroup(*group),
+        **options,
     )
-    return bool(rows)
 
 
-def open_of(scope: Scope, instance_id: str) -> UnitOfWork[list[Invocation]]:
-    """Every invocation on a node that has not ended."""
-    rows = yield sql(
-        f"SELECT {_INVOCATION} FROM invocation"
-        " WHERE account = $1 AND region = $2 AND instance_id = $3 AND ended_at IS NULL ORDER BY requested_at, command_id",
-        *scope,
-        instance_id,
-    )
-    return [_invocation(row) for row in rows]
-
-
-def overdue(*, now: float, limit: int) -> UnitOfWork[list[Invocation]]:
-    """Up to *limit* invocations of any account whose time has run out."""
-    rows = yield sql(
-        f"SELECT {_INVOCATION} FROM invocation WHERE ended_at IS NULL AND due_at <= $1"
-        " ORDER BY due_at LIMIT $2 /* skip locked */",
-        now,
-        limit,
-    )
-    return [_invocation(row) for row in rows]
-
-
-def any_overdue(*, now: float) -> UnitOfWork[bool]:
-    """Whether the time of any invocation has run out."""
-    return bool((yield sql("SELECT 1 FROM invocation WHERE ended_at IS NULL AND due_at <= $1 LIMIT 1", now)))
-
-
-def _command(row: Row) -> Command:
-    request = Request(
-        document_name=row[3],
-        document_version=row[4],
-        parameters=json.loads(row[6]),
-        targets=tuple(Target(key, tuple(values)) for key, values in json.loads(row[7])),
-        instance_ids=tuple(json.loads(row[8])),
-        comment=row[9],
-        timeout_seconds=row[11],
-        max_concurrency=row[12],
-        max_errors=row[13],
-    )
+def _command(columns: Row) -> Command:
+    row = dict(zip((*_COLUMNS, _CONTENT), columns, strict=False))
     return Command(
-        scope=Scope(*row[:2]),
-        id=row[2],
-        request=request,
-        content=json.loads(row[5]),
-        principal=row[10],
-        requested_at=row[14],
-        expires_at=row[15],
-        detail=Detail(row[16]),
-        target_count=row[17],
+        scope=Scope(row["account"], row["region"]),
+        id=row["id"],
+        request=_request(row),
+        content=json.loads(row.get(_CONTENT, "{}")),
+        principal=row["principal"],
+        owner=row["owner"],
+        requested_at=row["requested_at"],
+        expires_at=row["expires_at"],
+        execution_seconds=row["execution_seconds"],
+        detail=Detail(row["detail"]),
+        target_count=row["target_count"],
+        resolved=json.loads(row["resolved"]) if row["resolved"] else None,
     )
-
-
-def _invocation(row: Row) -> Invocation:
-    values: dict[str, Any] = dict(zip([name.strip() for name in _INVOCATION.split(",")], row, strict=True))
-    scope = Scope(values.pop("account"), values.pop("region"))
-    values["detail"] = Detail(values["detail"])
-    values["released"] = bool(values["released"])
-    values["steps"] = {name: StepResult(**step) for name, step in json.loads(values["steps"]).items()}
-    return Invocation(scope=scope, **values)

@@ -1,16 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which nodes targets reach (spec §5.1, §4.3)."""
+"""
+Which nodes targets reach (spec §5.1, §4.3).
+
+There is no service of resource groups: a group called NAME is the nodes that carry the tag `patchwright:resource-group` with
+that value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
-from patchwright.server.commands.model import InvalidTargets, Target
+from patchwright.server.commands.model import TOGETHER, InvalidTargets, Target
 from patchwright.server.infra import UnitOfWork
 
-_FEW = 1000  # nodes that one statement names
+GROUP_TAG = "patchwright:resource-group"
+_IDS, _TAG, _TAG_KEY = "InstanceIds", "tag:", "tag-key"
+_GROUP, _GROUP_TYPES = "resource-groups:Name", "resource-groups:ResourceTypeFilters"
+_NODE_TYPE = "AWS::SSM::ManagedInstance"
+_EVERY = ("*",)
+
+_Window = Callable[[str], UnitOfWork[list[str]]]  # the next ids after one
+
+
+def check(targets: Sequence[Target]) -> None:
+    """Raise InvalidTargets for a target by something that is not served, or without values."""
+    for target in targets:
+        if not target.values:
+            msg = f"The target {target.key!r} names no value. To reach every node with a tag, use tag-key."
+            raise InvalidTargets(msg)
+        known = target.key in {_IDS, _TAG_KEY, _GROUP, _GROUP_TYPES}
+        if not known and not (target.key.startswith(_TAG) and len(target.key) > len(_TAG)):
+            msg = (
+                f"Targets by {target.key!r} are not served; use InstanceIds, tag:KEY, tag-key or resource-groups:Name."
+            )
+            raise InvalidTargets(msg)
+        if target.key == _IDS and "*" in target.values and target.values != _EVERY:
+            msg = "InstanceIds names nodes, or is * alone."
+            raise InvalidTargets(msg)
+    keys = {target.key for target in targets}
+    if _GROUP_TYPES in keys and _GROUP not in keys:
+        msg = f"{_GROUP_TYPES} goes with {_GROUP}."
+        raise InvalidTargets(msg)
+
+
+def window(scope: Scope, targets: Sequence[Target], *, after: str) -> UnitOfWork[tuple[list[str], str | None]]:
+    """
+    Of the next `TOGETHER` nodes after *after* that one of *targets* reaches, those that all of them reach; a unit of work.
+
+    Values of one target are alternatives. Returns the nodes in order of id, and the last that was looked at, None at the end.
+    Errors: InvalidTargets.
+    """
+    check(targets)
+    if any(target.key == _GROUP_TYPES and _NODE_TYPE not in target.values for target in targets):
+        return [], None
+    candidates = yield from _narrowest(scope, targets)(after)
+    last = candidates[-1] if len(candidates) >= TOGETHER else None
+    known = [node.id for node in (yield from nodes.known(scope, candidates))]
+    labels = (yield from tags.of_each(scope, tags.MANAGED_INSTANCE, known)) if known else {}
+    return [one for one in known if all(_reaches(target, one, labels[one]) for target in targets)], last
 
 
 def matching(scope: Scope, targets: Sequence[Target]) -> UnitOfWork[list[str]]:
@@ -19,30 +68,42 @@ def matching(scope: Scope, targets: Sequence[Target]) -> UnitOfWork[list[str]]:
 
     Errors: InvalidTargets for a target by something that is not served, or without values.
     """
-    found: set[str] | None = None
+    found: list[str] = []
+    after: str | None = "" if targets else None
+    while after is not None:
+        some, after = yield from window(scope, targets, after=after)
+        found += some
+    return found
+
+
+def _narrowest(scope: Scope, targets: Sequence[Target]) -> _Window:
+    """Where the nodes come from that are looked at: named ones, else carriers of a tag, else all there are."""
     for target in targets:
-        if not target.values:
-            msg = f"The target {target.key!r} names no value. To reach every node with a tag, use tag-key."
-            raise InvalidTargets(msg)
-        one = set((yield from _of(scope, target)))
-        found = one if found is None else found & one
-    if not found:
-        return []
-    if len(found) > _FEW:
-        return [instance_id for instance_id in (yield from nodes.all_ids(scope)) if instance_id in found]
-    return [node.id for node in (yield from nodes.known(scope, sorted(found)))]
+        if target.key == _IDS and target.values != _EVERY:
+            return lambda after: _named(target.values, after)
+    for target in targets:
+        if target.key not in {_IDS, _GROUP_TYPES}:
+            keys, values = _tag_of(target)
+            return lambda after: tags.carriers(scope, tags.MANAGED_INSTANCE, keys, values, after=after, limit=TOGETHER)
+    return lambda after: nodes.ids_after(scope, after=after, limit=TOGETHER)
 
 
-def _of(scope: Scope, target: Target) -> UnitOfWork[list[str]]:
-    if target.key == "InstanceIds":
-        return (yield from nodes.all_ids(scope)) if target.values == ("*",) else list(target.values)
-    if target.key.startswith("tag:"):
-        key = target.key.removeprefix("tag:")
-        return (yield from tags.tagged(scope, tags.MANAGED_INSTANCE, key, target.values))
-    if target.key == "tag-key":
-        carriers: list[str] = []
-        for key in target.values:
-            carriers += yield from tags.tagged(scope, tags.MANAGED_INSTANCE, key, ())
-        return carriers
-    msg = f"Targets by {target.key!r} are not served; use InstanceIds, tag:KEY or tag-key."
-    raise InvalidTargets(msg)
+def _named(values: Sequence[str], after: str) -> UnitOfWork[list[str]]:
+    yield from ()
+    return [one for one in sorted(set(values)) if one > after][:TOGETHER]
+
+
+def _tag_of(target: Target) -> tuple[Sequence[str], Sequence[str]]:
+    """The keys, of which one is wanted, and the values, of which one is wanted unless there are none."""
+    if target.key == _TAG_KEY:
+        return target.values, ()
+    return (GROUP_TAG if target.key == _GROUP else target.key.removeprefix(_TAG),), target.values
+
+
+def _reaches(target: Target, instance_id: str, labels: Mapping[str, str]) -> bool:
+    if target.key == _IDS:
+        return target.values == _EVERY or instance_id in target.values
+    if target.key == _GROUP_TYPES:
+        return True
+    keys, values = _tag_of(target)
+    return any(key in labels and (not values or labels[key] in values) for key in keys)

@@ -14,7 +14,6 @@ from patchwright.core.errors import MalformedMessage
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import (
     LONG_POLL_SECONDS,
-    SEND_COMMAND_TOPIC,
     STDERR_LIMIT,
     STDOUT_LIMIT,
     command_of,
@@ -31,6 +30,7 @@ from patchwright.server.wire import Caller, access_denied
 
 LOOK_AGAIN_SECONDS = 3.0  # for what another process released, and for what was not acknowledged in time
 _DEADLINE_MARGIN_SECONDS = 0.5
+_CANCEL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")  # the id of a message that cancels
 _STEPS_LIMIT = 50  # of one reply
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _DETAILS = {
@@ -67,14 +67,16 @@ class Messages:
         return {
             "Destination": instance_id,
             "MessagesRequestId": request["MessagesRequestId"],
-            "Messages": [_message(delivery) for delivery in found],
+            "Messages": [message_of(delivery) for delivery in found],
         }
 
     async def acknowledge_message(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """AcknowledgeMessage: the node has journalled the command; it is not delivered again."""
+        """AcknowledgeMessage: the node has journalled what the message says; it is not delivered again."""
         scope, instance_id = _node(caller)
-        command_id = _own_command(caller, request["MessageId"])
-        await self._database.write(commands.acknowledge, scope, command_id, instance_id, now=self._clock.now())
+        message = request["MessageId"]
+        if not _CANCEL.match(message):
+            _own_command(caller, message)
+        await self._database.write(commands.acknowledge_message, scope, instance_id, message, now=self._clock.now())
         return {}
 
     async def send_reply(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -84,8 +86,10 @@ class Messages:
         return {}
 
     async def fail_message(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """FailMessage: the node can make nothing of a message, so the command has failed there."""
+        """FailMessage: the node can make nothing of a message: a command has failed there, and is not cancelled by it."""
         scope, instance_id = _node(caller)
+        if _CANCEL.match(request["MessageId"]):
+            return await self.acknowledge_message(caller, request)
         reply = commands.Reply(
             id=f"fail/{request['MessageId']}",
             command_id=_own_command(caller, request["MessageId"]),
@@ -194,12 +198,13 @@ def _own_command(caller: Caller, message: str) -> str:
     return command_id
 
 
-def _message(delivery: commands.Delivery) -> dict[str, Any]:
+def message_of(delivery: commands.Delivery) -> dict[str, Any]:
+    """What waits for a node, in the form of a message of GetMessages."""
     created = datetime.fromtimestamp(delivery.requested_at, UTC)
     return {
-        "MessageId": message_id(delivery.command_id, delivery.instance_id),
+        "MessageId": delivery.message_id,
         "Destination": delivery.instance_id,
-        "Topic": SEND_COMMAND_TOPIC,
+        "Topic": delivery.topic,
         "CreatedDate": created.strftime("%Y-%m-%dT%H:%M:%S.") + f"{created.microsecond // 1000:03d}Z",
         "Payload": json.dumps(delivery.payload),
     }

@@ -194,6 +194,11 @@ def all_ids(scope: Scope) -> UnitOfWork[list[str]]:
     return (yield from store.ids(scope))
 
 
+def ids_after(scope: Scope, *, after: str, limit: int) -> UnitOfWork[list[str]]:
+    """Up to *limit* ids of nodes after *after*, in order."""
+    return (yield from store.ids_after(scope, after=after, limit=limit))
+
+
 def fresh_node_id() -> str:
     """An id for a node that is about to enrol."""
     return new_id("mi")

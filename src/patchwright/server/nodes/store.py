@@ -166,6 +166,14 @@ def ids(scope: Scope) -> UnitOfWork[list[str]]:
     return [row[0] for row in rows]
 
 
+def ids_after(scope: Scope, *, after: str, limit: int) -> UnitOfWork[list[str]]:
+    """Up to *limit* ids of nodes after *after*, in order."""
+    rows = yield sql(
+        "SELECT id FROM node WHERE account = $1 AND region = $2 AND id > $3 ORDER BY id LIMIT $4", *scope, after, limit
+    )
+    return [row[0] for row in rows]
+
+
 def set_role(scope: Scope, instance_id: str, role: str) -> UnitOfWork[bool]:
     """Give a node another role; false if there is no such node."""
     rows = yield sql(

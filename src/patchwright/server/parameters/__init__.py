@@ -35,7 +35,7 @@ from patchwright.server.parameters.model import ADVANCED, INTELLIGENT, SECURE_ST
 from patchwright.server.parameters.names import arn, hierarchy, reference
 from patchwright.server.parameters.policies import kind as policy_kind
 from patchwright.server.parameters.search import Filter, within
-from patchwright.server.parameters.service import Found, Service, is_secret, require
+from patchwright.server.parameters.service import Found, Plain, Service, is_secret, plain, require
 
 __all__ = [
     "ADVANCED",
@@ -56,6 +56,7 @@ __all__ = [
     "Parameter",
     "ParameterTaken",
     "ParametersError",
+    "Plain",
     "PatternMismatch",
     "ReservedName",
     "Service",
@@ -73,6 +74,7 @@ __all__ = [
     "delete_expired",
     "hierarchy",
     "is_secret",
+    "plain",
     "policy_kind",
     "reference",
     "require",

@@ -20,6 +20,7 @@ from patchwright.server.parameters.errors import (
     TooManyParameters,
     UnknownParameter,
     UnknownVersion,
+    UnsupportedType,
     VersionsExhausted,
 )
 from patchwright.server.parameters.model import (
@@ -27,6 +28,7 @@ from patchwright.server.parameters.model import (
     LABELS,
     SECURE_STRING,
     STANDARD,
+    STRING_LIST,
     VERSIONS,
     Change,
     Parameter,
@@ -49,6 +51,13 @@ class Found(NamedTuple):
 
     parameter: Parameter
     selector: str
+
+
+class Plain(NamedTuple):
+    """What a parameter says that is no secret: the text and, of a StringList, its *items*."""
+
+    text: str
+    items: tuple[str, ...] | None
 
 
 class _Unchecked(NamedTuple):
@@ -197,6 +206,19 @@ def require(scope: Scope, name: str) -> UnitOfWork[str]:
     if not (yield from store.exists(scope, path)):
         raise UnknownParameter(name)
     return path
+
+
+def plain(scope: Scope, name: str, *, now: float) -> UnitOfWork[Plain]:
+    """
+    What a parameter says that is no secret; a unit of work that only reads. *name* as of `Service.get`.
+
+    Errors: InvalidName, UnknownParameter, UnknownVersion; UnsupportedType for a SecureString.
+    """
+    found = yield from _get(scope, names.reference(scope, name), now=now)
+    if found.value is None or found.type == SECURE_STRING:
+        msg = f"{found.name} is of type {found.type}, which is not filled in here."
+        raise UnsupportedType(msg)
+    return Plain(found.value, tuple(found.value.split(",")) if found.type == STRING_LIST else None)
 
 
 def is_secret(scope: Scope, path: str) -> UnitOfWork[bool]:

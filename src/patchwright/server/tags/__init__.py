@@ -37,6 +37,7 @@ from patchwright.server.tags.policies import (
 from patchwright.server.tags.service import (
     NODES_WITH,
     add,
+    carriers,
     forget,
     in_patch_group,
     of,
@@ -63,6 +64,7 @@ __all__ = [
     "TooManyTags",
     "UnknownPolicy",
     "add",
+    "carriers",
     "check",
     "forget",
     "in_patch_group",

@@ -52,6 +52,13 @@ def tagged(scope: Scope, resource_type: str, key: str, values: Sequence[str]) ->
     return (yield from store.tagged(scope, resource_type, key, values))
 
 
+def carriers(
+    scope: Scope, resource_type: str, keys: Sequence[str], values: Sequence[str] = (), *, after: str, limit: int
+) -> UnitOfWork[list[str]]:
+    """Up to *limit* ids after *after*, in order, of resources with one of these keys, and one of these values if any are given."""
+    return (yield from store.carriers(scope, resource_type, keys, values, after=after, limit=limit))
+
+
 def in_patch_group(scope: Scope, group: str, *, after: str, limit: int) -> UnitOfWork[list[str]]:
     """Up to *limit* ids of nodes of a patch group that come after *after*, in order (spec §3.4)."""
     return (

@@ -84,6 +84,24 @@ def tagged(scope: Scope, resource_type: str, key: str, values: Sequence[str]) ->
     return [row[0] for row in rows]
 
 
+def carriers(
+    scope: Scope, resource_type: str, keys: Sequence[str], values: Sequence[str], *, after: str, limit: int
+) -> UnitOfWork[list[str]]:
+    """Up to *limit* ids after *after*, in order, of resources with one of these keys, and one of these values if any are given."""
+    narrowed = f" AND value IN ({placeholders(6 + len(keys), len(values))})" if values else ""
+    rows = yield sql(
+        "SELECT DISTINCT resource_id FROM tag WHERE account = $1 AND region = $2 AND resource_type = $3"
+        f" AND resource_id > $4 AND key IN ({placeholders(6, len(keys))}){narrowed} ORDER BY resource_id LIMIT $5",
+        *scope,
+        resource_type,
+        after,
+        limit,
+        *keys,
+        *values,
+    )
+    return [row[0] for row in rows]
+
+
 def in_patch_group(
     scope: Scope, group: str, *, resource_type: str, keys: Sequence[str], after: str, limit: int
 ) -> UnitOfWork[list[str]]:

@@ -30,7 +30,7 @@ from patchwright.server.commands import Request as Command
 from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.wire import ApiError, Caller, Handler, access_denied
 
-_SEND = "ssm:SendCommand"
+_SEND, _READ_PARAMETER = "ssm:SendCommand", "ssm:GetParameters"
 _BY_PATH = "AmazonSSM.GetParametersByPath"
 _TOGETHER = 2_000  # nodes whose tags are read by one statement
 
@@ -69,7 +69,7 @@ class Warden:
             systems.command_keys(request),
         )
         context = keys.of_request(authority, caller.scope, **self._whence(caller), more=asked)
-        return partial(_permitted, authority, context)
+        return _permitted(authority, context)
 
     async def _pass(self, target: str, handler: Handler, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         rule = self._table.get(target)
@@ -158,7 +158,7 @@ def rights_of_task(scope: Scope, owner: str, command: Command, now: float) -> Un
     demands = yield from keys.looked_up(authority, scope, demands)
     context = keys.of_request(authority, scope, now=now, more=asked)
     _require(authority, _SEND, demands, context)
-    return partial(_permitted, authority, context)
+    return _permitted(authority, context)
 
 
 def _as_request(command: Command) -> Request:
@@ -169,7 +169,13 @@ def _as_request(command: Command) -> Request:
     }
 
 
-def _permitted(authority: Authority, context: policy.Context, scope: Scope, ids: Sequence[str]) -> UnitOfWork[Set[str]]:
+def _permitted(authority: Authority, context: policy.Context) -> Permitted:
+    return Permitted(partial(_permitted_nodes, authority, context), partial(_readable, authority, context))
+
+
+def _permitted_nodes(
+    authority: Authority, context: policy.Context, scope: Scope, ids: Sequence[str]
+) -> UnitOfWork[Set[str]]:
     """Those of *ids* that a command may be sent to; a unit of work that only reads."""
     allowed = set()
     labelled = keys.reads_tags(authority)
@@ -181,6 +187,18 @@ def _permitted(authority: Authority, context: policy.Context, scope: Scope, ids:
             if authority.decide(_SEND, node(scope, one).arn, asked).allowed:
                 allowed.add(one)
     return allowed
+
+
+def _readable(
+    authority: Authority, context: policy.Context, scope: Scope, names: Sequence[str]
+) -> UnitOfWork[Set[str]]:
+    """Those of the parameters called *names* whose values a command may be given; a unit of work that only reads."""
+    demands = yield from keys.looked_up(authority, scope, [systems.parameter(scope, one) for one in names])
+    return {
+        name
+        for name, demand in zip(names, demands, strict=True)
+        if authority.decide(_READ_PARAMETER, demand.arn, _extended(context, demand.keys)).allowed
+    }
 
 
 def _looked_up(

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What nodes are handed, and that they have it; units of work (spec agent-protocol §6, §8)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from patchwright.core import document
+from patchwright.core.errors import MalformedMessage
+from patchwright.core.invocation import Detail
+from patchwright.core.protocol import CANCEL_COMMAND_TOPIC, SEND_COMMAND_TOPIC, command_of, message_id
+from patchwright.server.accounts import Scope
+from patchwright.server.commands import invocation_store, store
+from patchwright.server.commands.model import Command, Delivery, LogGroup, UnknownInvocation, UnknownStep
+from patchwright.server.commands.moving import move, settle
+from patchwright.server.commands.telling import event_id
+from patchwright.server.infra import UnitOfWork
+
+
+def deliveries(
+    scope: Scope, instance_id: str, *, now: float, visibility: float, limit: int = 1
+) -> UnitOfWork[list[Delivery]]:
+    """
+    The messages that wait for a node, at most *limit*, now on their way: what is cancelled first, then commands, oldest first.
+
+    Unacknowledged within *visibility* seconds they are delivered again: then a command is Delayed.
+    """
+    cancels = yield from invocation_store.cancels(scope, instance_id, now=now, limit=limit)
+    if cancels:
+        which = [command_id for command_id, _ in cancels]
+        yield from invocation_store.mark_cancel_delivered(scope, instance_id, which, visible_at=now + visibility)
+    found = [
+        Delivery(
+            command_id,
+            instance_id,
+            now,
+            {"CancelMessageId": message_id(command_id, instance_id)},
+            cancel_id,
+            CANCEL_COMMAND_TOPIC,
+        )
+        for command_id, cancel_id in cancels
+    ]
+    if len(found) == limit:
+        return found
+    ids = yield from invocation_store.deliverable(scope, instance_id, now=now, limit=limit - len(found))
+    if ids:
+        yield from invocation_store.mark_delivered(scope, instance_id, ids, visible_at=now + visibility)
+    for command_id in ids:
+        yield from _delay(scope, command_id, instance_id, deliveries=2, now=now)
+        command = yield from store.find(scope, command_id)
+        if command is not None:
+            whole = message_id(command_id, instance_id)
+            found.append(
+                Delivery(command_id, instance_id, command.requested_at, _payload(command), whole, SEND_COMMAND_TOPIC)
+            )
+    return found
+
+
+def waiting(scope: Scope, instance_id: str, *, now: float) -> UnitOfWork[bool]:
+    """Whether a message waits for the node; a unit of work that only reads."""
+    if (yield from invocation_store.deliverable(scope, instance_id, now=now, limit=1)):
+        return True
+    return bool((yield from invocation_store.cancels(scope, instance_id, now=now, limit=1)))
+
+
+def acknowledge(scope: Scope, command_id: str, instance_id: str, *, now: float) -> UnitOfWork[None]:
+    """Note that the node has the command: it is not delivered again; a unit of work."""
+    yield from invocation_store.acknowledge(scope, command_id, instance_id, now=now)
+
+
+def acknowledge_message(scope: Scope, instance_id: str, message: str, *, now: float) -> UnitOfWork[bool]:
+    """
+    Note that the node has a message, which is not delivered again; a unit of work.
+
+    False where there was no such message to this node, or it was acknowledged before as one that cancels.
+    """
+    command_id = _command_to(instance_id, message)
+    if command_id:
+        return (yield from invocation_store.acknowledge(scope, command_id, instance_id, now=now))
+    return (yield from invocation_store.acknowledge_cancel(scope, instance_id, message))
+
+
+def postpone(scope: Scope, instance_id: str, message: str, *, until: float, now: float) -> UnitOfWork[None]:
+    """The node has no room for a command now: it is Delayed, and delivered again at *until*; a unit of work."""
+    command_id = _command_to(instance_id, message)
+    if command_id:
+        yield from invocation_store.postpone(scope, command_id, instance_id, until=until)
+        yield from _delay(scope, command_id, instance_id, deliveries=1, now=now)
+
+
+def parameters_of_step(scope: Scope, command_id: str, instance_id: str, step: str) -> UnitOfWork[dict[str, object]]:
+    """The inputs of a step of a command that was sent to the node; a unit of work. Errors: UnknownInvocation, UnknownStep."""
+    command = yield from store.find(scope, command_id)
+    invocation = yield from invocation_store.find(scope, command_id, instance_id)
+    if command is None or invocation is None or invocation.detail.final:
+        msg = f"No command {command_id[:64]} is under way on {instance_id}."
+        raise UnknownInvocation(msg)
+    read = document.parse(command.content)
+    for candidate in document.prepared(read, document.bind(read, command.parameters, checked=True)):
+        if candidate.name == step:
+            return dict(candidate.inputs)
+    msg = f"The document has no step {step[:128]}."
+    raise UnknownStep(msg)
+
+
+def document_of(scope: Scope, command_id: str) -> UnitOfWork[tuple[str, str]]:
+    """Name and version of the document that a command carries out; both empty where the command is not known."""
+    return (yield from store.document_of(scope, command_id))
+
+
+def _delay(scope: Scope, command_id: str, instance_id: str, *, deliveries: int, now: float) -> UnitOfWork[None]:
+    """Say that a command is Delayed which was handed over *deliveries* times, and was never acknowledged."""
+    invocation = yield from invocation_store.find(scope, command_id, instance_id)
+    if invocation is None or invocation.detail is not Detail.PENDING or invocation.deliveries < deliveries:
+        return
+    if invocation.acknowledged_at is not None or not invocation.released:
+        return
+    changed = replace(invocation, detail=Detail.DELAYED)
+    event = event_id(scope, command_id, instance_id, Detail.DELAYED)
+    stands = yield from move(changed, before=invocation, event=event, reason="not acknowledged in time", now=now)
+    if stands is not None:
+        yield from settle(scope, command_id, stands, now=now)
+
+
+def _command_to(instance_id: str, message: str) -> str:
+    """The command that *message* delivers to the node; empty for any other message."""
+    try:
+        command_id = command_of(message)
+    except MalformedMessage:
+        return ""
+    return command_id if message == message_id(command_id, instance_id) else ""
+
+
+def _payload(command: Command) -> dict[str, object]:
+    """What the node receives (spec agent-protocol §8.1): the whole document, and every value as its type wants it."""
+    read = document.parse(command.content)
+    request = command.request
+    group = request.log_group or LogGroup()
+    return {
+        "Parameters": document.bind(read, command.parameters, checked=True),
+        "DocumentContent": dict(command.content),
+        "CommandId": command.id,
+        "DocumentName": request.document_name,
+        "OutputS3KeyPrefix": request.output_prefix,
+        "OutputS3BucketName": request.output_bucket,
+        "CloudWatchLogGroupName": group.name,
+        "CloudWatchOutputEnabled": "true" if group.enabled else "false",
+    }

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQL of invocations, their events, and replies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from patchwright.core.invocation import FINAL, Detail
+from patchwright.server.accounts import Scope
+from patchwright.server.commands import tally_store
+from patchwright.server.commands.model import Command, Invocation, StepResult
+from patchwright.server.commands.tally import Standing, let_go, moved
+from patchwright.server.infra import Row, UnitOfWork, sql, sql_each
+
+_INVOCATION = (
+    "account, region, command_id, instance_id, position, detail, released, requested_at, due_at, begin_by,"
+    " acknowledged_at, deliveries, response_code, steps, trace, ended_at, cancel_id"
+)
+_NAMES = tuple(name.strip() for name in _INVOCATION.split(","))
+_SHOWN = ", ".join(f"i.{name}" for name in _NAMES)
+_OF_COMMAND = "account = $1 AND region = $2 AND command_id = $3"
+_ONE = f"{_OF_COMMAND} AND instance_id = $4"
+_CANCELLING = Detail.CANCELLING.value
+
+
+def add(command: Command, details: Mapping[str, Detail], *, first: int) -> UnitOfWork[Standing]:
+    """
+    Store invocations of a command, none of them released; returns how all of them stand then.
+
+    *details* by node: what they begin as, which may be an end. *first* is the place of the first one.
+    """
+    at = command.requested_at
+    begin_by = at + command.request.timeout_seconds
+    yield sql_each(
+        "INSERT INTO invocation (account, region, command_id, instance_id, position, detail, released, requested_at,"
+        " due_at, begin_by, visible_at, deliveries, response_code, steps, trace, ended_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $7, 0, -1, '{}', '', $10)",
+        [
+            (*command.scope, command.id, instance_id, place, detail.value, at, command.expires_at, begin_by, ended)
+            for place, (instance_id, detail) in enumerate(details.items(), start=first)
+            for ended in [at if detail in FINAL else None]
+        ],
+    )
+    changes = moved(None, Detail.PENDING, released=False, number=0)
+    for detail in details.values():
+        changes.update(moved(None, detail, released=False))
+    return (yield from tally_store.move(command.scope, command.id, changes))
+
+
+def release(scope: Scope, command_id: str, number: int) -> UnitOfWork[tuple[list[str], Standing]]:
+    """Let the next *number* invocations be delivered, in the order of the targets; returns their nodes."""
+    rows = yield sql(
+        "UPDATE invocation SET released = 1 WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id IN"
+        f" (SELECT instance_id FROM invocation WHERE {_OF_COMMAND} AND released = 0 AND ended_at IS NULL"
+        " ORDER BY position LIMIT $4) RETURNING position, instance_id",
+        *scope,
+        command_id,
+        number,
+    )
+    stands = yield from tally_store.move(scope, command_id, let_go(len(rows)))
+    return [row[1] for row in sorted(rows)], stands
+
+
+def end_waiting(
+    scope: Scope, command_id: str, detail: Detail, *, now: float, limit: int
+) -> UnitOfWork[tuple[list[str], Standing]]:
+    """End up to *limit* of those that were never released; returns their nodes."""
+    rows = yield sql(
+        "UPDATE invocation SET detail = $4, ended_at = $5"
+        " WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id IN"
+        f" (SELECT instance_id FROM invocation WHERE {_OF_COMMAND} AND released = 0 AND ended_at IS NULL"
+        " ORDER BY position LIMIT $6) RETURNING instance_id",
+        *scope,
+        command_id,
+        detail.value,
+        now,
+        limit,
+    )
+    changes = moved(Detail.PENDING, detail, released=False, number=len(rows))
+    stands = yield from tally_store.move(scope, command_id, changes)
+    return sorted(row[0] for row in rows), stands
+
+
+def uncancelled(scope: Scope, command_id: str, *, limit: int) -> UnitOfWork[list[Invocation]]:
+    """Up to *limit* invocations that were released, have not ended, and are not being cancelled."""
+    rows = yield sql(
+        f"SELECT {_INVOCATION} FROM invocation WHERE {_OF_COMMAND} AND released = 1 AND ended_at IS NULL"
+        " AND detail <> $4 ORDER BY position LIMIT $5",
+        *scope,
+        command_id,
+        _CANCELLING,
+        limit,
+    )
+    return [_invocation(row) for row in rows]
+
+
+def find(scope: Scope, command_id: str, instance_id: str) -> UnitOfWork[Invocation | None]:
+    """The invocation, or None."""
+    rows = yield sql(f"SELECT {_INVOCATION} FROM invocation WHERE {_ONE}", *scope, command_id, instance_id)
+    return _invocation(rows[0]) if rows else None
+
+
+def page(
+    scope: Scope, *, command_id: str, instance_id: str, before: tuple[float, str, str] | None, limit: int
+) -> UnitOfWork[list[Invocation]]:
+    """
+    Up to *limit* invocations, newest first; empty texts do not narrow.
+
+    *before* is (requested_at, command id, instance id) of the last one seen.
+    """
+    requested, last_command, last_instance = before or (9e15, "", "")
+    narrowed = [(name, value) for name, value in (("command_id", command_id), ("instance_id", instance_id)) if value]
+    # Everything there is: along the commands, which are in order, instead of sorting all invocations of the account.
+    source = (
+        "invocation i WHERE i.account = $1 AND i.region = $2"
+        if narrowed
+        else "command c JOIN invocation i ON i.account = c.account AND i.region = c.region AND i.command_id = c.id"
+        " WHERE c.account = $1 AND c.region = $2"
+    )
+    at, of = ("i.requested_at", "i.command_id") if narrowed else ("c.requested_at", "c.id")
+    conditions = "".join(f" AND i.{name} = ${place}" for place, (name, _) in enumerate(narrowed, start=7))
+    rows = yield sql(
+        f"SELECT {_SHOWN} FROM {source} AND {at} <= $3"
+        f" AND ({at} < $3 OR {of} > $4 OR ({of} = $4 AND i.instance_id > $5)){conditions}"
+        f" ORDER BY {at} DESC, {of}, i.instance_id LIMIT $6",
+        *scope,
+        requested,
+        last_command,
+        last_instance,
+        limit,
+        *(value for _, value in narrowed),
+    )
+    return [_invocation(row) for row in rows]
+
+
+def put(
+    invocation: Invocation, *, before: Invocation, event_id: str, reason: str, now: float
+) -> UnitOfWork[Standing | None]:
+    """
+    Store an invocation that changed, if it still is in the detail that *before* has; with it the event of the change.
+
+    Returns how all invocations of the command stand then; None, and stores nothing, if somebody else changed it meanwhile.
+    """
+    key = (*invocation.scope, invocation.command_id, invocation.instance_id)
+    cancelled = invocation.cancel_id != before.cancel_id
+    rows = yield sql(
+        "UPDATE invocation SET detail = $6, response_code = $7, steps = $8, trace = $9, ended_at = $10, due_at = $11,"
+        " cancel_id = $12, cancel_visible_at = CASE WHEN $13 = 1 THEN $14 ELSE cancel_visible_at END"
+        f" WHERE {_ONE} AND detail = $5 RETURNING released",
+        *key,
+        before.detail.value,
+        invocation.detail.value,
+        invocation.response_code,
+        json.dumps({name: asdict(step) for name, step in invocation.steps.items()}),
+        invocation.trace,
+        invocation.ended_at,
+        invocation.due_at,
+        invocation.cancel_id,
+        int(cancelled),
+        now,
+    )
+    if not rows:
+        return None
+    if invocation.detail is before.detail:
+        return (yield from tally_store.find(invocation.scope, invocation.command_id))
+    yield from add_events(
+        invocation.scope,
+        [(invocation.command_id, invocation.instance_id, event_id)],
+        invocation.detail,
+        reason,
+        now=now,
+    )
+    changes = moved(before.detail, invocation.detail, released=bool(rows[0][0]))
+    return (yield from tally_store.move(invocation.scope, invocation.command_id, changes))
+
+
+def add_events(
+    scope: Scope, which: Sequence[tuple[str, str, str]], detail: Detail, reason: str, *, now: float
+) -> UnitOfWork[None]:
+    """Note that invocations (command, node, id of the event) became *detail*, and why."""
+    yield sql_each(
+        "INSERT INTO invocation_event (account, region, command_id, instance_id, id, detail, reason, recorded_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        [(*scope, command_id, node, event_id, detail.value, reason, now) for command_id, node, event_id in which],
+    )
+
+
+def deliverable(scope: Scope, instance_id: str, *, now: float, limit: int) -> UnitOfWork[list[str]]:
+    """
+    The commands that wait for a node, oldest first: released, unacknowledged, not on their way already.
+
+    What has not begun within its TimeoutSeconds does not begin any more (SendCommand in the model): so what begins has the
+    document's execution time left before it is called timed out.
+    """
+    rows = yield sql(
+        "SELECT command_id FROM invocation WHERE account = $1 AND region = $2 AND instance_id = $3"
+        " AND visible_at <= $4 AND begin_by > $4 AND acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"
+        " AND detail <> $6 ORDER BY requested_at, command_id LIMIT $5",
+        *scope,
+        instance_id,
+        now,
+        limit,
+        _CANCELLING,
+    )
+    return [row[0] for row in rows]
+
+
+def cancels(scope: Scope, instance_id: str, *, now: float, limit: int) -> UnitOfWork[list[tuple[str, str]]]:
+    """The cancel messages that wait for a node: (command, id of the message)."""
+    rows = yield sql(
+        "SELECT command_id, cancel_id FROM invocation WHERE account = $1 AND region = $2 AND instance_id = $3"
+        " AND cancel_visible_at IS NOT NULL AND cancel_visible_at <= $4 AND ended_at IS NULL"
+        " ORDER BY cancel_visible_at, command_id LIMIT $5",
+        *scope,
+        instance_id,
+        now,
+        limit,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def mark_delivered(
+    scope: Scope, instance_id: str, command_ids: Sequence[str], *, visible_at: float
+) -> UnitOfWork[None]:
+    """Note that commands are on their way; unacknowledged, they are delivered again at *visible_at*."""
+    yield sql_each(
+        f"UPDATE invocation SET visible_at = $5, deliveries = deliveries + 1 WHERE {_ONE}",
+        [(*scope, command_id, instance_id, visible_at) for command_id in command_ids],
+    )
+
+
+def mark_cancel_delivered(
+    scope: Scope, instance_id: str, command_ids: Sequence[str], *, visible_at: float
+) -> UnitOfWork[None]:
+    """Note that cancel messages are on their way; unacknowledged, they are delivered again at *visible_at*."""
+    yield sql_each(
+        f"UPDATE invocation SET cancel_visible_at = $5 WHERE {_ONE}",
+        [(*scope, command_id, instance_id, visible_at) for command_id in command_ids],
+    )
+
+
+def postpone(scope: Scope, command_id: str, instance_id: str, *, until: float) -> UnitOfWork[None]:
+    """Deliver again at *until* what is not acknowledged."""
+    yield sql(f"UPDATE invocation SET visible_at = $5 WHERE {_ONE}", *scope, command_id, instance_id, until)
+
+
+def acknowledge(scope: Scope, command_id: str, instance_id: str, *, now: float) -> UnitOfWork[bool]:
+    """
+    Note that the node has the command. What is being cancelled there has its whole time again: it may be running.
+
+    False where the command was not sent to the node.
+    """
+    rows = yield sql(
+        "UPDATE invocation SET acknowledged_at = COALESCE(acknowledged_at, $5), due_at = CASE WHEN detail = $6 AND"
+        " acknowledged_at IS NULL THEN (SELECT c.expires_at FROM command c WHERE c.account = $1 AND c.region = $2"
+        f" AND c.id = $3) ELSE due_at END WHERE {_ONE} RETURNING command_id",
+        *scope,
+        command_id,
+        instance_id,
+        now,
+        _CANCELLING,
+    )
+    return bool(rows)
+
+
+def acknowledge_cancel(scope: Scope, instance_id: str, cancel_id: str) -> UnitOfWork[bool]:
+    """Note that the node has the cancel message; false where there was none with this id."""
+    rows = yield sql(
+        "UPDATE invocation SET cancel_visible_at = NULL WHERE account = $1 AND region = $2 AND instance_id = $3"
+        " AND cancel_id = $4 AND cancel_visible_at IS NOT NULL RETURNING command_id",
+        *scope,
+        instance_id,
+        cancel_id,
+    )
+    return bool(rows)
+
+
+def take_reply(scope: Scope, instance_id: str, reply_id: str, *, now: float) -> UnitOfWork[bool]:
+    """Note a reply; false if it was taken before."""
+    rows = yield sql(
+        "INSERT INTO reply (account, region, instance_id, id, recorded_at) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (account, region, instance_id, id) DO NOTHING RETURNING id",
+        *scope,
+        instance_id,
+        reply_id,
+        now,
+    )
+    return bool(rows)
+
+
+def open_of(scope: Scope, instance_id: str) -> UnitOfWork[list[Invocation]]:
+    """Every invocation on a node that has not ended."""
+    rows = yield sql(
+        f"SELECT {_INVOCATION} FROM invocation"
+        " WHERE account = $1 AND region = $2 AND instance_id = $3 AND ended_at IS NULL ORDER BY requested_at, command_id",
+        *scope,
+        instance_id,
+    )
+    return [_invocation(row) for row in rows]
+
+
+def overdue(*, now: float, limit: int) -> UnitOfWork[list[Invocation]]:
+    """Up to *limit* invocations of any account whose time has run out."""
+    rows = yield sql(
+        f"SELECT {_INVOCATION} FROM invocation WHERE ended_at IS NULL AND due_at <= $1"
+        " ORDER BY due_at LIMIT $2 /* skip locked */",
+        now,
+        limit,
+    )
+    return [_invocation(row) for row in rows]
+
+
+def any_overdue(*, now: float) -> UnitOfWork[bool]:
+    """Whether the time of any invocation has run out."""
+    return bool((yield sql("SELECT 1 FROM invocation WHERE ended_at IS NULL AND due_at <= $1 LIMIT 1", now)))
+
+
+def _invocation(row: Row) -> Invocation:
+    values: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
+    scope = Scope(values.pop("account"), values.pop("region"))
+    values["detail"] = Detail(values["detail"])
+    values["released"] = bool(values["released"])
+    values["steps"] = {name: StepResult(**step) for name, step in json.loads(values["steps"]).items()}
+    return Invocation(scope=scope, **values)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the world hears of commands: events (spec §7.7) and notifications (spec §5.8), in the transaction of the change."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from patchwright.core.invocation import Detail
+from patchwright.server import events
+from patchwright.server.accounts import Scope
+from patchwright.server.commands.model import Command, Notification
+from patchwright.server.events import iso_millis
+from patchwright.server.infra import UnitOfWork
+
+_OURS = uuid.UUID("5f0e8b8e-6c9b-5d35-9d0a-3f6a1c1f4b52")  # what ids of these events are made under
+_ALL = "All"
+
+
+def event_id(scope: Scope, command_id: str, instance_id: str, detail: Detail) -> str:
+    """The id of the event that a command, or its invocation on a node, became *detail*: which happens once."""
+    return str(uuid.uuid5(_OURS, "/".join((*scope, command_id, instance_id, detail.value))))
+
+
+def tell_command(command: Command, detail: Detail, *, now: float) -> UnitOfWork[None]:
+    """Say that a command as a whole became *detail*."""
+    scope, request = command.scope, command.request
+    identity = event_id(scope, command.id, "", detail)
+    shown = {
+        "command-id": command.id,
+        "document-name": request.document_name,
+        "expire-after": iso_millis(command.expires_at),
+        "parameters": {name: list(values) for name, values in request.parameters.items()},
+        "requested-date-time": iso_millis(command.requested_at),
+        "status": detail.status,
+    }
+    resources = [events.node_arn(scope, one) for one in request.instance_ids]
+    yield from events.emit(scope, events.COMMAND, resources, shown, now=now, id=identity, subject=command.id)
+    if _wanted(request.notification, "Command", detail):
+        body = {
+            **_common(command, detail, now),
+            "instanceIds": list(request.instance_ids),
+            "expiresAfter": iso_millis(command.expires_at),
+            "outputS3BucketName": request.output_bucket,
+            "outputS3KeyPrefix": request.output_prefix,
+        }
+        yield from _notify(command, body, now=now, identity=identity)
+
+
+def tell_invocations(command: Command, instance_ids: Sequence[str], detail: Detail, *, now: float) -> UnitOfWork[None]:
+    """Say that the invocations of a command on some nodes became *detail*."""
+    scope = command.scope
+    happened = [
+        events.Event(
+            scope,
+            event_id(scope, command.id, instance_id, detail),
+            events.COMMAND_INVOCATION,
+            (events.node_arn(scope, instance_id),),
+            {
+                "command-id": command.id,
+                "document-name": command.request.document_name,
+                "instance-id": instance_id,
+                "requested-date-time": iso_millis(command.requested_at),
+                "status": detail.status,
+            },
+            now,
+        )
+        for instance_id in instance_ids
+    ]
+    yield from events.emit_all(happened)
+    if _wanted(command.request.notification, "Invocation", detail):
+        for instance_id, event in zip(instance_ids, happened, strict=True):
+            body = {**_common(command, detail, now), "instanceId": instance_id}
+            yield from _notify(command, body, now=now, identity=event.id)
+
+
+def _common(command: Command, detail: Detail, now: float) -> dict[str, Any]:
+    return {
+        "commandId": command.id,
+        "documentName": command.request.document_name,
+        "requestedDateTime": iso_millis(command.requested_at),
+        "status": detail.status,
+        "statusDetails": detail.value,
+        "eventTime": iso_millis(now),
+    }
+
+
+def _wanted(notification: Notification | None, kind: str, detail: Detail) -> bool:
+    if notification is None or notification.type != kind:
+        return False
+    return bool({_ALL, detail.status} & set(notification.events or (_ALL,)))
+
+
+def _notify(command: Command, body: dict[str, Any], *, now: float, identity: str) -> UnitOfWork[None]:
+    notification = command.request.notification
+    if notification is not None:
+        name = events.topic_of(command.scope, notification.arn)
+        yield from events.notify(command.scope, name, body, now=now, id=identity)
