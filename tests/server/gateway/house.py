@@ -134,9 +134,9 @@ class House:
         }
         return await self.call("EC2WindowsMessageDeliveryService.SendReply", body, key=node)
 
-    async def begin(self, node: Credential, command_id: str) -> str:
+    async def begin(self, node: Credential, command_id: str, *, step: str = "PatchLinux") -> str:
         """BeginOperation; returns its id."""
-        body = {"CommandId": command_id, "StepName": "PatchLinux", "OperatingSystem": "DEBIAN", "Product": "Debian12"}
+        body = {"CommandId": command_id, "StepName": step, "OperatingSystem": "DEBIAN", "Product": "Debian12"}
         answer = await self.ask("Patchwright.BeginOperation", body, key=node)
         return str(answer["OperationId"])
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from patchwright.core import actions, document
 from patchwright.core.errors import MalformedDocument
+from patchwright.core.patch_check import PatchCheck
 from patchwright.core.patch_step import PatchStep
 from patchwright.server import documents
 from patchwright.server.commands.model import Request, UnservedDocument
@@ -53,8 +54,12 @@ def check(parsed: document.Document, given: Mapping[str, Sequence[str]]) -> None
     """See to it that every step can be begun with the parameters *given*. Errors: InvalidParameters."""
     values = document.bind(parsed, given)
     for step in document.prepared(parsed, values):
-        if step.action == actions.PATCH and not document.ruling(parsed, step, _PLATFORM, values).status:
+        if document.ruling(parsed, step, _PLATFORM, values).status:
+            continue
+        if step.action == actions.PATCH:
             PatchStep.read(step.name, step.inputs)
+        elif step.action == actions.PATCH_CHECK:
+            PatchCheck.read(step.name, step.inputs)
 
 
 def _unserved(parsed: document.Document, step: document.Step) -> bool:

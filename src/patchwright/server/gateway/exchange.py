@@ -9,11 +9,13 @@ from typing import Any, TypeAlias
 
 from patchwright.core.errors import MalformedOverride
 from patchwright.core.override import OverrideList
+from patchwright.core.patch_check import Answer, PatchCheck
 from patchwright.core.patch_step import BASELINE_OVERRIDE, INSTALL_OVERRIDE_LIST, PatchStep
 from patchwright.core.protocol import OVERRIDE_LIMIT_BYTES, FactsMessage, resolution_from_json
 from patchwright.core.system import OperatingSystem
 from patchwright.server import commands, documents, patching
-from patchwright.server.infra import Database
+from patchwright.server.accounts import Scope
+from patchwright.server.infra import Database, UnitOfWork
 from patchwright.server.wire import Caller, Rate, Rates, throttled
 
 _DAY_SECONDS = 86_400
@@ -124,8 +126,19 @@ class Exchange:
         )
         return {"Plan": plan.to_json(), "PlanDigest": plan.digest}
 
+    async def get_patch_check(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetPatchCheck: whether the patch steps that come next have anything to do. What is asked is the command's word."""
+        found = await self._database.read(_check, caller.scope, str(caller.instance_id), request)
+        return {"Continue": found.goes_on, "Text": found.text}
+
     def _count(self, caller: Caller, size: int) -> None:
         """Count *size* bytes that are to be kept for a node. Raises ApiError (ThrottlingException)."""
         wait = self._kept.take(str(caller.instance_id), cost=size)
         if wait > 0:
             raise throttled("The node has sent more than is kept for one in a day.", seconds=wait)
+
+
+def _check(scope: Scope, instance_id: str, request: Mapping[str, Any]) -> UnitOfWork[Answer]:
+    step = request["StepName"]
+    inputs = yield from commands.parameters_of_step(scope, request["CommandId"], instance_id, step)
+    return (yield from patching.check(scope, instance_id, PatchCheck.read(step, inputs)))

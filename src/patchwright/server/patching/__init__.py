@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from patchwright.server.patching.baselines import Baselines, Cursor, arn_of, require
 from patchwright.server.patching.catalogue import Available, Catalogue, Effective
+from patchwright.server.patching.checks import answer as check
 from patchwright.server.patching.groups import Groups
 from patchwright.server.patching.model import (
     BaselineInUse,
@@ -85,6 +86,7 @@ __all__ = [
     "Verdict",
     "Verdicts",
     "arn_of",
+    "check",
     "close",
     "count",
     "counters",

@@ -53,6 +53,7 @@ _OUR_NODE_ACTIONS = (
     "ssm:UpdateManagedInstancePublicKey",
     "patchwright:BeginOperation",
     "patchwright:DescribeAgent",
+    "patchwright:GetPatchCheck",
     "patchwright:PutBodies",
     "patchwright:PutFacts",
     "patchwright:PutOutput",

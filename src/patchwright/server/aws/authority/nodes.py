@@ -63,6 +63,7 @@ RULES: Mapping[str, Rule] = {
     "Patchwright.ExportPatchReport": Rule("patchwright:ExportPatchReport", Access.WRITE, _named_or_all),
     "Patchwright.DescribeAgent": Rule("patchwright:DescribeAgent", Access.READ, _own),
     "Patchwright.GetOutput": Rule("patchwright:GetOutput", Access.READ, _named),
+    "Patchwright.GetPatchCheck": Rule("patchwright:GetPatchCheck", Access.READ, _own),
     "Patchwright.GetPatchReport": Rule("patchwright:GetPatchReport", Access.READ, _named_or_all),
     "Patchwright.GetVerdict": Rule("patchwright:GetVerdict", Access.READ, _named),
     "Patchwright.ListAccounts": Rule("patchwright:ListAccounts", Access.LIST, _EVERY),
@@ -73,5 +74,6 @@ RULES: Mapping[str, Rule] = {
     "Patchwright.PutOutput": Rule("patchwright:PutOutput", Access.WRITE, _own),
     "Patchwright.PutOverrides": Rule("patchwright:PutOverrides", Access.WRITE, _own),
     "Patchwright.PutResolution": Rule("patchwright:PutResolution", Access.WRITE, _own),
+    "ssmmessages.CreateControlChannel": Rule("ssmmessages:CreateControlChannel", Access.WRITE, _own),
     "Patchwright.VerifyAuditTrail": Rule("patchwright:VerifyAuditTrail", Access.READ, _EVERY),
 }
