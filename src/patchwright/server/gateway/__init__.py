@@ -11,31 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from patchwright.server.gateway.associations import associations
-from patchwright.server.gateway.door import FRAME_LIMIT, ChannelDoor, ChannelOperations, Tokens
 from patchwright.server.gateway.downloads import Downloads
 from patchwright.server.gateway.exchange import Exchange
 from patchwright.server.gateway.messages import Messages
 from patchwright.server.gateway.outputs import Outputs
 from patchwright.server.gateway.registration import Registration
 from patchwright.server.gateway.sweeping import SWEEP_SECONDS, sweep
-from patchwright.server.gateway.switchboard import LOOK_SECONDS, Switchboard
 from patchwright.server.wire import Handler
 
 __all__ = [
-    "FRAME_LIMIT",
-    "LOOK_SECONDS",
     "PARKED",
     "SWEEP_SECONDS",
-    "ChannelDoor",
-    "ChannelOperations",
     "Downloads",
     "Edges",
     "Exchange",
     "Messages",
     "Outputs",
     "Registration",
-    "Switchboard",
-    "Tokens",
     "operations",
     "program",
     "sweep",
@@ -59,7 +51,6 @@ class Edges:
     exchange: Exchange
     outputs: Outputs
     registration: Registration
-    channels: ChannelOperations
 
 
 def operations(edges: Edges) -> Mapping[str, Handler]:
@@ -83,5 +74,4 @@ def operations(edges: Edges) -> Mapping[str, Handler]:
         "Patchwright.PutOutput": edges.outputs.put_output,
         "Patchwright.PutOverrides": exchange.put_overrides,
         "Patchwright.PutResolution": exchange.put_resolution,
-        "ssmmessages.CreateControlChannel": edges.channels.create_control_channel,
     }
