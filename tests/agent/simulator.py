@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from email.message import Message
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -106,6 +107,8 @@ class Simulator:
         self.down = False
         self.time_offset = 0.0
         self.sources: source.Sources = ()
+        self.files: dict[str, str] = {}  # what BeginOperation asks for
+        self.served: dict[str, list[tuple[int, bytes]]] = {}  # by path, what a GET gets; the last of them for ever
         self.losing: Counter[str] = Counter()
         self.refusing: dict[str, Refusal] = {}
         self.before: dict[str, Callable[[], None]] = {}
@@ -275,10 +278,17 @@ class Simulator:
             values["Operation"],
             command_id,
             RebootOption(values.get("RebootOption", "RebootIfNeeded")),
-            self.sources,
+            () if self.files else self.sources,
+            self.files,
         )
         self.operations[begun.operation_id] = Operation(command_id, begun)
         return begun.to_json()
+
+    def _on_PutOverrides(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        operation = self.operations[members["OperationId"]]
+        operation.files = operation.files or {row["Name"]: row["Body"] for row in members["Files"]}
+        operation.begun = replace(operation.begun, sources=self.sources, files={})
+        return operation.begun.to_json()
 
     def _on_PutFacts(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         message = FactsMessage.from_json(members)
@@ -310,6 +320,7 @@ class Operation:
     def __init__(self, command_id: str, begun: Begun) -> None:
         self.command_id = command_id
         self.begun = begun
+        self.files: dict[str, str] = {}
         self.intents: dict[int, Intent] = {}
         self.plans: dict[int, Plan] = {}
         self.answers: dict[Any, dict[str, Any]] = {}
@@ -372,6 +383,17 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
         def date_time_string(self, timestamp: float | None = None) -> str:
             return formatdate(time.time() + simulator.time_offset, usegmt=True)
 
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization"):
+                _verify(simulator, self.headers, service="s3", body=b"", method="GET", path=self.path)
+            answers = simulator.served.get(self.path, [(404, b"<Code>NoSuchKey</Code>")])
+            status, content = answers.pop(0) if len(answers) > 1 else answers[0]
+            simulator.calls.append(("GET", {"Path": self.path}))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             simulator.raw.append({**dict(self.headers), "": body.decode("latin-1")})
@@ -411,7 +433,9 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _verify(simulator: Simulator, headers: Message, *, service: str, body: bytes) -> str:
+def _verify(
+    simulator: Simulator, headers: Message, *, service: str, body: bytes, method: str = "POST", path: str = "/"
+) -> str:
     """Who signed a request: by botocore's signer, which shares no line with ours."""
     given = headers.get("Authorization", "")
     instance_id = given.partition("Credential=")[2].partition("/")[0]
@@ -422,10 +446,10 @@ def _verify(simulator: Simulator, headers: Message, *, service: str, body: bytes
     if abs(_epoch(signed_at) - time.time() - simulator.time_offset) > 900:
         raise Refusal("InvalidSignatureException", f"Signature expired: {moment} is now earlier than …")
     names = given.partition("SignedHeaders=")[2].partition(",")[0].split(";")
-    for needed in ("host", "x-amz-date", "x-amz-target"):
+    for needed in ("host", "x-amz-date", "x-amz-content-sha256" if service == "s3" else "x-amz-target"):
         if needed not in names:
             raise Refusal("InvalidSignatureException", f"{needed} must be signed")
-    request = AWSRequest("POST", f"{simulator.url}/", data=body, headers={n: headers[n] for n in names})
+    request = AWSRequest(method, f"{simulator.url}{path}", data=body, headers={n: headers[n] for n in names})
     request.context["timestamp"] = moment
     signer = SigV4Auth(Credentials(instance_id, simulator.nodes[instance_id]), service, REGION)
     canonical = signer.canonical_request(request)

@@ -44,6 +44,14 @@ def settled(intent, *actions, manager=Manager.APT, **unresolved):
 # ---------------------------------------------------------------------------------------------------------------- intent
 
 
+def test_a_version_that_a_list_passed_over_its_candidate_for_has_not_drifted():
+    """On apt too the candidate may be above such a plan; below it, or gone, it has moved."""
+    installed = {"a.amd64": "1"}
+    for candidate, moved in (("3", False), ("2", False), ("1.5", True), ("", True)):
+        assert bool(drift(PLAN, installed, {"a.amd64": candidate, "lib.amd64": "1"}, passed=["a.amd64"])) is moved
+    assert drift(PLAN, installed, {"a.amd64": "3", "lib.amd64": "1"})
+
+
 def test_wanted_is_what_is_missing_failed_or_not_configured():
     """In order of key; a half-done version is wanted at the version it has."""
     seen = view(["a 1", package("b 2", "unpacked"), "c 2", "d 1"], (SECURITY, ["a 2", "b 2", "c 2", "d 2"]))

@@ -169,13 +169,21 @@ def _facts(directory: Path, disk: Disk) -> Dict[str, Any]:
 
 
 def _resolve(directory: Path, disk: Disk) -> Dict[str, Any]:
-    """Request: intent, sources. Result: a resolution, as on the wire."""
+    """
+    Request: intent, sources, and whether a list names versions (listed). Result: a resolution, as on the wire; of a list also
+    which of its packages have a candidate above the version that is to be installed (passed).
+    """
     from patchwright.core.protocol import intent_from_json, resolution_to_json
 
     request = read_json(directory / REQUEST)
     intent = intent_from_json(request["intent"])
     provider, _ = _provider(disk, request)
-    return resolution_to_json(provider.resolve(intent))
+    resolution = provider.resolve(intent)
+    told = resolution_to_json(resolution)
+    if request.get("listed"):
+        now = provider.candidates([action.key for action in resolution.actions])
+        told["passed"] = [one.key for one in resolution.actions if now.get(one.key, one.after) != one.after]
+    return told
 
 
 def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
@@ -190,7 +198,8 @@ def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
     plan = Plan.from_json(request["plan"])
     provider, _ = _provider(disk, request)
     if not (directory / ACTING).exists():
-        moved = drift(plan, provider.installed(), provider.candidates([action.key for action in plan.actions]))
+        candidates = provider.candidates([action.key for action in plan.actions])
+        moved = drift(plan, provider.installed(), candidates, passed=request.get("passed", ()))
         if moved:
             return {"drift": [item.text for item in moved]}
         if not disk.has_room():

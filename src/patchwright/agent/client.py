@@ -13,7 +13,9 @@ request is signed again, once.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import time
 from typing import Any, Dict, Optional
 
 from patchwright.agent.clock import Clock
@@ -131,6 +133,40 @@ class Client:
             if refusal.code not in TIME_REFUSALS or not (used or self._learn_offset()):
                 raise
         return _read(self._post(operation, body, seconds, compress))
+
+    def download(self, path: str, *, service: str = "") -> bytes:
+        """
+        What the server has at *path*, percent-encoded; the request is signed where a *service* is named.
+
+        Raises ServerUnavailable, Refused.
+        """
+
+        def headers() -> Dict[str, str]:
+            return self._download_headers(path, service)
+
+        seconds = self._settings.request_seconds
+        try:
+            response = self._transport.post(headers(), b"", timeout=seconds, again=headers, target=f"GET {path}")
+        except TransportFailed as error:
+            raise ServerUnavailable(str(error)) from None
+        if response.status == 200:
+            return response.body
+        if response.status >= 500 or response.status == 429:
+            raise ServerUnavailable(f"the server answered {response.status} for {path[:200]}")
+        raise Refused(str(response.status), f"{path[:200]}: {response.body[:300].decode('utf-8', 'replace')}")
+
+    def _download_headers(self, path: str, service: str) -> Dict[str, str]:
+        if not service or self.signer is None:
+            return {}
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock.now() + self.signing_offset))
+        headers = {"X-Amz-Content-Sha256": hashlib.sha256(b"").hexdigest(), "X-Amz-Date": moment}
+        if self.signer.token:
+            headers["X-Amz-Security-Token"] = self.signer.token
+        signed = {"Host": self.peer.host_header, **headers}
+        headers["Authorization"] = self.signer.authorization(
+            signed, b"", service=service, moment=moment, method="GET", path=path
+        )
+        return headers
 
     @staticmethod
     def read(body: bytes) -> Dict[str, Any]:

@@ -96,9 +96,10 @@ class Connection:
         *,
         timeout: float,
         again: Optional[Callable[[], Dict[str, str]]] = None,
+        target: str = "POST /",
     ) -> Response:
         """
-        POST *body* to `/` and read the answer.
+        POST *body* to `/`, or make another request with it (*target*: method and path), and read the answer.
 
         A kept connection that the server had closed is opened anew, once; the headers are then those that *again* makes,
         since the server may have taken the request, and takes no signature twice. *timeout* is the longest silence, in seconds.
@@ -107,10 +108,10 @@ class Connection:
         """
         if self._stream is not None:
             try:
-                return self._exchange(self._message(headers, body), timeout)
+                return self._exchange(self._message(target, headers, body), timeout)
             except Closed:
                 headers = headers if again is None else again()
-        return self._exchange(self._message(headers, body), timeout)
+        return self._exchange(self._message(target, headers, body), timeout)
 
     def local_address(self) -> str:
         """This node's end of the connection, which is opened where it is not. Raises as `post` does."""
@@ -125,8 +126,8 @@ class Connection:
             except OSError:
                 return
 
-    def _message(self, headers: Dict[str, str], body: bytes) -> bytes:
-        lines = ["POST / HTTP/1.1", f"Host: {self.peer.host_header}", f"Content-Length: {len(body)}"]
+    def _message(self, target: str, headers: Dict[str, str], body: bytes) -> bytes:
+        lines = [f"{target} HTTP/1.1", f"Host: {self.peer.host_header}", f"Content-Length: {len(body)}"]
         lines.extend(f"{name}: {value}" for name, value in headers.items())
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
 
@@ -177,6 +178,8 @@ def signed(
     if compressed:
         headers["Content-Encoding"] = "gzip"
     if signer is not None:
+        if signer.token:
+            headers["X-Amz-Security-Token"] = signer.token
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         headers["X-Amz-Date"] = moment
         headers[CALL_HEADER] = os.urandom(16).hex()

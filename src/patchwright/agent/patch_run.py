@@ -2,7 +2,7 @@
 """
 A patch operation on the node: the exchange of core.protocol as a step machine that survives its own end (design D4, D10).
 
-    begin → before → DONE | REBOOT | resolve → act ─ drift → before, one attempt later
+    begin (→ files) → before → DONE | REBOOT | resolve → act ─ drift → before, one attempt later
                                                └→ after → DONE | REBOOT → reboot → after
 
 Every phase can be entered again after a crash at any point: questions to the server are answered as the first time, tasks
@@ -25,8 +25,10 @@ from patchwright.agent.outbox import Outbox, try_to_drain
 from patchwright.core import source
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
+from patchwright.core.patch_step import INSTALL_OVERRIDE_LIST
 from patchwright.core.protocol import (
     MAX_REPLANS,
+    OVERRIDE_LIMIT_BYTES,
     Begun,
     Directive,
     FactsMessage,
@@ -82,6 +84,7 @@ class PatchRun:
         self._directory = directory
         self._answer: Dict[str, Any] = {}
         self._phases: Mapping[str, Callable[[], None]] = {
+            "files": self._files,
             "before": self._before,
             "resolve": self._resolve,
             "act": self._act,
@@ -101,7 +104,7 @@ class PatchRun:
         if not self._state:
             self._begin(command_id, step_name)
         while self._state["phase"] != "done":
-            if self._state["phase"] in ("before", "resolve") and self._desk.cancelled():
+            if self._state["phase"] in ("files", "before", "resolve") and self._desk.cancelled():
                 raise Cancelled("the command was cancelled before anything was changed")
             self._phases[self._state["phase"]]()
         report = self._state["report"]
@@ -122,10 +125,31 @@ class PatchRun:
         answer = self._ask("BeginOperation", message)
         begun = Begun.from_json(answer)
         log.info(f"{begun.operation} {begun.operation_id} of snapshot {begun.snapshot_id} begins")
+        fresh = {"attempt": 0, "drift": [], "failures": {}, "acted_boot_id": "", "boots": 0}
+        if begun.files:
+            files = {"files": dict(begun.files), "product": system.product}
+            self._go("files", operation_id=begun.operation_id, **files, **fresh)
+        else:
+            self._go_before(begun, **fresh)
+
+    def _go_before(self, begun: Begun, **values: Any) -> None:
         if begun.sources:
             log.info("with the repositories {}".format(", ".join(repr(one.name) for one in begun.sources)))
-        fresh = {"attempt": 0, "drift": [], "failures": {}, "acted_boot_id": "", "boots": 0}
-        self._go("before", operation_id=begun.operation_id, sources=source.to_json(begun.sources), **fresh)
+        self._go("before", operation_id=begun.operation_id, sources=source.to_json(begun.sources), **values)
+
+    def _files(self) -> None:
+        """Fetch what is given for this run, and send it: the server says then which repositories count."""
+        from patchwright.agent.fetching import fetch_text
+
+        files = []
+        for name, url in sorted(self._state["files"].items()):
+            try:
+                text = fetch_text(self._desk.client, url, limit=OVERRIDE_LIMIT_BYTES, clock=self._desk.bench.clock)
+            except AgentError as error:
+                raise StepFailed(f"the {name} cannot be used: {error}") from None
+            files.append({"Name": name, "Body": text})
+        members = {"OperationId": self._state["operation_id"], "Product": self._state["product"], "Files": files}
+        self._go_before(Begun.from_json(self._ask("PutOverrides", members, compress=True)))
 
     def _before(self) -> None:
         attempt = self._state["attempt"]
@@ -138,14 +162,16 @@ class PatchRun:
 
     def _resolve(self) -> None:
         attempt = self._state["attempt"]
-        resolution = self._task("resolve", f"resolve-{attempt}", {"intent": self._state["intent"]})
+        request = {"intent": self._state["intent"], "listed": INSTALL_OVERRIDE_LIST in self._state.get("files", {})}
+        resolution = self._task("resolve", f"resolve-{attempt}", request)
+        passed = resolution.pop("passed", [])
         answer = self._ask(
             "PutResolution",
             {"OperationId": self._state["operation_id"], "Attempt": attempt, "Resolution": resolution},
         )
         plan = plan_from_json(answer)
         log.info(f"plan {plan.digest}: {len(plan.actions)} changes, {len(plan.unresolved)} impossible")
-        self._go("act", plan=plan.to_json(), intent=None)
+        self._go("act", plan=plan.to_json(), intent=None, passed=passed)
 
     def _act(self) -> None:
         attempt, plan = self._state["attempt"], self._state["plan"]
@@ -156,7 +182,13 @@ class PatchRun:
         if self._desk.cancelled() and not (directory / child.ACTING).exists():
             raise Cancelled("the command was cancelled before anything was changed")
         try:
-            result = child.obtain(self._desk.bench, "install", directory, self._request(plan=plan), limit=0)
+            result = child.obtain(
+                self._desk.bench,
+                "install",
+                directory,
+                self._request(plan=plan, passed=self._state.get("passed", [])),
+                limit=0,
+            )
         except child.TaskFailed as error:
             if not (directory / child.ACTING).exists():
                 raise

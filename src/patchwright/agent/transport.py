@@ -92,15 +92,16 @@ class Transport:
         *,
         timeout: float,
         again: Optional[Callable[[], Dict[str, str]]] = None,
+        target: str = "POST /",
     ) -> Response:
         """
-        POST *body* to `/` and read the answer.
+        POST *body* to `/`, or make another request with it (*target*: method and path), and read the answer.
 
         A kept connection that the server had closed is opened anew, once, with headers that *again* makes. *timeout* is the longest silence, in seconds.
         Raises TransportFailed.
         """
         try:
-            return self._connection.post(headers, body, timeout=timeout, again=again)
+            return self._connection.post(headers, body, timeout=timeout, again=again, target=target)
         except Closed:
             raise TransportFailed(f"{self._server.url} closed the connection without an answer") from None
         except (OSError, ValueError, WrongCertificate) as error:

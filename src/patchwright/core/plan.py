@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Container, Dict, List, Mapping, Sequence, Tuple
 
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.package import Manager
@@ -135,7 +135,9 @@ class Drift:
         )
 
 
-def drift(plan: Plan, installed: Mapping[str, str], candidates: Mapping[str, str]) -> Tuple[Drift, ...]:
+def drift(
+    plan: Plan, installed: Mapping[str, str], candidates: Mapping[str, str], *, passed: Container[str] = ()
+) -> Tuple[Drift, ...]:
     """
     Where the node no longer is as the plan says, in the plan's order.
 
@@ -146,19 +148,22 @@ def drift(plan: Plan, installed: Mapping[str, str], candidates: Mapping[str, str
         plan: The plan about to be carried out.
         installed: Versions by `name.arch`; absent: not installed. Of versions side by side, the newest.
         candidates: The versions the node's package manager would now install, by `name.arch`.
+        passed: The `name.arch` of which a candidate was above the plan's version when the plan was made: there it may be.
     """
     found = []
     for action in plan.actions:
         now = installed.get(action.key, "")
         if now != action.before:
             found.append(Drift(action.key, "installed", action.before, now))
-        elif action.before != action.after and _moved(plan.manager, candidates.get(action.key, ""), action.after):
+        elif action.before != action.after and _moved(
+            plan.manager, candidates.get(action.key, ""), action.after, passed=action.key in passed
+        ):
             found.append(Drift(action.key, "candidate", action.after, candidates.get(action.key, "")))
     return tuple(found)
 
 
-def _moved(manager: Manager, candidate: str, expected: str) -> bool:
-    if manager is Manager.APT or not candidate:
+def _moved(manager: Manager, candidate: str, expected: str, *, passed: bool) -> bool:
+    if (manager is Manager.APT and not passed) or not candidate:
         return candidate != expected
     return compare(manager.scheme, candidate, expected) < 0
 

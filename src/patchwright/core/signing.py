@@ -23,12 +23,13 @@ SIGNATURE_USED = "Signature was used already"
 
 
 class Signer:
-    """Whose signature, and for which region. The secret is not in the representation."""
+    """Whose signature, for which region, and of which session, if it is one's. No secret is in the representation."""
 
-    def __init__(self, key_id: str, secret: str, region: str) -> None:
+    def __init__(self, key_id: str, secret: str, region: str, token: str = "") -> None:
         self.key_id = key_id
         self.secret = secret
         self.region = region
+        self.token = token
 
     def __repr__(self) -> str:
         return f"Signer({self.key_id})"

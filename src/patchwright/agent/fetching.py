@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Fetching files that a command names: `https://…` from wherever they are, `s3://bucket/key` through the server.
+
+A URL may hold a signature in its query: messages show it without.
+"""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.request
+from typing import Any, Optional, Tuple
+from urllib.parse import quote, urlsplit
+
+from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
+from patchwright.agent.clock import Clock
+from patchwright.agent.errors import AgentError
+from patchwright.core.errors import PatchwrightError
+
+ATTEMPTS = 4
+SECONDS = 60.0
+PAUSE_SECONDS = 4.0  # the longest between two attempts
+REDIRECTS = 5
+AGAIN = (408, 425, 429, 500, 502, 503, 504)
+
+
+class FetchFailed(AgentError):
+    """A file cannot be fetched. The message says which and why."""
+
+
+class _Later(PatchwrightError):
+    """It may come when it is asked for again."""
+
+
+def fetch(client: Client, url: str, *, limit: int, clock: Clock) -> bytes:
+    """
+    The bytes at *url*, at most *limit*; asked for a few times where that may help.
+
+    The server itself is known by its pin or authority, every other one by the system's authorities.
+
+    Raises FetchFailed.
+    """
+    backoff = Backoff(clock, cap=PAUSE_SECONDS)
+    data, failure = _attempt(client, url, limit)
+    for _ in range(ATTEMPTS - 1):
+        if not failure:
+            break
+        backoff.pause()
+        data, failure = _attempt(client, url, limit)
+    if failure:
+        raise FetchFailed(f"{_shown(url)} cannot be fetched: {failure}")
+    if len(data) > limit:
+        raise FetchFailed(f"{_shown(url)} has more than {limit} bytes")
+    return data
+
+
+def _attempt(client: Client, url: str, limit: int) -> Tuple[bytes, str]:
+    """What is there, or why it cannot be had now. Raises FetchFailed where asking again would not help."""
+    try:
+        return _once(client, url, limit), ""
+    except (_Later, ServerUnavailable) as error:
+        return b"", str(error) or type(error).__name__
+    except Refused as refusal:
+        raise FetchFailed(f"{_shown(url)} cannot be fetched: {refusal}") from None
+
+
+def fetch_text(client: Client, url: str, *, limit: int, clock: Clock) -> str:
+    """The same as text. Raises FetchFailed."""
+    try:
+        return fetch(client, url, limit=limit, clock=clock).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise FetchFailed("the file is no text in UTF-8") from None
+
+
+def _once(client: Client, url: str, limit: int) -> bytes:
+    parts = urlsplit(url)
+    if parts.scheme == "s3":
+        return client.download(quote(f"/{parts.netloc}{parts.path}", safe="/~"), service="s3")
+    if parts.scheme != "https":
+        raise FetchFailed(f"a file is fetched from https://… or s3://…, not from {parts.scheme[:20]}://")
+    if client.peer.secure and parts.netloc == client.peer.host_header:
+        return client.download(parts.path + (f"?{parts.query}" if parts.query else ""))
+    return _from_the_web(url, limit)
+
+
+def _from_the_web(url: str, limit: int) -> bytes:
+    opener = urllib.request.build_opener(_OnlySecure())
+    try:
+        with opener.open(url, timeout=SECONDS) as answer:
+            data: bytes = answer.read(limit + 1)
+            return data
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in AGAIN:
+            raise _Later(f"the server there answered {error.code}") from None
+        raise FetchFailed(f"{_shown(url)} cannot be fetched: the server there answered {error.code}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _Later(str(getattr(error, "reason", "") or error) or type(error).__name__) from None
+
+
+class _OnlySecure(urllib.request.HTTPRedirectHandler):
+    """Follows nobody from https:// to something else."""
+
+    max_redirections = REDIRECTS
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> Optional[urllib.request.Request]:
+        """The request to follow with; raises FetchFailed for one that is not for https://."""
+        following = super().redirect_request(*args, **kwargs)
+        if following is not None and urlsplit(following.full_url).scheme != "https":
+            raise FetchFailed(f"{_shown(args[0].full_url)} leads away from https://")
+        return following
+
+
+def _shown(url: str) -> str:
+    return urlsplit(url)._replace(query="", fragment="").geturl()
