@@ -15,7 +15,8 @@ class KnownKeys:
     """
     Lookups that remember for `LASTING_SECONDS` what others found: clients ask many things in a row.
 
-    What was not found is not remembered: a key that is made works at once. Times are of *monotonic*, in seconds.
+    What was not found is not remembered: a key that is made works at once. Nor are public keys, for a node uses another one as
+    soon as it was told that it may, and asks for no more than a session with it. Times are of *monotonic*, in seconds.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class KnownKeys:
         return None
 
     def _keep(self, key: str | tuple[str, str], found: Credential | None) -> Credential | None:
-        if found is not None:
+        if found is not None and not found.public_keys:
             self._known[key] = (self._monotonic() + LASTING_SECONDS, found)
             while len(self._known) > _KEPT:
                 del self._known[next(iter(self._known))]
