@@ -34,6 +34,7 @@ from patchwright.server.accounts import (
     NODE_PRINCIPAL,
     NOTE_SECONDS,
     SEAL_SECONDS,
+    SIGNATURE_SECONDS,
     Access,
     AccessKey,
     Anchor,
@@ -44,6 +45,7 @@ from patchwright.server.accounts import (
     Principal,
     SessionExpired,
     Trail,
+    forget_signatures,
     open_access,
     root_arn,
     write_credentials,
@@ -243,7 +245,8 @@ def _audit(config: Config, database: Database, clock: Clock, master: MasterKey) 
     """What writes the audit trail, and what seals, answers and proves it."""
     anchor = Anchor(config.data_dir / "audit.head")
     service = AuditService(database, clock, key=master.audit, anchor=anchor, first=config.account_id)
-    return Trail(database, clock, key=master.audit), service
+    shared = not config.database.startswith("sqlite:")  # then one process serves it
+    return Trail(database, clock, key=master.audit, shared=shared), service
 
 
 def _operations(
@@ -385,10 +388,11 @@ def jobs(config: Config, house: House) -> list[Job]:
     ]
     if "worker" not in config.roles:
         return always
-    database, clock = house.database, house.clock
+    database, clock, window = house.database, house.clock, config.clock_skew_seconds
     return [
         *always,
         Job("seal", SEAL_SECONDS, house.audit.seal),
+        Job("signatures", SIGNATURE_SECONDS, lambda: forget_signatures(database, clock, window=window)),
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
         Job(
             "commands",

@@ -13,6 +13,7 @@ from botocore.errorfactory import ClientExceptionsFactory
 from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
+from patchwright.server.accounts import Signed
 from patchwright.server.wire import ANY, AUDIENCE, USER, ApiError, Caller, Credential, Limits, WireMismatch
 from patchwright.server.wire.protocol import Operation
 from server.wire.client import MODELS, NODE_KEY, NOW, USER_KEY, Answer, Bench, call, signed
@@ -64,6 +65,7 @@ async def test_a_signed_request_reaches_its_handler(bench):
         source_ip="192.0.2.7",
         target=GET,
         access_key_id=USER_KEY.access_key_id,
+        signed=Signed(dict(headers)[b"authorization"][-64:][:16].decode(), "", "192.0.2.7"),
     )
     assert answer.headers["content-type"] == "application/x-amz-json-1.1"
     assert answer.headers["content-length"] == str(len(answer.body))

@@ -51,6 +51,9 @@ from patchwright.server.accounts.sessions import (
     Sessions,
     Wish,
 )
+from patchwright.server.accounts.signatures import SWEEP_SECONDS as SIGNATURE_SECONDS
+from patchwright.server.accounts.signatures import SignatureReused, Signed
+from patchwright.server.accounts.signatures import forget as forget_signatures
 from patchwright.server.accounts.tenants import FirstAccount, Tenants, UnknownAccount, is_active
 
 __all__ = [
@@ -60,6 +63,7 @@ __all__ = [
     "ROLE",
     "ROOT",
     "SEAL_SECONDS",
+    "SIGNATURE_SECONDS",
     "USER",
     "Access",
     "AccessKey",
@@ -95,6 +99,8 @@ __all__ = [
     "SessionExpired",
     "SessionRefused",
     "Sessions",
+    "SignatureReused",
+    "Signed",
     "Tenants",
     "TooManyEntities",
     "Trail",
@@ -105,6 +111,7 @@ __all__ = [
     "Wish",
     "authority_of",
     "find_identity",
+    "forget_signatures",
     "is_active",
     "open_access",
     "policy",

@@ -27,7 +27,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from patchwright.core.audit import SUCCEEDED, Entry, Marked, entry_id
 from patchwright.server.accounts import audit_store as store
+from patchwright.server.accounts import signatures
 from patchwright.server.accounts.model import Scope
+from patchwright.server.accounts.signatures import Signed
 from patchwright.server.infra import Clock, Counters, Database, Row, Statement, UnitOfWork, noting
 
 P = ParamSpec("P")
@@ -58,15 +60,17 @@ class Act:
     request_id: str
     resources: tuple[str, ...] = ()
     makes: bool = False
+    signed: Signed | None = None
 
 
 @dataclass
 class _Call:
-    """An act that is under way."""
+    """An act that is under way. *signed*: what no other process may have accepted."""
 
     act: Act
     marked: Callable[..., Marked]
     made: list[str]
+    signed: Signed | None = None
     recorded: bool = False
 
 
@@ -104,7 +108,10 @@ class Audited:
 def _with_entry(call: _Call, begin: Callable[[], UnitOfWork[T]]) -> UnitOfWork[tuple[T, bool]]:
     result, changed = yield from _watched(begin())
     if changed:
-        yield from store.add(call.marked(_completed(call, result), SUCCEEDED))
+        entry = call.marked(_completed(call, result), SUCCEEDED)
+        if call.signed is not None:
+            yield from signatures.use(call.act.account, call.act.region, call.signed, now=entry.entry.at)
+        yield from store.add(entry)
     return result, changed
 
 
@@ -141,10 +148,14 @@ def _kind(text: str) -> tuple[bool, bool]:
 
 
 class Trail:
-    """Writes entries into *database*, marked with *key*. One for each process."""
+    """
+    Writes entries into *database*, marked with *key*. One for each process; where there are others, they are *shared* with
+    them, and so is which signatures have changed something.
+    """
 
-    def __init__(self, database: Database, clock: Clock, *, key: bytes) -> None:
+    def __init__(self, database: Database, clock: Clock, *, key: bytes, shared: bool = False) -> None:
         self._database = database
+        self._shared = shared
         self._clock = clock
         self._key = key
         self._alike: dict[tuple[str, ...], _Alike] = {}
@@ -157,7 +168,7 @@ class Trail:
     @contextlib.contextmanager
     def during(self, act: Act, *, quiet: bool = False) -> Iterator[None]:
         """What is written inside is the doing of *act*. Where it writes nothing, that is noted as well, unless *quiet*."""
-        call = _Call(act, self.marked, [])
+        call = _Call(act, self.marked, [], act.signed if self._shared else None)
         token = _CALL.set(call)
         try:
             with noting(call.made) if act.makes else contextlib.nullcontext():

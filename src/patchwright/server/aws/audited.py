@@ -228,6 +228,7 @@ def _act(caller: Caller, request: Mapping[str, Any], noted: Noted) -> Act:
         request_id=caller.request_id,
         resources=tuple(dict.fromkeys(one for member in noted.members for one in _names(request.get(member)))),
         makes=noted.makes,
+        signed=caller.signed,
     )
 
 

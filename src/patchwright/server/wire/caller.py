@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from patchwright.server.accounts import Principal, Scope
+from patchwright.server.accounts import Principal, Scope, Signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Caller:
     *region* is the one the request was signed for. *target* is the operation, as in `AmazonSSM.SendCommand`.
     *source_ip* is the peer's address. *identity* says more of who a user or node is; an anonymous caller has none.
     *secure*: whether TLS was spoken, to us or to a trusted proxy. *public_key*: which of its keys the caller signed with, as the
-    accounts room calls them; empty for who signs with a secret.
+    accounts room calls them; empty for who signs with a secret. *signed*: the signature, and for which call it was used.
     """
 
     account: str
@@ -34,6 +34,7 @@ class Caller:
     identity: Principal | None = None
     secure: bool = False
     public_key: str = ""
+    signed: Signed | None = None
 
     @property
     def scope(self) -> Scope:

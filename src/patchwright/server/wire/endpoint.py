@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from patchwright.core.errors import PatchwrightError
+from patchwright.server.accounts import Signed
 from patchwright.server.infra import Clock, RequestIds
 
 from .body import Disconnected, Receive, inflate, read_body
@@ -21,7 +22,7 @@ from .caller import Caller, Handler
 from .errors import ApiError, WireMismatch, access_denied, serialization
 from .gate import Bounds, Gate
 from .protocol import NOTHING, Asked, Dialect, Operation, Reply
-from .replays import Replays
+from .replays import Replays, sdk_call
 from .routing import Limits, Route, Router, check_address, raw_path
 from .services import ANONYMOUS, ANY, AUDIENCE, Models
 from .shapes import Shapes
@@ -36,6 +37,7 @@ _OFFLOAD_HASH = 1024 * 1024  # bytes from which hashing, and
 _OFFLOAD_INFLATE = 64 * 1024  # bytes from which inflating or reading would hold up the event loop
 _CLIENT_GONE = 499  # in the log only
 _LONGEST_TARGET = 128
+_LONGEST_CALL = 200
 
 
 @dataclass(slots=True)
@@ -130,11 +132,18 @@ class Endpoint:
             self._write_line(call)
 
     async def identify(
-        self, scope: MutableMapping[str, Any], *, service: str, target: str, status: int = 200
+        self,
+        scope: MutableMapping[str, Any],
+        *,
+        service: str,
+        target: str,
+        status: int = 200,
+        content: Callable[[], Awaitable[bytes]] | None = None,
     ) -> Caller:
         """
-        Who signed a GET that leads to no operation, and goes on as something else: a channel, a stream of events.
+        Who signed a request that leads to no operation, and goes on as something else: a channel, a stream of events, an object.
 
+        *content* reads its body, if it has one; it is asked for that as soon as somebody known claims to have signed it.
         *target* and *status* are what the log says of it; *service*, one of the models, is what it is signed for, and how a
         refusal looks. Raises NotAdmitted.
         """
@@ -142,7 +151,7 @@ class Endpoint:
         try:
             found = self._models.service(service)
             call.dialect = _NO_SERVICE if found is None else found.dialect
-            caller = await self._identified(scope, call, service)
+            caller = await self._identified(scope, call, service, content)
         except Exception as error:
             raise NotAdmitted(_head(call, self._refuse(error, call))) from error
         else:
@@ -151,14 +160,20 @@ class Endpoint:
         finally:
             self._write_line(call)
 
-    async def _identified(self, scope: MutableMapping[str, Any], call: _Call, service: str) -> Caller:
+    async def _identified(
+        self,
+        scope: MutableMapping[str, Any],
+        call: _Call,
+        service: str,
+        content: Callable[[], Awaitable[bytes]] | None,
+    ) -> Caller:
         headers = fold_headers(scope["headers"])
         call.source_ip, call.key_id = self._proxies.source(scope, headers), signed_key(headers)
         call.secure = self._proxies.secure(scope, headers)
         claim = await self._verifier.claim(headers, service=service)
         call.claimed = claim.credential.account
-        query = scope.get("query_string", b"").decode("latin-1")
-        self._verifier.verify(claim, headers, b"", method="GET", path=raw_path(scope), query=query)
+        body = b"" if content is None else await content()
+        await self._verify(claim, headers, body, scope, located=True)
         if self._used is not None:
             self._used(claim)
         caller = call.caller = _caller(claim, call)
@@ -187,7 +202,7 @@ class Endpoint:
         if operation is None:
             route, operation = self._router.by_form(route.service, body)
             call.target = operation.target
-        caller = call.caller = _caller(claim, call, public_key)
+        caller = call.caller = _caller(claim, call, public_key, sdk_call(headers))
         if claim is not None:
             await self._gate.admit(claim, headers, source=call.source_ip, target=call.target)
         _check_audience(route, caller)
@@ -231,7 +246,7 @@ class Endpoint:
     ) -> str:
         query = scope.get("query_string", b"").decode("latin-1")
         # What has no place of its own is `POST /`, which is checked already.
-        method, path = (scope["method"], raw_path(scope)) if located else ("POST", "/")
+        method, path = (scope.get("method", "GET"), raw_path(scope)) if located else ("POST", "/")
         if len(body) < _OFFLOAD_HASH:
             return self._verifier.verify(claim, headers, body, method=method, path=path, query=query)
         verify = self._verifier.verify
@@ -325,7 +340,7 @@ def _refuse_presigned(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) 
         )
 
 
-def _caller(claim: Claim | None, call: _Call, public_key: str = "") -> Caller:
+def _caller(claim: Claim | None, call: _Call, public_key: str = "", sdk_call: bytes = b"") -> Caller:
     """Who calls, now that it is proved; noted for the log as well."""
     if claim is None:
         return Caller("", "", "anonymous", "anonymous", None, call.request_id, call.source_ip, call.target)
@@ -344,6 +359,7 @@ def _caller(claim: Claim | None, call: _Call, public_key: str = "") -> Caller:
         access_key_id=owner.access_key_id,
         identity=owner.identity,
         public_key=public_key,
+        signed=Signed(f"{claim.number:016x}", sdk_call.decode("latin-1")[:_LONGEST_CALL], call.source_ip),
     )
 
 

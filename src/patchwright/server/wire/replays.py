@@ -35,7 +35,12 @@ _NEAR_SECONDS = 30.0  # what clocks may be off by and nobody learns the differen
 _MINUTE = 13  # characters of `YYYYMMDDTHHMM`
 _READING = re.compile(r"\.(?:BatchGet|Describe|Get(?!Messages\Z|SessionToken\Z)|List|Search|Simulate)")
 # Said again and again in the same words by agents, and true as often as it is said.
-_HARMLESS = frozenset({"AmazonSSM.UpdateInstanceInformation", "AmazonSSM.RequestManagedInstanceRoleToken"})
+_HARMLESS = frozenset({
+    "AmazonSSM.UpdateInstanceInformation",
+    "AmazonSSM.RequestManagedInstanceRoleToken",
+    "s3.GetEncryptionConfiguration",
+    "s3.HeadBucket",
+})  # fmt: skip
 _USED = f"{SIGNATURE_USED}: every request needs one of its own. Sign the request again."
 
 
@@ -133,7 +138,7 @@ class Replays:
         if not 0 <= now - self._turned <= GRACE_SECONDS:
             self._before, self._recent, self._turned = self._recent, {}, now
         number = claim.number
-        call = headers.get(_CALL, b"") + b" " + headers.get(b"amz-sdk-request", b"")
+        call = sdk_call(headers)
         if self._remember(claim.timestamp[:_MINUTE], number, now):
             self._recent[number] = _Recent(now, source, call)
             return
@@ -237,11 +242,16 @@ def keep(path: Path, replays: Replays) -> None:
     fresh.replace(path)
 
 
+def sdk_call(headers: Mapping[bytes, bytes]) -> bytes:
+    """Which call of its signer's SDK a request says it is, and which attempt; empty where it says nothing."""
+    return (headers.get(_CALL, b"") + b" " + headers.get(b"amz-sdk-request", b"")).strip()
+
+
 def _check_repeated(recent: _Recent, others: Set[bytes], call: bytes, *, source: str, target: str) -> None:
     """Raise unless a signature that was seen just now may be another call of its signer's SDK."""
     if target in _HARMLESS and source == recent.source:
         return
-    if call in (b" ", recent.call) or call in others:
+    if call in (b"", recent.call) or call in others:
         raise invalid_signature(_USED)
     if len(others) >= _CALLS or (source != recent.source and not _READING.search(target)):
         raise throttled("The same request was made elsewhere in this second. Sign the request again.", seconds=1.0)
