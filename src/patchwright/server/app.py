@@ -98,6 +98,7 @@ class House:
     database: Database
     clock: Clock
     waking: commands.Waking
+    switchboard: gateway.Switchboard
     root: AccessKey | None
     writer: reports.Writer
     tender: outputs.Tender
@@ -115,13 +116,19 @@ class Application:
         downloads: gateway.Downloads,
         snapshots: aws.SnapshotDownloads,
         database: Database,
+        *,
+        channels: gateway.ChannelDoor,
     ) -> None:
         self._endpoint = endpoint
+        self._channels = channels
         self._downloads = (downloads, snapshots)
         self._database = database
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, or serve one WebSocket to its end."""
+        if scope["type"] == "websocket":
+            await self._channels(scope, receive, send)
+            return
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
         path, reading = scope["path"], scope["method"] in {"GET", "HEAD"}
@@ -184,6 +191,16 @@ async def build(
     sent, blobs = commands.Service(database, clock), DirectoryBlobs(config.blob_dir)
     printed = outputs.Service(database, clock, config.quotas, blobs=blobs, sent=sent)
     known = inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds)
+    channels = gateway.Channels(
+        database,
+        clock,
+        master,
+        messages=messages,
+        waking=waking,
+        active=access.tenants.active,
+        served=config.control_channel,
+        rate=_bounds(config).nodes,
+    )
     warden = aws.Warden(database, clock, Authorities(database, clock.monotonic))
     served = _operations(
         config,
@@ -192,6 +209,7 @@ async def build(
         directory=directory,
         messages=messages,
         registration=registration,
+        channels=channels,
         waking=waking,
         warden=warden,
         master=master,
@@ -224,10 +242,16 @@ async def build(
         replays=replays,
         limits=_LIMITS,
     )
-    application = Application(endpoint, downloads, aws.SnapshotDownloads(snapshots, links), database)
+    application = Application(
+        endpoint,
+        downloads,
+        aws.SnapshotDownloads(snapshots, links),
+        database,
+        channels=channels.door(endpoint.identify),
+    )
     writer = reports.Writer(database, clock, buckets, known)
     tender = outputs.Tender(database, clock, service=printed, sent=sent, buckets=buckets, blobs=blobs)
-    return House(application, database, clock, waking, root, writer, tender, trail, audit, access)
+    return House(application, database, clock, waking, channels.switchboard, root, writer, tender, trail, audit, access)
 
 
 async def _root(config: Config, access: Access) -> AccessKey | None:
@@ -257,6 +281,7 @@ def _operations(
     directory: nodes.Service,
     messages: gateway.Messages,
     registration: gateway.Registration,
+    channels: gateway.Channels,
     waking: commands.Waking,
     warden: aws.Warden,
     master: MasterKey,
@@ -314,7 +339,7 @@ def _operations(
         )
         daily = config.quotas.output_bytes_per_day
         streams = gateway.Outputs(printed, monotonic=clock.monotonic, daily_bytes=daily)
-        served.update(gateway.operations(gateway.Edges(messages, exchange, streams, registration)))
+        served.update(gateway.operations(gateway.Edges(messages, exchange, streams, registration, channels)))
     return served
 
 
@@ -386,6 +411,8 @@ def jobs(config: Config, house: House) -> list[Job]:
         Job("refusals", SEAL_SECONDS, house.trail.flush),
         Job("key uses", NOTE_SECONDS, house.access.keys.write_uses),
     ]
+    if "gateway" in config.roles:
+        always.append(Job("channels", gateway.LOOK_SECONDS, house.switchboard.look))
     if "worker" not in config.roles:
         return always
     database, clock, window = house.database, house.clock, config.clock_skew_seconds

@@ -75,6 +75,7 @@ SETTINGS = (
     Setting("node_requests_per_second", "50", "Requests of one node; ten times as many at once."),
     Setting("stranger_requests_per_second", "500", "Unproved requests from one address; ten times as many at once."),
     Setting("connections", "0", "Connections at a time, half of them from one address; 0: as open files allow."),
+    Setting("control_channel", "on", "off: nodes poll for messages and hold no WebSocket open.", "--control-channel"),
     Setting("trusted_proxies", "", "Networks of proxies whose X-Forwarded-For is believed, separated by commas."),
     Setting("webhook_networks", "", "Networks that webhooks may reach although they are not public, also over http."),
 )
@@ -156,6 +157,7 @@ class Config:
     node_requests_per_second: float
     stranger_requests_per_second: float
     connections: int
+    control_channel: bool
     trusted_proxies: tuple[Network, ...]
     webhook_networks: tuple[Network, ...]
     quotas: Quotas
@@ -219,6 +221,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         node_requests_per_second=_number("node_requests_per_second", given),
         stranger_requests_per_second=_number("stranger_requests_per_second", given),
         connections=_count("connections", given),
+        control_channel=_switch("control_channel", given),
         trusted_proxies=_networks("trusted_proxies", given),
         webhook_networks=_networks("webhook_networks", given),
         quotas=_quotas(environment),
@@ -294,6 +297,13 @@ def _count(name: str, given: Mapping[str, str]) -> int:
         msg = f"PATCHWRIGHT_{name.upper()} takes a whole number, not {text!r}"
         raise ConfigError(msg)
     return int(text)
+
+
+def _switch(name: str, given: Mapping[str, str]) -> bool:
+    if given[name] not in {"on", "off"}:
+        msg = f"PATCHWRIGHT_{name.upper()} is {given[name]!r}; it is on or off"
+        raise ConfigError(msg)
+    return given[name] == "on"
 
 
 def _networks(name: str, given: Mapping[str, str]) -> tuple[Network, ...]:

@@ -23,15 +23,16 @@ import uvicorn
 
 from patchwright import __version__
 from patchwright.core.errors import PatchwrightError
-from patchwright.server import commands
+from patchwright.server import commands, gateway
 from patchwright.server.app import Application, House, build, jobs, local_url, make_private, plain_http
 from patchwright.server.config import SETTINGS, Config, ConfigError, load
 from patchwright.server.infra import InfraError, SystemClock, repeating
-from patchwright.server.wire import Certificate, Doorstep, Proxies, keep, recalled
+from patchwright.server.wire import Certificate, Doorstep, Proxies, WebSocket, keep, recalled
 
 _log = structlog.get_logger("patchwright.server")
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _BACKLOG = 2048
+_PING_SECONDS = 60.0
 _GRACE_SECONDS = 20  # longer than a long poll, so that a stop cuts nobody off
 
 
@@ -100,7 +101,7 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
         async with repeating(jobs(config, house), house.clock):
             _announce(config, house, certificate, port)
             doorstep = Doorstep.sized(config.connections, Proxies(config.trusted_proxies))
-            await _Server(_settings(house.application, certificate, doorstep), house.waking).serve(sockets=[sock])
+            await _Server(settings(house.application, certificate, doorstep), house.waking).serve(sockets=[sock])
         await _close(house)
         keep(signatures, replays)
 
@@ -115,12 +116,16 @@ async def _close(house: House) -> None:
     await house.database.close()
 
 
-def _settings(application: Application, certificate: Certificate | None, doorstep: Doorstep) -> uvicorn.Config:
+def settings(application: Application, certificate: Certificate | None, doorstep: Doorstep) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="none",
         http=doorstep.protocol(),
-        ws="none",
+        ws=WebSocket,
+        ws_max_size=gateway.FRAME_LIMIT,
+        ws_ping_interval=_PING_SECONDS,  # finds nodes that went without a word, and keeps what stands between from forgetting
+        ws_ping_timeout=_PING_SECONDS,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         log_level="error",  # what is no HTTP is answered, and fills no log

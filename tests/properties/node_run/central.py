@@ -201,7 +201,7 @@ class Central:
             database, patching.Operations(database, self.clock), monotonic=lambda: 0.0, daily_bytes=10**15
         )
         unused: Any = MagicMock()
-        self.handlers = gateway.operations(gateway.Edges(self.messages, self.exchange, unused, unused))
+        self.handlers = gateway.operations(gateway.Edges(self.messages, self.exchange, unused, unused, unused))
         self.service = commands.Service(database, self.clock)
         self.verdicts = patching.Verdicts(database, self.clock, stale_after=1e9)
 

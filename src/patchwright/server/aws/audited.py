@@ -166,6 +166,7 @@ REPORTED: Mapping[str, str] = {
     "Patchwright.PutOutput": "what steps print; the output has it",
     "Patchwright.PutOverrides": "files given for an operation; the operation has them",
     "Patchwright.PutResolution": "the operation has it",
+    "ssmmessages.CreateControlChannel": "a node opens its channel; the log has it",
 }
 
 # What a refusal is, beside a call that failed. Spelled by JSON services and by Query ones.

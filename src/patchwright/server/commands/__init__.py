@@ -7,6 +7,7 @@ The door. `Service` has the use cases that stand alone; the functions are units 
 
 from __future__ import annotations
 
+from patchwright.server.commands.channels import Held, forget_channel, held_with_work, hold, let_go, still_held
 from patchwright.server.commands.delivering import (
     acknowledge,
     acknowledge_message,
@@ -46,7 +47,7 @@ from patchwright.server.commands.model import (
 )
 from patchwright.server.commands.moving import abandon, expire, record
 from patchwright.server.commands.sending import send
-from patchwright.server.commands.service import Service, fresh_ids, step_result
+from patchwright.server.commands.service import Service, fresh_ids, step_names, step_result
 from patchwright.server.commands.steering import cancel, detail, withdraw
 from patchwright.server.commands.targets import matching
 from patchwright.server.commands.waking import Waking
@@ -59,6 +60,7 @@ __all__ = [
     "CommandsError",
     "Delivery",
     "DuplicateInstance",
+    "Held",
     "InvalidNotification",
     "InvalidOutput",
     "InvalidTargets",
@@ -90,13 +92,19 @@ __all__ = [
     "document_of",
     "expire",
     "forget",
+    "forget_channel",
     "fresh_ids",
+    "held_with_work",
+    "hold",
+    "let_go",
     "matching",
     "parameters_of_step",
     "postpone",
     "record",
     "send",
+    "step_names",
     "step_result",
+    "still_held",
     "tend",
     "waiting",
     "withdraw",

@@ -11,23 +11,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from patchwright.server.gateway.associations import associations
+from patchwright.server.gateway.door import FRAME_LIMIT, ChannelDoor, Channels
 from patchwright.server.gateway.downloads import Downloads
 from patchwright.server.gateway.exchange import Exchange
 from patchwright.server.gateway.messages import Messages
 from patchwright.server.gateway.outputs import Outputs
 from patchwright.server.gateway.registration import Registration
 from patchwright.server.gateway.sweeping import SWEEP_SECONDS, sweep
+from patchwright.server.gateway.switchboard import LOOK_SECONDS, Switchboard
 from patchwright.server.wire import Handler
 
 __all__ = [
+    "FRAME_LIMIT",
+    "LOOK_SECONDS",
     "PARKED",
     "SWEEP_SECONDS",
+    "ChannelDoor",
+    "Channels",
     "Downloads",
     "Edges",
     "Exchange",
     "Messages",
     "Outputs",
     "Registration",
+    "Switchboard",
     "operations",
     "program",
     "sweep",
@@ -51,6 +58,7 @@ class Edges:
     exchange: Exchange
     outputs: Outputs
     registration: Registration
+    channels: Channels
 
 
 def operations(edges: Edges) -> Mapping[str, Handler]:
@@ -74,4 +82,5 @@ def operations(edges: Edges) -> Mapping[str, Handler]:
         "Patchwright.PutOutput": edges.outputs.put_output,
         "Patchwright.PutOverrides": exchange.put_overrides,
         "Patchwright.PutResolution": exchange.put_resolution,
+        "ssmmessages.CreateControlChannel": edges.channels.create_control_channel,
     }

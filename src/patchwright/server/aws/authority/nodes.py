@@ -74,5 +74,6 @@ RULES: Mapping[str, Rule] = {
     "Patchwright.PutOutput": Rule("patchwright:PutOutput", Access.WRITE, _own),
     "Patchwright.PutOverrides": Rule("patchwright:PutOverrides", Access.WRITE, _own),
     "Patchwright.PutResolution": Rule("patchwright:PutResolution", Access.WRITE, _own),
+    "ssmmessages.CreateControlChannel": Rule("ssmmessages:CreateControlChannel", Access.WRITE, _own),
     "Patchwright.VerifyAuditTrail": Rule("patchwright:VerifyAuditTrail", Access.READ, _EVERY),
 }

@@ -151,6 +151,7 @@ def _deregister(scope: Scope, instance_id: str, *, now: float, fresh_ids: Iterat
     yield from nodes.deregister(scope, instance_id)
     yield from tags.forget(scope, tags.MANAGED_INSTANCE, instance_id)
     ended, released = yield from commands.abandon(scope, instance_id, now=now, fresh_ids=fresh_ids)
+    yield from commands.forget_channel(scope, instance_id)
     for command_id in ended:
         yield from patching.close(scope, instance_id, command_id, now=now, reason="The node was deregistered.")
     yield from patching.forget(scope, instance_id)
