@@ -122,7 +122,7 @@ def step_result(command: Command, invocation: Invocation, name: str = "") -> tup
 
     Errors: UnknownStep.
     """
-    names = [step.name for step in document.parse(command.content).steps]
+    names = step_names(command)
     if not name and len(names) != 1:
         msg = f"The document has {len(names)} steps: name one of {', '.join(names)}."
         raise UnknownStep(msg)
@@ -131,6 +131,11 @@ def step_result(command: Command, invocation: Invocation, name: str = "") -> tup
         msg = f"The document has no step {chosen[:128]}; it has {', '.join(names)}."
         raise UnknownStep(msg)
     return chosen, invocation.steps.get(chosen, StepResult("Pending"))
+
+
+def step_names(command: Command) -> list[str]:
+    """The names of the steps of a command's document, in order."""
+    return [step.name for step in document.parse(command.content).steps]
 
 
 def fresh_ids() -> Iterator[str]:
