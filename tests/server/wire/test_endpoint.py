@@ -65,7 +65,7 @@ async def test_a_signed_request_reaches_its_handler(bench):
         source_ip="192.0.2.7",
         target=GET,
         access_key_id=USER_KEY.access_key_id,
-        signed=Signed(dict(headers)[b"authorization"][-64:][:16].decode(), "", "192.0.2.7"),
+        signed=Signed(headers["authorization"][-64:][:16], headers["amz-sdk-invocation-id"], "192.0.2.7"),
     )
     assert answer.headers["content-type"] == "application/x-amz-json-1.1"
     assert answer.headers["content-length"] == str(len(answer.body))
