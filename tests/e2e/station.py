@@ -10,6 +10,7 @@ A server as a process of its own, a client that is boto3, and nodes of the farm 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -181,10 +182,30 @@ class Station:
         )
         return str(command["Command"]["CommandId"])
 
-    def result(self, node: Node, command_id: str) -> dict[str, Any]:
-        """GetCommandInvocation as it is now."""
+    def send_document(
+        self, node: Node, name: str, content: Mapping[str, Any], parameters: Mapping[str, Sequence[str]] | None = None
+    ) -> str:
+        """Send a command document of the test's own, made where it is not there yet; returns the command's id."""
+        client = self.client()
+        with contextlib.suppress(client.exceptions.DocumentAlreadyExists):
+            client.create_document(Name=name, Content=json.dumps(content), DocumentType="Command")
+        command = client.send_command(
+            DocumentName=name, InstanceIds=[self.ids[node.name]], Parameters=dict(parameters or {})
+        )
+        return str(command["Command"]["CommandId"])
+
+    def invocation(self, node: Node, command_id: str) -> dict[str, Any]:
+        """ListCommandInvocations of one command on one node, with its steps in order."""
+        answer = self.client().list_command_invocations(
+            CommandId=command_id, InstanceId=self.ids[node.name], Details=True
+        )
+        found: list[dict[str, Any]] = answer["CommandInvocations"]
+        return found[0]
+
+    def result(self, node: Node, command_id: str, step: str = "") -> dict[str, Any]:
+        """GetCommandInvocation as it is now; of a *step* where there are several."""
         answer: dict[str, Any] = self.client().get_command_invocation(
-            CommandId=command_id, InstanceId=self.ids[node.name]
+            CommandId=command_id, InstanceId=self.ids[node.name], **({"PluginName": step} if step else {})
         )
         return answer
 

@@ -14,11 +14,11 @@ import time
 
 import pytest
 
-from .matrix import record
+from .matrix import documents, record
 from .matrix.faults import befall
 from .matrix.points import OPERATIONS, Outcome, Point, chosen, points, steps
 from .matrix.stage import Theatre
-from .matrix.truth import check
+from .matrix.truth import check, check_document
 
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
@@ -46,18 +46,29 @@ def stage(theatre):
     made.node.destroy()
 
 
-def _id(point: Point) -> str:
+def _id(point: Point | documents.DocumentPoint) -> str:
     return re.sub(r"\W+", "_", str(point))
 
 
 @pytest.mark.parametrize("point", chosen(), ids=_id)
 def test_a_point_of_the_matrix_ends_truthfully(stage, point):
     """The node is made to stop at a step, something befalls it there, and afterwards everything holds."""
+    _play(stage, point, lambda: check(stage, point.operation, point.expected))
+
+
+@pytest.mark.parametrize("point", documents.chosen(), ids=_id)
+def test_a_point_of_a_document_of_scripts_ends_truthfully(stage, point):
+    """No script runs twice that did not ask for it, what nobody knows is Failed, and the rest is as if nothing had been."""
+    _play(stage, point, lambda: check_document(stage, point))
+
+
+def _play(stage, point, checking):
+    """Let the fault of *point* befall the node at its step, and see what came of it."""
     begun, outcome = time.monotonic(), "as expected"
     try:
         stage.begin(point)
         befall(stage, point.fault)
-        check(stage, point.operation, point.expected)
+        checking()
     except Exception as error:
         outcome = "WRONG ({})".format(*str(error).splitlines()[:1] or [type(error).__name__])
         raise AssertionError(f"{point}: {error}\n{stage.story()}") from error
@@ -73,10 +84,21 @@ def test_the_table_knows_every_step(stage, operation):
     assert set(stage.stops.steps()) - ANSWERED_AGAIN == steps(operation)
 
 
+def test_the_table_of_documents_knows_every_step(stage):
+    """The same for a document of five scripts with a restart in the middle."""
+    stage.send(documents.SCRIPTS)
+    check_document(stage)
+    assert set(stage.stops.steps()) - ANSWERED_AGAIN == documents.steps()
+
+
 def test_the_matrix_is_as_large_as_it_has_to_be():
-    """At least 120 points, each once; no step without a fault, and every fault at every operation."""
+    """At least 120 points of patching and 80 of documents, each once; no step without a fault, every fault at every one."""
     everything = points()
     for operation in OPERATIONS:
         assert {point.step for point in everything if point.operation == operation} == steps(operation)
     assert len(set(everything)) == len(everything) >= 120
     assert len({(point.operation, point.fault) for point in everything}) == 7 * len(OPERATIONS)
+    scripts = documents.points()
+    assert {point.step for point in scripts} == documents.steps()
+    assert len(set(scripts)) == len(scripts) >= 80
+    assert len({point.fault for point in scripts}) == 7

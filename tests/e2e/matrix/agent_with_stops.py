@@ -26,6 +26,7 @@ from pathlib import Path
 PLACE = Path("/var/lib/stops")
 LOOK_SECONDS = 0.01
 REPLIES = {"0000": "started", "0001": "of the step", "9999": "final"}
+ALONE = "1.PatchLinux"  # the directory of a step that is its document's only one: it is not named
 _role = "agent"
 
 
@@ -33,7 +34,7 @@ def arm(argv):
     """Put the stops into the agent's own classes, before any of its code runs."""
     global _role  # noqa: PLW0603 - what this process is, from its command line
     _role = argv[1] if argv[:1] == ["child"] else argv[0] if argv else ""
-    if _role not in ("run", "work", "facts", "resolve", "install"):
+    if _role not in ("run", "work", "facts", "resolve", "install", "script"):
         return
     from patchwright.agent.client import Client, ServerUnavailable
     from patchwright.agent.disk import Disk
@@ -95,12 +96,14 @@ def name_of(root, path, data=b""):
     if (len(parts) < 3 and parts[0] != "outbox") or len(parts) == 1:
         return "/".join(parts)
     if parts[0] == "outbox":
-        return "the reply " + REPLIES[path.name.split(".")[1]]
+        position = path.name.split(".")[1]
+        return "the reply " + (REPLIES.get(position) or f"of step {int(position)}")
     if parts[0] == "commands":
         return {"pending": "the delivery", "done": "the end", "cancel": "the cancellation"}.get(parts[1]) or (
             "the journal" + _entry(path, data)
         )
     task = re.sub(r"-[0-9a-f]{8}$", "", parts[3]) if len(parts) > 3 else "the step"
+    task = task if parts[2] == ALONE else "{} {}".format(parts[2].partition(".")[2], task)
     file = parts[4] if len(parts) > 4 else "directory"
     if file == "starts.json":
         file = "start, noted" if b"process" in data else "start, counted"
@@ -118,12 +121,17 @@ def _entry(path, data):
         return ", final"
     if entry["steps"] is None:
         return ", begun"
-    step = entry["steps"][0]
+    begun = [step for step in entry["steps"] if step["status"] != "NotStarted"]
+    if not begun:
+        return ", planned"
+    step, name = begun[-1], "step" if len(entry["steps"]) == 1 else begun[-1]["name"]
     run = step["run"]
     if step["status"] != "InProgress":
-        return ", planned" if step["status"] == "NotStarted" else ", step ended"
+        return f", {name} ended"
+    if step["restart"]:
+        return f", {name}, restart " + ("asked for" if step["restart"]["asked"] else "wanted")
     if not run:
-        return ", step begun"
+        return f", {name} " + ("entered again" if step["restarts"] else "begun")
     if run["phase"] == "reboot" and run["reboot"]["asked"]:
         return ", restart asked for"
     return ", phase " + run["phase"] + (" the restart" if run["phase"] == "after" and run["boots"] else "")

@@ -12,7 +12,7 @@ from farm import FarmError, until
 from .points import FAULTS
 from .stage import Stage
 
-TASKS = ("facts", "resolve", "install")
+TASKS = ("facts", "resolve", "install", "script")
 KILL = ["sh", "-c", 'kill -KILL "$1"', "kill"]  # the shell's own: a small Debian has no program of that name
 EVERYTHING = ["systemctl", "kill", "--kill-whom=all", "--signal=KILL", "agent"]
 AGENT = ["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "agent"]

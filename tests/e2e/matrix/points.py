@@ -188,7 +188,7 @@ def points() -> list[Point]:
     """All points, in the order of the table."""
     return [
         Point(operation, SIDES[word[0]], step, FAULTS[fault], stretch)
-        for stretch, step, cells in _rows()
+        for stretch, step, cells in rows_of(TABLE)
         for operation, cell in zip(OPERATIONS, cells, strict=True)
         for word in cell.replace("-", "").split()
         for fault in word[1:]
@@ -197,7 +197,7 @@ def points() -> list[Point]:
 
 def steps(operation: str) -> set[str]:
     """Every step that the table knows of an operation."""
-    return {step for _, step, cells in _rows() if cells[OPERATIONS.index(operation)] != "-"}
+    return {step for _, step, cells in rows_of(TABLE) if cells[OPERATIONS.index(operation)] != "-"}
 
 
 def chosen() -> list[Point]:
@@ -212,10 +212,10 @@ def chosen() -> list[Point]:
     return drawn + source.sample(left, SAMPLE - len(drawn))
 
 
-def _rows() -> list[tuple[str, str, Sequence[str]]]:
-    """Stretch, step, and a cell for each operation."""
+def rows_of(table: str) -> list[tuple[str, str, Sequence[str]]]:
+    """Of a *table*: stretch, step, and a cell for each operation."""
     found, stretch = [], ""
-    for line in TABLE.strip("\n").splitlines():
+    for line in table.strip("\n").splitlines():
         if line.startswith("  "):
             stretch = line.strip()
             continue

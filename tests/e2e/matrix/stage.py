@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from e2e.station import STATE_DIR, Station
 from farm import DebRepo, Farm, FarmError, Node, until
 
+from .documents import RAN, SCRIPTS, DocumentPoint, document
 from .points import Point
 from .stops import Stops, agent_archive, script
 
@@ -29,7 +31,7 @@ class Stage:
     stops: Stops
     command: str = ""
 
-    def begin(self, point: Point) -> None:
+    def begin(self, point: Point | DocumentPoint) -> None:
         """Send the command, and wait until the node stands at the step of *point*."""
         self.stops.at(point.stop)
         self.send(point.operation)
@@ -37,8 +39,20 @@ class Stage:
 
     def send(self, operation: str) -> None:
         """Send the command of an operation."""
+        if operation == SCRIPTS:
+            self.command = self.station.send_document(self.node, SCRIPTS, document())
+            return
         kind = operation.partition(",")[0]
         self.command = self.station.send(self.node, kind, reboot=REBOOT.get(operation, "NoReboot"))
+
+    def invocation(self) -> dict[str, Any]:
+        """The command on the node and its steps, as the API lists them."""
+        return self.station.invocation(self.node, self.command)
+
+    def ran(self) -> list[str]:
+        """The scripts that have run on this node, in order."""
+        path = self.node.root / RAN[1:]
+        return path.read_text().splitlines() if path.exists() else []
 
     def left_to_do(self) -> list[str]:
         """The files of the agent that stand for work, or for words, that are not done."""

@@ -10,6 +10,7 @@ from typing import Any
 from e2e.station import FINAL
 from farm import until
 
+from .documents import RESULTS, SCRIPTS_IN_ORDER, UNKNOWN, UNKNOWN_RESULT, DocumentPoint
 from .points import SCAN, Outcome
 from .stage import NAMES, NEW, OLD, Stage
 
@@ -35,6 +36,29 @@ def check(stage: Stage, operation: str, expected: Outcome) -> None:
     _is_done_once(stage, expected, changed=operation != SCAN and not expected.reason)
     _reports_are_the_database(stage, expected)
     _nothing_is_open(stage, status)
+    _a_second_delivery_runs_nothing(stage)
+
+
+def check_document(stage: Stage, point: DocumentPoint | None = None) -> None:
+    """Wait for the end of a document of scripts, and look at everything; without a *point* nothing befell it."""
+    results = point.results if point else RESULTS
+    until(lambda: stage.invocation()["Status"] in FINAL, what=f"command {stage.command} ends", timeout=60)
+    stage.node.wait_running()
+    until(lambda: not stage.left_to_do(), what="nothing is left to do or to say", timeout=30)
+    done = stage.invocation()
+    found = {one["Name"]: (one["Status"], one["ResponseCode"]) for one in done["CommandPlugins"]}
+    assert (done["Status"], found) == ("Failed", results), done
+    for name in results:
+        text = stage.station.result(stage.node, stage.command, name)
+        unknown = UNKNOWN in text["StandardErrorContent"]
+        assert unknown == (results[name] == UNKNOWN_RESULT), text
+        if not unknown and results[name][0] == "Success" and name != "Fourth":
+            assert text["StandardOutputContent"] == f"the end of {name}\n"
+    assert stage.ran() == (point.ran if point else SCRIPTS_IN_ORDER)
+    assert stage.node.boots == (point.boots if point else 2)
+    _is_told_once(stage, "Failed")
+    assert _select(stage, "SELECT detail FROM command WHERE id = ?") == ["Failed"]
+    assert _select(stage, "SELECT detail FROM invocation WHERE command_id = ? AND ended_at IS NULL") == []
     _a_second_delivery_runs_nothing(stage)
 
 
@@ -107,11 +131,8 @@ def _seen(stage: Stage) -> dict[str, Any]:
         "dpkg": stage.dpkg_log(),
         "boots": stage.node.boots,
         "events": _events(stage),
-        "result": {
-            key: value
-            for key, value in stage.station.result(stage.node, stage.command).items()
-            if key != "ResponseMetadata"
-        },
+        "ran": stage.ran(),
+        "result": stage.invocation(),
     }
 
 
