@@ -8,7 +8,7 @@ The door. Importing it imports neither a PostgreSQL driver nor SQLAlchemy.
 from __future__ import annotations
 
 from patchwright.server.infra.blobs import Blobs, DirectoryBlobs
-from patchwright.server.infra.buckets import S3, Bucket, BucketRefused, Buckets, joined, open_buckets
+from patchwright.server.infra.buckets import S3, Bucket, BucketRefused, Buckets, ObjectMissing, joined, open_buckets
 from patchwright.server.infra.clock import Clock, SystemClock, backoff, today
 from patchwright.server.infra.counters import Counters
 from patchwright.server.infra.database import Database, open_database
@@ -50,6 +50,7 @@ __all__ = [
     "ForeignKeyViolation",
     "InfraError",
     "Job",
+    "ObjectMissing",
     "RequestIds",
     "Row",
     "SchemaTooNew",

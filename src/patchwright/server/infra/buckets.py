@@ -45,6 +45,10 @@ class BucketRefused(InfraError):
     """An object cannot be written there. The message says why, and is for people."""
 
 
+class ObjectMissing(BucketRefused):
+    """There is no such object."""
+
+
 class Bucket(NamedTuple):
     """A bucket, the region it is in, and the key its objects are to be encrypted with; empty: as the bucket says."""
 
@@ -58,6 +62,10 @@ class Buckets(Protocol):
 
     async def put(self, bucket: Bucket, key: str, data: bytes, *, kind: str = JSON) -> None:
         """Write an object, durably; *kind* is its media type, where the store keeps one. Errors: BucketRefused."""
+        ...
+
+    async def get(self, bucket: Bucket, key: str, *, limit: int) -> bytes:
+        """Read an object of at most *limit* bytes. Errors: ObjectMissing, BucketRefused."""
         ...
 
     async def probe(self, bucket: Bucket, prefix: str) -> None:
@@ -89,6 +97,10 @@ class DirectoryBuckets:
         """Write an object as a file; it is there whole or not at all, and survives a power cut."""
         path = self._path(bucket, key)
         await asyncio.to_thread(_write, path, data)
+
+    async def get(self, bucket: Bucket, key: str, *, limit: int) -> bytes:
+        """Read a file."""
+        return await asyncio.to_thread(_read, self._path(bucket, key), limit)
 
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """Write a file under *prefix* and take it away again."""
@@ -128,6 +140,14 @@ class ServiceBuckets:
             more["X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"] = bucket.kms_key
         await self._ask("PUT", bucket, key, data, more)
 
+    async def get(self, bucket: Bucket, key: str, *, limit: int) -> bytes:
+        """Read an object."""
+        check_key(bucket, key)
+        found = await self._ask("GET", bucket, key, b"", {}, limit=limit + 1)
+        if len(found) > limit:
+            raise _too_large(limit)
+        return found
+
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """Write an object under *prefix* and take it away again; whoever may write but not delete keeps an empty one."""
         key = joined(prefix, PROBE)
@@ -137,24 +157,35 @@ class ServiceBuckets:
         except BucketRefused:
             return
 
-    async def _ask(self, method: str, bucket: Bucket, key: str, data: bytes, more: Mapping[str, str]) -> None:
+    async def _ask(
+        self,
+        method: str,
+        bucket: Bucket,
+        key: str,
+        data: bytes,
+        more: Mapping[str, str],
+        *,
+        limit: int = _LONGEST_ANSWER,
+    ) -> bytes:
         path = quote(f"/{bucket.name}/{key}", safe="/~")
         for attempt in range(1, _ATTEMPTS + 1):
             headers = self._signed(method, bucket, path, data, more)
             try:
-                status, body = await asyncio.to_thread(self._exchange, method, path, data, headers)
+                status, body = await asyncio.to_thread(self._exchange, method, path, data, headers, limit)
             except (OSError, http.client.HTTPException) as error:
                 reason = f"the service cannot be reached: {type(error).__name__}"
             else:
                 if status in {200, 204}:
-                    return
-                code = _CODE.search(body)
+                    return body
+                code = _CODE.search(body[:_LONGEST_ANSWER])
                 reason = f"the service answers {code[1].decode() if code else status}"
+                if status == 404:
+                    raise ObjectMissing(reason)
                 if status not in _AGAIN:
                     raise BucketRefused(reason)
-            if attempt == _ATTEMPTS:
-                raise BucketRefused(reason)
-            await self._clock.sleep(backoff(attempt, first=0.5, most=8.0))
+            if attempt < _ATTEMPTS:
+                await self._clock.sleep(backoff(attempt, first=0.5, most=8.0))
+        raise BucketRefused(reason)
 
     def _signed(
         self, method: str, bucket: Bucket, path: str, data: bytes, more: Mapping[str, str]
@@ -170,13 +201,15 @@ class ServiceBuckets:
         made = signer.authorization(headers, data, service="s3", moment=moment, method=method, path=path)
         return {**headers, "Authorization": made, "Content-Length": str(len(data))}
 
-    def _exchange(self, method: str, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """One request; status and body, cut where it is longer than any that says something."""
+    def _exchange(
+        self, method: str, path: str, data: bytes, headers: Mapping[str, str], limit: int
+    ) -> tuple[int, bytes]:
+        """One request; status and body, cut where it is longer than *limit*."""
         connection = self._connection()
         try:
             connection.request(method, path, body=data, headers=dict(headers))
             answer = connection.getresponse()
-            body = answer.read(_LONGEST_ANSWER)
+            body = answer.read(limit)
         except BaseException:
             connection.close()
             raise
@@ -215,6 +248,25 @@ def check_key(bucket: Bucket, key: str) -> None:
 def joined(prefix: str, key: str) -> str:
     """*key* under *prefix*, which may be empty or end with a slash."""
     return f"{prefix.rstrip('/')}/{key}" if prefix.rstrip("/") else key
+
+
+def _too_large(limit: int) -> BucketRefused:
+    return BucketRefused(f"the object is larger than {limit} bytes")
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        msg = "there is no such object"
+        raise ObjectMissing(msg) from None
+    except OSError as error:
+        msg = f"the file cannot be read: {error.strerror}"
+        raise BucketRefused(msg) from error
+    if len(data) > limit:
+        raise _too_large(limit)
+    return data
 
 
 def _write(path: Path, data: bytes) -> None:

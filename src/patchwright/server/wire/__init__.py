@@ -30,6 +30,7 @@ bytes, validated against the model. Answers go back the same way; None is left o
 
 from __future__ import annotations
 
+from .body import Disconnected, read_body
 from .caller import Caller, Handler
 from .certificate import Certificate
 from .endpoint import Endpoint, NotAdmitted
@@ -50,9 +51,9 @@ from .paging import Pager
 from .proxies import Proxies
 from .rates import Rate, Rates
 from .replays import Replays, keep, recalled
-from .routing import Limits
+from .routing import Limits, raw_path
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
-from .sigv4 import Claim, Credential, Lookup, SessionLookup, Verifier, fold_headers, signing_key
+from .sigv4 import Claim, Credential, Lookup, SessionLookup, Verifier, fold_headers, signed_service, signing_key
 from .watch import Refusal, Watch
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "Certificate",
     "Claim",
     "Credential",
+    "Disconnected",
     "Doorstep",
     "Endpoint",
     "Handler",
@@ -93,8 +95,11 @@ __all__ = [
     "fold_headers",
     "keep",
     "load_models",
+    "raw_path",
+    "read_body",
     "recalled",
     "serialization",
+    "signed_service",
     "signing_key",
     "throttled",
     "unrecognized_client",
