@@ -139,19 +139,22 @@ class Endpoint:
         target: str,
         status: int = 200,
         content: Callable[[], Awaitable[bytes]] | None = None,
+        check: Callable[[Caller], Awaitable[None]] | None = None,
     ) -> Caller:
         """
         Who signed a request that leads to no operation, and goes on as something else: a channel, a stream of events, an object.
 
         *content* reads its body, if it has one; it is asked for that as soon as somebody known claims to have signed it.
         *target* and *status* are what the log says of it; *service*, one of the models, is what it is signed for, and how a
-        refusal looks. Raises NotAdmitted.
+        refusal looks. *check* may refuse who it is, by raising as a handler does. Raises NotAdmitted.
         """
         call = _Call(self._request_ids.next(), self._clock.monotonic(), target=target)
         try:
             found = self._models.service(service)
             call.dialect = _NO_SERVICE if found is None else found.dialect
             caller = await self._identified(scope, call, service, content)
+            if check is not None:
+                await check(caller)
         except Exception as error:
             raise NotAdmitted(_head(call, self._refuse(error, call))) from error
         else:

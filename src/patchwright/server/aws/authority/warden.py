@@ -23,7 +23,7 @@ from patchwright.server.accounts import (
     root_of,
 )
 from patchwright.server.aws.authority import keys, nodes, systems
-from patchwright.server.aws.authority.rules import NO_KEYS, NODE, Demand, Keys, Request, Rule, node
+from patchwright.server.aws.authority.rules import NO_KEYS, NODE, Demand, Keys, Request, Rule, node, whole
 from patchwright.server.aws.authority.table import TABLE
 from patchwright.server.commands import Permitted
 from patchwright.server.commands import Request as Command
@@ -54,6 +54,13 @@ class Warden:
     def guarded(self, served: Mapping[str, Handler]) -> dict[str, Handler]:
         """*served*, each handler behind its check."""
         return {target: partial(self._pass, target, handler) for target, handler in served.items()}
+
+    async def admit(self, caller: Caller, action: str) -> None:
+        """Raise ApiError unless *caller* may do *action*, one of our own that is no operation, on nothing in particular."""
+        authority = await self._of(caller)
+        if not authority.unlimited:
+            context = keys.of_request(authority, caller.scope, **self._whence(caller), more=NO_KEYS)
+            _require(authority, action, whole("patchwright")(caller, {}), context)
 
     async def permitted(self, caller: Caller, request: Request) -> Permitted | None:
         """Which of the nodes that the targets of a SendCommand reach its caller may send to; None: all of them."""
