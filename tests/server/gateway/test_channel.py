@@ -203,6 +203,33 @@ async def until_async(ask, condition):
     raise AssertionError
 
 
+async def test_a_cancel_goes_out_over_the_channel(house, address):
+    """At once, under an id of its own, until it is acknowledged; the command ends as the node says."""
+    node = await house.enrol()
+    async with address.channel(node) as line:
+        command_id = (await house.send(node))["CommandId"]
+        job = await line.take()
+        await line.reply(job, "InProgress")
+        await house.ask("AmazonSSM.CancelCommand", {"CommandId": command_id})
+        cancel = await line.take(status=51402)
+        assert cancel["Topic"].startswith("aws.ssm.cancelCommand")
+        assert json.loads(cancel["Content"]) == {"CancelMessageId": job["JobId"]}
+        house.clock.time += 31
+        await until_async(lambda: looked(house, line), lambda found: found)
+        await line.reply(job, "Cancelled")
+
+        assert (await invocation(house, node, command_id))["Status"] == "Cancelled"
+
+
+async def looked(house, line):
+    """Whether, after another look, a job came."""
+    await house.wired.switchboard.look()
+    try:
+        return await asyncio.wait_for(line.take(), 0.05)
+    except TimeoutError:
+        return None
+
+
 async def test_a_reply_that_comes_twice_is_acknowledged_twice_and_counts_once(house, address):
     """Its acknowledgement was lost: the same message id again, and a late start changes nothing."""
     node = await house.enrol()

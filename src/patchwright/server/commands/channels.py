@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from patchwright.core.invocation import Detail
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork, placeholders, sql
 
@@ -69,12 +70,16 @@ def held_with_work(gateway: str, *, now: float, after: str, limit: int) -> UnitO
     """
     rows = yield sql(
         "SELECT c.instance_id FROM channel c WHERE c.gateway = $1 AND c.instance_id > $2"
-        " AND EXISTS (SELECT 1 FROM invocation i WHERE i.instance_id = c.instance_id AND i.visible_at <= $3"
-        " AND i.acknowledged_at IS NULL AND i.ended_at IS NULL AND i.released = 1)"
+        " AND (EXISTS (SELECT 1 FROM invocation i WHERE i.instance_id = c.instance_id AND i.visible_at <= $3"
+        " AND i.begin_by > $3 AND i.acknowledged_at IS NULL AND i.ended_at IS NULL AND i.released = 1"
+        " AND i.detail <> $5)"
+        " OR EXISTS (SELECT 1 FROM invocation i WHERE i.instance_id = c.instance_id AND i.cancel_visible_at IS NOT NULL"
+        " AND i.cancel_visible_at <= $3 AND i.ended_at IS NULL))"
         " ORDER BY c.instance_id LIMIT $4",
         gateway,
         after,
         now,
         limit,
+        Detail.CANCELLING.value,
     )
     return [row[0] for row in rows]

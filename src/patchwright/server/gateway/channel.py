@@ -22,6 +22,7 @@ from patchwright.server.wire import Caller
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 UNDER_WAY = 10  # jobs that are being written to one node; amazon-ssm-agent takes as many before it refuses
+LATER_SECONDS = 30.0  # spec agent-protocol §7.1: what a node had no room for is offered again after that
 _BAD_FRAMES = 10  # after so many that cannot be read the channel is closed
 _POLICY, _SUPERSEDED = 1008, 4000  # close codes; from 4000 on they are ours
 _LATER = frozenset({frames.CLOSED, frames.FULL})
@@ -99,7 +100,9 @@ class Channel:
             raise MalformedMessage(msg)
         if status in {frames.TAKEN, frames.DUPLICATE}:
             await self._refusable(self._messages.acknowledge_message, {"MessageId": job})
-        elif status not in _LATER:
+        elif status in _LATER:
+            await self._messages.postpone_message(self._caller, job, seconds=LATER_SECONDS)
+        else:
             why = f"status {status}: {str(members.get('errorMessage', ''))[:200]}"
             await self._refusable(self._messages.fail_message, {"MessageId": job, "FailureType": why})
 

@@ -79,6 +79,12 @@ class Messages:
         await self._database.write(commands.acknowledge_message, scope, instance_id, message, now=self._clock.now())
         return {}
 
+    async def postpone_message(self, caller: Caller, message: str, *, seconds: float) -> None:
+        """The node has no room for what the message says: it is delivered again in *seconds*."""
+        scope, instance_id = _node(caller)
+        now = self._clock.now()
+        await self._database.write(commands.postpone, scope, instance_id, message, until=now + seconds, now=now)
+
     async def send_reply(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """SendReply: what a command came to so far, or in the end."""
         scope, instance_id = _node(caller)

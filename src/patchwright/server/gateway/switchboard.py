@@ -16,11 +16,10 @@ import structlog
 from patchwright.server import commands
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Delivery, Held
-from patchwright.server.gateway.channel import Channel
+from patchwright.server.gateway.channel import LATER_SECONDS, Channel
 from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork, new_uuid
 
 LOOK_SECONDS = 3.0  # for what another process released, and for what was not acknowledged in time
-VISIBILITY_SECONDS = 30.0  # spec agent-protocol §7.1: what a node had no room for is offered again after that
 _HELD_SECONDS = 60.0
 _TURN = 200  # nodes that one unit of work takes
 _PAGE = 1000
@@ -120,7 +119,7 @@ class Switchboard:
     async def _turn(self, channels: Sequence[Channel]) -> None:
         open_ones = {one.held: one for one in channels if one.held is not None and one.has_room}
         held, found = await self._database.write(
-            _deliveries, self.gateway, list(open_ones), now=self._clock.now(), visibility=VISIBILITY_SECONDS
+            _deliveries, self.gateway, list(open_ones), now=self._clock.now(), visibility=LATER_SECONDS
         )
         for key, channel in open_ones.items():
             if key not in held:
