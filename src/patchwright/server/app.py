@@ -20,6 +20,7 @@ from patchwright.server import (
     commands,
     compliance,
     documents,
+    events,
     gateway,
     inventory,
     nodes,
@@ -105,6 +106,7 @@ class House:
     trail: Trail
     audit: AuditService
     access: Access
+    news: events.News
 
 
 class Application:
@@ -118,9 +120,11 @@ class Application:
         database: Database,
         *,
         channels: gateway.ChannelDoor,
+        stream: aws.EventStream,
     ) -> None:
         self._endpoint = endpoint
         self._channels = channels
+        self._stream = stream
         self._downloads = (downloads, snapshots)
         self._database = database
 
@@ -139,6 +143,8 @@ class Application:
             await _plain(send, 200, generate_latest(), kind=CONTENT_TYPE_LATEST)
         elif reading and (download := next((one for one in self._downloads if one.serves(path)), None)):
             await download(scope, send)
+        elif reading and self._stream.serves(path):
+            await self._stream(scope, receive, send)
         else:
             await self._endpoint(scope, receive, send)
 
@@ -180,12 +186,14 @@ async def build(
     access = open_access(database, clock, master, config.quotas, first=config.account_id, holder=nodes.holder)
     root = await _root(config, access)
     directory, waking = nodes.Service(database, clock), commands.Waking()
-    messages = gateway.Messages(database, clock, directory=directory, waking=waking)
+    url = config.public_url or local_url(config, port or config.port)
+    downloads = gateway.Downloads(url, by_host=not config.public_url)
+    rendering = gateway.Rendering(downloads.script)
+    messages = gateway.Messages(database, clock, directory=directory, waking=waking, rendering=rendering)
     registration = gateway.Registration(
         database, clock, master, directory=directory, sessions=access.sessions, key_days=config.node_key_days
     )
     models = load_models(strict=strict)
-    url = config.public_url or local_url(config, port or config.port)
     links, snapshots = aws.SnapshotLinks(url, master.links, clock), patching.Snapshots(database, clock)
     buckets = open_buckets(config.bucket_dir, _s3(config), clock)
     sent, blobs = commands.Service(database, clock), DirectoryBlobs(config.blob_dir)
@@ -196,12 +204,14 @@ async def build(
         clock,
         master,
         messages=messages,
+        rendering=rendering,
         waking=waking,
         active=access.tenants.active,
         served=config.control_channel,
         rate=_bounds(config).nodes,
     )
     warden = aws.Warden(database, clock, Authorities(database, clock.monotonic))
+    news = events.open_news(database, clock, master, config.quotas, networks=config.webhook_networks)
     served = _operations(
         config,
         database,
@@ -218,13 +228,13 @@ async def build(
         printed=printed,
         audit=audit,
         access=access,
+        news=news,
         buckets=buckets,
         pager=Pager(master.paging, models),
         snapshots=snapshots,
         links=links,
         models=models,
     )
-    downloads = gateway.Downloads(url, by_host=not config.public_url)
     if "gateway" in config.roles:
         served.update(gateway.program(downloads))
     keys = KnownKeys(_lookup(access, registration), clock.monotonic, sessions=_sessions(access))
@@ -248,10 +258,33 @@ async def build(
         aws.SnapshotDownloads(snapshots, links),
         database,
         channels=channels.door(endpoint.identify),
+        stream=_stream(config, news, clock, endpoint=endpoint, warden=warden, waking=waking),
     )
     writer = reports.Writer(database, clock, buckets, known)
     tender = outputs.Tender(database, clock, service=printed, sent=sent, buckets=buckets, blobs=blobs)
-    return House(application, database, clock, waking, channels.switchboard, root, writer, tender, trail, audit, access)
+    return House(
+        application, database, clock, waking, channels.switchboard, root, writer, tender, trail, audit, access, news
+    )
+
+
+def _stream(
+    config: Config,
+    news: events.News,
+    clock: Clock,
+    *,
+    endpoint: Endpoint,
+    warden: aws.Warden,
+    waking: commands.Waking,
+) -> aws.EventStream:
+    """Events as they come, for as long as this process serves."""
+    return aws.EventStream(
+        news.feed,
+        clock,
+        identify=endpoint.identify,
+        warden=warden,
+        most=config.quotas.event_streams,
+        serving=lambda: waking.open,
+    )
 
 
 async def _root(config: Config, access: Access) -> AccessKey | None:
@@ -290,6 +323,7 @@ def _operations(
     printed: outputs.Service,
     audit: AuditService,
     access: Access,
+    news: events.News,
     buckets: Buckets,
     pager: Pager,
     snapshots: patching.Snapshots,
@@ -327,6 +361,7 @@ def _operations(
                 database, clock, compliance.Service(database, clock, config.quotas), buckets
             ),
             audit=audit,
+            subscriptions=news.subscriptions,
             access=access,
             online_seconds=config.online_seconds,
         )
@@ -419,6 +454,8 @@ def jobs(config: Config, house: House) -> list[Job]:
     return [
         *always,
         Job("seal", SEAL_SECONDS, house.audit.seal),
+        Job("events", events.STEP_SECONDS, house.news.courier.run),
+        Job("event history", events.TIDY_SECONDS, lambda: events.tidy(database, clock)),
         Job("signatures", SIGNATURE_SECONDS, lambda: forget_signatures(database, clock, window=window)),
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),
         Job(

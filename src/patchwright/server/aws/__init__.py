@@ -11,6 +11,7 @@ from __future__ import annotations
 from patchwright.server.aws.audited import CallWatch
 from patchwright.server.aws.authority import Warden, rights_of_task
 from patchwright.server.aws.errors import ERRORS
+from patchwright.server.aws.event_stream import EventStream
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.aws.outputs import PARKED
 from patchwright.server.aws.overrides import BaselineFiles
@@ -23,6 +24,7 @@ __all__ = [
     "PARKED",
     "BaselineFiles",
     "CallWatch",
+    "EventStream",
     "Services",
     "SnapshotDownloads",
     "SnapshotLinks",

@@ -88,10 +88,13 @@ _SSM: Mapping[str, Noted] = {
 _PATCHWRIGHT: Mapping[str, Noted] = {
     "BeginOperation": _makes("CommandId"),
     "CreateAccount": _makes("Name"),
+    "DeleteSubscription": _on("Name"),
     "DisableAccount": _on("AccountId"),
     "EnableAccount": _on("AccountId"),
     "Enroll": _makes("ActivationId"),
     "ExportPatchReport": _on("BucketName"),
+    "PutSubscription": _on("Name"),
+    "RedeliverEvents": _on("Name", "EventId"),
 }
 
 _IAM: Mapping[str, Noted] = {

@@ -9,6 +9,7 @@ from patchwright.server import (
     commands,
     compliance,
     documents,
+    events,
     inventory,
     nodes,
     outputs,
@@ -57,4 +58,5 @@ class Services:
     syncs: reports.Syncs
     patch_reports: reports.PatchReports
     audit: AuditService
+    subscriptions: events.Subscriptions
     online_seconds: float

@@ -49,6 +49,11 @@ class Waking:
         for event in self._parked.values():
             event.set()
 
+    @property
+    def open(self) -> bool:
+        """Whether polls may wait: the server is not about to stop."""
+        return self._open
+
     def park(self, instance_id: str) -> asyncio.Event:
         """
         An event that `wake` sets for this node, until it is left. Park first, then look: nothing is missed.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from patchwright.server.events.courier import KEPT_SECONDS, STEP_SECONDS, TIDY_SECONDS, Courier, tidy
 from patchwright.server.events.emitting import emit, emit_all, number_waiting
+from patchwright.server.events.feed import Feed, Part
 from patchwright.server.events.model import (
     COMMAND,
     COMMAND_INVOCATION,
@@ -37,8 +38,9 @@ from patchwright.server.events.model import (
     node_arn,
     window_arn,
 )
+from patchwright.server.events.news import News, open_news
 from patchwright.server.events.notifying import call, notify, outcome, require_topic, topic_of
-from patchwright.server.events.pattern import InvalidPattern
+from patchwright.server.events.pattern import InvalidPattern, compiled
 from patchwright.server.events.sending import Postman
 from patchwright.server.events.subscriptions import Search, Subscriptions, Wish
 
@@ -63,9 +65,12 @@ __all__ = [
     "Courier",
     "Delivery",
     "Event",
+    "Feed",
     "InvalidPattern",
     "InvalidSubscription",
     "InvalidTopic",
+    "News",
+    "Part",
     "Postman",
     "Search",
     "Subscription",
@@ -75,6 +80,7 @@ __all__ = [
     "UnknownSubscription",
     "Wish",
     "call",
+    "compiled",
     "emit",
     "emit_all",
     "iso_millis",
@@ -82,6 +88,7 @@ __all__ = [
     "node_arn",
     "notify",
     "number_waiting",
+    "open_news",
     "outcome",
     "require_topic",
     "tidy",

@@ -107,7 +107,9 @@ _OPERATOR_ACTIONS = (
     "patchwright:GetOutput",
     "patchwright:GetPatchReport",
     "patchwright:GetVerdict",
+    "patchwright:ListEvents",
     "patchwright:ListOutputs",
+    "patchwright:StreamEvents",
     "sts:GetCallerIdentity",
 )
 _AUDITOR_ACTIONS = (
@@ -130,6 +132,7 @@ _AUDITOR_ACTIONS = (
     "patchwright:ExportAuditTrail",
     "patchwright:Get*",
     "patchwright:List*",
+    "patchwright:StreamEvents",
     "patchwright:VerifyAuditTrail",
 )
 
