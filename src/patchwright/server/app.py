@@ -120,12 +120,15 @@ class Application:
         database: Database,
         *,
         channels: gateway.ChannelDoor,
+        printed: aws.OutputDownloads,
+        buckets: aws.BucketFront,
         stream: aws.EventStream,
     ) -> None:
         self._endpoint = endpoint
         self._channels = channels
         self._stream = stream
-        self._downloads = (downloads, snapshots)
+        self._buckets = buckets
+        self._downloads = (downloads, snapshots, printed)
         self._database = database
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -145,6 +148,8 @@ class Application:
             await download(scope, send)
         elif reading and self._stream.serves(path):
             await self._stream(scope, receive, send)
+        elif self._buckets.serves(scope):
+            await self._buckets(scope, receive, send)
         else:
             await self._endpoint(scope, receive, send)
 
@@ -210,7 +215,9 @@ async def build(
         served=config.control_channel,
         rate=_bounds(config).nodes,
     )
-    warden = aws.Warden(database, clock, Authorities(database, clock.monotonic))
+    said = aws.OutputLinks(url, master.links, clock, buckets=config.s3_endpoint or url)
+    authorities = Authorities(database, clock.monotonic)
+    warden = aws.Warden(database, clock, authorities)
     news = events.open_news(database, clock, master, config.quotas, networks=config.webhook_networks)
     served = _operations(
         config,
@@ -226,6 +233,7 @@ async def build(
         known=known,
         sent=sent,
         printed=printed,
+        said=said,
         audit=audit,
         access=access,
         news=news,
@@ -252,12 +260,18 @@ async def build(
         replays=replays,
         limits=_LIMITS,
     )
+    objects = aws.Objects(database, sent=sent, printed=printed, buckets=buckets)
+    by_bucket = aws.Warden(database, clock, authorities, aws.BUCKET_RULES).guarded(objects.operations())
     application = Application(
         endpoint,
         downloads,
         aws.SnapshotDownloads(snapshots, links),
         database,
         channels=channels.door(endpoint.identify),
+        printed=aws.OutputDownloads(printed, said),
+        buckets=aws.BucketFront(
+            endpoint, by_bucket, domain=config.service_domain, largest=config.quotas.output_bytes
+        ),
         stream=_stream(config, news, clock, endpoint=endpoint, warden=warden, waking=waking),
     )
     writer = reports.Writer(database, clock, buckets, known)
@@ -321,6 +335,7 @@ def _operations(
     known: inventory.Service,
     sent: commands.Service,
     printed: outputs.Service,
+    said: aws.OutputLinks,
     audit: AuditService,
     access: Access,
     news: events.News,
@@ -356,6 +371,7 @@ def _operations(
             maintenance=windows.Service(database, clock, config.quotas),
             executions=windows.Executions(database, clock),
             outputs=printed,
+            output_links=said,
             syncs=reports.Syncs(database, clock, config.quotas, buckets),
             patch_reports=reports.PatchReports(
                 database, clock, compliance.Service(database, clock, config.quotas), buckets

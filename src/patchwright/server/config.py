@@ -67,6 +67,7 @@ SETTINGS = (
     Setting("s3_endpoint", "", "The URL of an S3-compatible service to write buckets to instead."),
     Setting("s3_access_key_id", "", "The access key for it."),
     Setting("s3_secret_access_key", "", "The secret that belongs to s3_access_key_id."),
+    Setting("service_domain", "", "Buckets are found as BUCKET.s3.REGION.DOMAIN too, beside their paths."),
     Setting("online_minutes", "11", "A node that was not heard of for longer shows ConnectionLost."),
     Setting("node_key_days", "0", "After how many days amazon-ssm-agent is asked to make a new key; 0: never."),
     Setting("audit_node_reports", "", "1: the audit trail has every report of every node as well."),
@@ -148,6 +149,7 @@ class Config:
     s3_endpoint: str
     s3_access_key_id: str
     s3_secret_access_key: str
+    service_domain: str
     stale_after_seconds: float
     online_seconds: float
     node_key_days: int
@@ -212,6 +214,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         s3_endpoint=given["s3_endpoint"].rstrip("/"),
         s3_access_key_id=given["s3_access_key_id"],
         s3_secret_access_key=given["s3_secret_access_key"],
+        service_domain=given["service_domain"].strip("."),
         stale_after_seconds=_number("stale_after_hours", given) * 3600,
         online_seconds=_number("online_minutes", given) * 60,
         node_key_days=_count("node_key_days", given),

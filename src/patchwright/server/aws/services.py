@@ -22,6 +22,7 @@ from patchwright.server import (
 from patchwright.server.accounts import Access, AuditService
 from patchwright.server.aws.authority import Warden
 from patchwright.server.aws.links import SnapshotLinks
+from patchwright.server.aws.output_links import OutputLinks
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database
@@ -55,6 +56,7 @@ class Services:
     maintenance: windows.Service
     executions: windows.Executions
     outputs: outputs.Service
+    output_links: OutputLinks
     syncs: reports.Syncs
     patch_reports: reports.PatchReports
     audit: AuditService

@@ -93,8 +93,7 @@ def cut_mark(size: int) -> bytes:
 def place_of(command: Command, stream: Stream) -> Place:
     """Where a stream is to be written when it has ended (spec §5.6); none where the command names no bucket."""
     request = command.request
-    bucket: str = getattr(request, "output_bucket", "")
-    if not bucket:
+    if not request.output_bucket:
         return NOWHERE
     action = next(one.action for one in document.parse(command.content).steps if one.name == stream.step)
     plugin = action.replace(":", "")
@@ -103,5 +102,5 @@ def place_of(command: Command, stream: Stream) -> Place:
         _, _, number = name.partition(".")
         name = f"{int(number or 1) - 1}.{plugin}"
     levels = [stream.command_id, stream.instance_id, plugin, name, stream.name]
-    region = getattr(request, "output_region", "") or command.scope.region
-    return Place(bucket, region, joined(getattr(request, "output_prefix", ""), "/".join(levels)))
+    region = request.output_region or command.scope.region
+    return Place(request.output_bucket, region, joined(request.output_prefix, "/".join(levels)))

@@ -59,6 +59,10 @@ _OUR_NODE_ACTIONS = (
     "patchwright:PutOutput",
     "patchwright:PutOverrides",
     "patchwright:PutResolution",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:PutObject",
 )
 # Named one by one where a wildcard would take in what lets data out of the account (syncs, sharing, policies of resources) or
 # changes the rules for everybody in it (service settings, roles of nodes).
@@ -109,6 +113,7 @@ _OPERATOR_ACTIONS = (
     "patchwright:GetVerdict",
     "patchwright:ListEvents",
     "patchwright:ListOutputs",
+    "s3:GetObject",
     "patchwright:StreamEvents",
     "sts:GetCallerIdentity",
 )

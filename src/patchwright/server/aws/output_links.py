@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Where outputs can be read in full: the object in their bucket, or a link of ours.
+
+A link says all that is asked for and when it ends, signed: whoever has it may download for a day, and nobody can make one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from patchwright.core.errors import PatchwrightError
+from patchwright.server.accounts import Scope
+from patchwright.server.commands import Command
+from patchwright.server.infra import Clock, InfraError
+from patchwright.server.outputs import Output, Place, Service, Stream, place_of
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PATH = "/outputs/"
+_LIFE_SECONDS = 86_400
+_LONGEST = 4_096  # characters of what a link says
+
+
+class OutputLinks:
+    """Makes and reads links under *url*, signed with *key* (the same in every process); *buckets* is the URL of buckets."""
+
+    def __init__(self, url: str, key: bytes, clock: Clock, *, buckets: str) -> None:
+        self._url = url
+        self._key = key
+        self._clock = clock
+        self._buckets = buckets
+
+    def urls(self, command: Command, instance_id: str, step: str, kept: Sequence[Output]) -> tuple[str, str]:
+        """
+        Where stdout and stderr of a step are in full: in their bucket, where the command names one, else here, if there is
+        more of them than the answer to the call itself shows; else nowhere.
+        """
+        apart = {one.stream.name for one in kept if one.stream.step == step}
+        streams = [Stream(command.id, instance_id, step, name) for name in ("stdout", "stderr")]
+        return (
+            self._address(command, streams[0], apart=streams[0].name in apart),
+            self._address(command, streams[1], apart=streams[1].name in apart),
+        )
+
+    def read(self, path: str, query: str) -> tuple[Scope, Stream] | None:
+        """What a link asks for; None unless this server made it and its day is not over."""
+        text = path.removeprefix(PATH)
+        signature = parse_qs(query[:_LONGEST]).get("X-Amz-Signature", [""])[0]
+        if len(text) > _LONGEST or not text.isascii() or not signature.isascii():
+            return None
+        if not hmac.compare_digest(self._sign(text), signature):
+            return None
+        account, region, *stream, ends = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return None if self._clock.now() >= ends else (Scope(account, region), Stream(*stream))
+
+    def _address(self, command: Command, stream: Stream, *, apart: bool) -> str:
+        place = place_of(command, stream)
+        if place.bucket:
+            return self._object(place)
+        return self._link(command.scope, stream) if apart else ""
+
+    def _object(self, place: Place) -> str:
+        return f"{self._buckets}/{place.bucket}/{quote(place.key)}"
+
+    def _link(self, scope: Scope, stream: Stream) -> str:
+        ends = int(self._clock.now()) + _LIFE_SECONDS
+        said = json.dumps([*scope, *stream, ends], separators=(",", ":")).encode()
+        text = base64.urlsafe_b64encode(said).decode().rstrip("=")
+        return f"{self._url}{PATH}{text}?X-Amz-Expires={_LIFE_SECONDS}&X-Amz-Signature={self._sign(text)}"
+
+    def _sign(self, text: str) -> str:
+        return hmac.digest(self._key, f"output\n{text}".encode(), "sha256").hex()
+
+
+class OutputDownloads:
+    """`GET /outputs/…`, plain ASGI: an output as text, as far as there is any."""
+
+    def __init__(self, service: Service, links: OutputLinks) -> None:
+        self._service = service
+        self._links = links
+
+    def serves(self, path: str) -> bool:
+        """Whether *path* is one of a link."""
+        return path.startswith(PATH)
+
+    async def __call__(self, scope: Mapping[str, Any], send: Send) -> None:
+        """Answer a GET or HEAD: 403 for a link that is none or has ended, 404 for what is no longer there."""
+        status, body = await self._answer(scope["path"], scope.get("query_string", b"").decode("latin-1"))
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"private, no-store"),
+            (b"content-security-policy", b"sandbox"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _answer(self, path: str, query: str) -> tuple[int, bytes]:
+        asked = self._links.read(path, query)
+        if asked is None:
+            return 403, b"The link is none of this server's, or its 24 hours are over: ask for another.\n"
+        try:
+            return 200, await self._service.whole(*asked)
+        except InfraError:
+            return 503, b"The output cannot be read now; try again.\n"
+        except PatchwrightError:
+            return 404, b"The output is no longer kept.\n"

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Requests that are signed for S3: which operation they ask for, and how they are answered. Plain ASGI.
+
+    https://HOST/BUCKET/KEY                                by path
+    https://BUCKET.s3.REGION.DOMAIN/KEY                    by host, where DOMAIN is set
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+from xml.sax.saxutils import escape
+
+from patchwright.server.wire import (
+    ApiError,
+    Caller,
+    Disconnected,
+    Endpoint,
+    Handler,
+    NotAdmitted,
+    fold_headers,
+    raw_path,
+    read_body,
+    signed_service,
+)
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_BODY_SECONDS = 300.0
+_XML = b"application/xml"
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
+_BY_HOST = re.compile(r"(?:(.+)\.)?s3[.-][a-z0-9-]{1,64}\.(.+)\Z")
+# What S3 calls the refusals that every service knows.
+_CODES: Mapping[str, tuple[str, int]] = {
+    "AccessDeniedException": ("AccessDenied", 403),
+    "ExpiredTokenException": ("ExpiredToken", 400),
+    "IncompleteSignatureException": ("AuthorizationHeaderMalformed", 400),
+    "InternalServerError": ("InternalError", 500),
+    "InvalidSignatureException": ("SignatureDoesNotMatch", 403),
+    "MissingAuthenticationTokenException": ("AccessDenied", 403),
+    "RequestEntityTooLargeException": ("EntityTooLarge", 400),
+    "RequestTimeoutException": ("RequestTimeout", 400),
+    "ServiceUnavailableException": ("ServiceUnavailable", 503),
+    "ThrottlingException": ("SlowDown", 503),
+    "UnrecognizedClientException": ("InvalidAccessKeyId", 403),
+}
+
+
+class Asked(NamedTuple):
+    """The operation that a request asks for, by its target, and its members."""
+
+    target: str
+    members: dict[str, Any]
+
+
+class BucketFront:
+    """
+    Answers requests that are signed for S3, with *operations*, to callers that *endpoint* knows.
+
+    *domain*: buckets are also found as sub-domains of `s3.REGION.DOMAIN`. *largest* is how many bytes an object may have.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, operations: Mapping[str, Handler], *, domain: str = "", largest: int
+    ) -> None:
+        self._endpoint = endpoint
+        self._operations = operations
+        self._domain = domain.lower()
+        self._largest = largest
+
+    @staticmethod
+    def serves(scope: Mapping[str, Any]) -> bool:
+        """Whether a request says that it is signed for S3."""
+        return signed_service(dict(scope["headers"])) == "s3"
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            headers = fold_headers(scope["headers"])
+            status, more, body = await self._answer(scope, headers, receive)
+        except Disconnected:
+            return
+        except NotAdmitted as refused:
+            cause = refused.__cause__
+            status, more, body = _refusal(cause if isinstance(cause, ApiError) else _as_refused(refused), scope)
+        except ApiError as error:
+            status, more, body = _refusal(error, scope)
+        more = [*more, (b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
+        await send({"type": "http.response.start", "status": status, "headers": more})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _answer(
+        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive
+    ) -> tuple[int, Headers, bytes]:
+        asked = self._asked(scope, headers)
+
+        async def content() -> bytes:
+            body = await read_body(receive, headers, limit=self._largest, seconds=_BODY_SECONDS)
+            asked.members["Body"] = body
+            return body
+
+        caller = await self._endpoint.identify(scope, service="s3", target=asked.target, content=content)
+        answer = await self._carried_out(asked, caller)
+        named = [(b"x-amz-request-id", caller.request_id.encode())]
+        if asked.target == "s3.HeadBucket":
+            return 200, [*named, (b"x-amz-bucket-region", answer["Region"].encode())], b""
+        if asked.target == "s3.PutObject":
+            return 200, [*named, (b"etag", f'"{answer["ETag"]}"'.encode())], b""
+        status, more, body = _part(answer["Body"], headers.get(b"range", b"").decode("latin-1"))
+        return status, [*named, *more, (b"content-type", answer["Kind"].encode())], body
+
+    async def _carried_out(self, asked: Asked, caller: Caller) -> dict[str, Any]:
+        handler = self._operations.get(asked.target)
+        if handler is None:
+            raise ApiError(
+                "NotImplemented", "A header you provided implies functionality that is not implemented.", status=501
+            )
+        return await handler(caller, asked.members)
+
+    def _asked(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Asked:
+        """What a request asks for. Only that of S3 which agents need has an operation."""
+        method, query = scope["method"], scope.get("query_string", b"").decode("latin-1")
+        try:
+            path = unquote(raw_path(scope), errors="strict").removeprefix("/")
+        except UnicodeDecodeError:
+            raise ApiError("InvalidURI", "Couldn't parse the specified URI.") from None
+        bucket = self._bucket_of(headers.get(b"host", b"").decode("latin-1"))
+        key = path
+        if not bucket:
+            bucket, _, key = path.partition("/")
+        members = {"Bucket": bucket, "Key": key}
+        parameters = sorted(one.partition("=")[0] for one in query.split("&") if one and not one.startswith("x-id="))
+        if method == "GET" and not key and parameters == ["encryption"]:
+            return Asked("s3.GetEncryptionConfiguration", members)
+        if parameters or not bucket:
+            return Asked("s3.Unserved", members)
+        if method == "HEAD" and not key:
+            return Asked("s3.HeadBucket", members)
+        if method in {"GET", "HEAD"} and key:
+            return Asked("s3.GetObject", members)
+        return Asked("s3.PutObject" if method == "PUT" and key else "s3.Unserved", members)
+
+    def _bucket_of(self, host: str) -> str:
+        """The bucket that is named by the host, or none."""
+        name = host.lower() if host.endswith("]") else host.lower().rpartition(":")[0] or host.lower()
+        found = _BY_HOST.match(name)
+        return found[1] or "" if found and self._domain and found[2] == self._domain else ""
+
+
+def _part(body: bytes, wanted: str) -> tuple[int, Headers, bytes]:
+    """The part of an object that a Range header asks for, or all of it."""
+    found = _RANGE.match(wanted)
+    if not found or found[1] == found[2] == "":
+        return 200, [(b"accept-ranges", b"bytes")], body
+    begin = int(found[1]) if found[1] else max(0, len(body) - int(found[2]))
+    end = min(int(found[2]) if found[1] and found[2] else len(body) - 1, len(body) - 1)
+    if begin > end:
+        raise ApiError("InvalidRange", "The requested range is not satisfiable", status=416)
+    return 206, [(b"content-range", f"bytes {begin}-{end}/{len(body)}".encode())], body[begin : end + 1]
+
+
+def _as_refused(refused: NotAdmitted) -> ApiError:
+    code = "ServiceUnavailableException" if refused.reply[0] == 503 else "InternalServerError"
+    return ApiError(code, "We encountered an internal error. Please try again.")
+
+
+def _refusal(error: ApiError, scope: Mapping[str, Any]) -> tuple[int, Headers, bytes]:
+    code, status = _CODES.get(error.code, (error.code, error.status))
+    resource = escape(scope["path"][:1024])
+    text = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{escape(code)}</Code><Message>{escape(error.text)}</Message>'
+        f"<Resource>{resource}</Resource></Error>"
+    )
+    return status, [(b"content-type", _XML)], text.encode("utf-8", "replace")

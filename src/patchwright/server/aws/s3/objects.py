@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Objects of buckets, for nodes and users.
+
+Whoever asks gets no more of a bucket than what is his: nodes write the outputs of their own commands, and read those and the
+files that a command of theirs names; users read the outputs of their account's commands. What else is in a bucket, nobody
+learns here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from patchwright.server import commands, outputs, patching
+from patchwright.server.aws.authority import Access, Rule
+from patchwright.server.aws.authority.rules import Demand, Request
+from patchwright.server.commands import UnknownInvocation
+from patchwright.server.infra import Bucket, BucketRefused, Buckets, Database, ObjectMissing
+from patchwright.server.outputs import PIECE_BYTES, STREAMS, Output, Place, Stream, place_of
+from patchwright.server.wire import ApiError, Caller, Handler
+
+_LEVELS = 5  # of a key below its prefix: command, node, plugin, step, stream
+_LARGEST_FILE = 64 * 1024 * 1024
+_DENIED = "Access Denied"
+
+
+def _bucket(_caller: Caller, request: Request) -> Sequence[Demand]:
+    return [Demand(f"arn:aws:s3:::{request['Bucket']}")]
+
+
+def _object(_caller: Caller, request: Request) -> Sequence[Demand]:
+    return [Demand(f"arn:aws:s3:::{request['Bucket']}/{request['Key']}")]
+
+
+RULES: Mapping[str, Rule] = {
+    "s3.GetEncryptionConfiguration": Rule("s3:GetEncryptionConfiguration", Access.READ, _bucket),
+    "s3.GetObject": Rule("s3:GetObject", Access.READ, _object),
+    "s3.HeadBucket": Rule("s3:ListBucket", Access.LIST, _bucket),
+    "s3.PutObject": Rule("s3:PutObject", Access.WRITE, _object),
+}
+
+
+class Objects:
+    """One method per operation. Bodies are bytes under `Body`."""
+
+    def __init__(
+        self, database: Database, *, sent: commands.Service, printed: outputs.Service, buckets: Buckets
+    ) -> None:
+        self._database = database
+        self._sent = sent
+        self._printed = printed
+        self._buckets = buckets
+
+    def operations(self) -> Mapping[str, Handler]:
+        """The operations served here, by target."""
+        return {
+            "s3.GetEncryptionConfiguration": self.get_encryption_configuration,
+            "s3.GetObject": self.get_object,
+            "s3.HeadBucket": self.head_bucket,
+            "s3.PutObject": self.put_object,
+        }
+
+    async def head_bucket(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
+        """HeadBucket: any name that a bucket can have is one here; its region is the caller's."""
+        return {"Region": caller.region}
+
+    async def get_encryption_configuration(self, _caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
+        """GetBucketEncryption: there is none to be told."""
+        raise ApiError(
+            "ServerSideEncryptionConfigurationNotFoundError",
+            "The server side encryption configuration was not found",
+            status=404,
+        )
+
+    async def put_object(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """PutObject: the output of a step of a command of the node that signed."""
+        stream = await self._stream(caller, Place(request["Bucket"], "", request["Key"]))
+        if stream is None:
+            raise ApiError("AccessDenied", _DENIED, status=403)
+        body: bytes = request["Body"]
+        position = 0
+        while True:
+            part = body[position : position + PIECE_BYTES]
+            last = position + len(part) >= len(body)
+            taken = await self._printed.take(caller.scope, stream, part, position=position, last=last)
+            position += len(part)
+            if last or taken.full:
+                return {"ETag": hashlib.md5(body, usedforsecurity=False).hexdigest()}
+
+    async def get_object(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetObject: an output, or a file that a command of the node that signed names."""
+        bucket, key = request["Bucket"], request["Key"]
+        output = await self._printed.object_of(caller.account, bucket, key)
+        if output is not None and _may_read(caller, output):
+            return {"Body": await self._printed.whole(output.scope, output.stream), "Kind": "text/plain; charset=utf-8"}
+        if caller.instance_id is None or not await self._database.read(
+            patching.may_fetch, caller.scope, caller.instance_id, f"s3://{bucket}/{key}"
+        ):
+            raise ApiError("AccessDenied", _DENIED, status=403)
+        try:
+            body = await self._buckets.get(Bucket(bucket, caller.region), key, limit=_LARGEST_FILE)
+        except ObjectMissing:
+            raise ApiError("NoSuchKey", "The specified key does not exist.", status=404) from None
+        except BucketRefused as error:
+            raise ApiError("InvalidRequest", str(error)) from None
+        return {"Body": body, "Kind": "application/octet-stream"}
+
+    async def _stream(self, caller: Caller, place: Place) -> Stream | None:
+        """Which output of the node that signed belongs there."""
+        levels = place.key.split("/")[-_LEVELS:]
+        if len(levels) < _LEVELS or levels[1] != caller.instance_id or levels[-1] not in STREAMS:
+            return None
+        try:
+            command, invocation = await self._sent.invocation(caller.scope, levels[0], levels[1])
+        except UnknownInvocation:
+            return None
+        for step in commands.step_names(command):
+            stream = Stream(command.id, invocation.instance_id, step, levels[-1])
+            found = place_of(command, stream)
+            if (found.bucket, found.key) == (place.bucket, place.key):
+                return stream
+        return None
+
+
+def _may_read(caller: Caller, output: Output) -> bool:
+    """Whether an output is in the region that the request is for, and a node's own if a node asks."""
+    return output.scope == caller.scope and caller.instance_id in {None, output.stream.instance_id}
