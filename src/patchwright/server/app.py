@@ -269,9 +269,7 @@ async def build(
         database,
         channels=channels.door(endpoint.identify),
         printed=aws.OutputDownloads(printed, said),
-        buckets=aws.BucketFront(
-            endpoint, by_bucket, domain=config.service_domain, largest=config.quotas.output_bytes
-        ),
+        buckets=aws.BucketFront(endpoint, by_bucket, domain=config.service_domain, largest=config.quotas.output_bytes),
         stream=_stream(config, news, clock, endpoint=endpoint, warden=warden, waking=waking),
     )
     writer = reports.Writer(database, clock, buckets, known)

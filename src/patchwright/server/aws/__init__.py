@@ -15,9 +15,9 @@ from patchwright.server.aws.event_stream import EventStream
 from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.aws.output_links import OutputDownloads, OutputLinks
 from patchwright.server.aws.outputs import PARKED
+from patchwright.server.aws.overrides import BaselineFiles
 from patchwright.server.aws.s3 import RULES as BUCKET_RULES
 from patchwright.server.aws.s3 import BucketFront, Objects
-from patchwright.server.aws.overrides import BaselineFiles
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.snapshots import SnapshotDownloads
 from patchwright.server.aws.table import operations
