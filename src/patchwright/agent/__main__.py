@@ -7,13 +7,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 if __name__ == "__main__" and not __package__:  # started by its path: the package is two directories up
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 EXIT_REFUSED, EXIT_USAGE = 1, 2
 STATE_DIR_VARIABLE = "PATCHWRIGHT_STATE_DIR"
+GUEST_STATE_DIR = "/var/lib/patchwright-node"
 PIN_TEXT = "SHA-256 of the server's certificate, as the server printed it"
 
 
@@ -64,7 +65,29 @@ def _parser() -> argparse.ArgumentParser:
     child.add_argument("--directory", default="", metavar="DIR")
     for one in (enroll, run, child):
         one.add_argument("--state-dir", default=state_dir, metavar="DIR", help="default: %(default)s")
+    _add_guest_words(commands)
     return parser
+
+
+def _add_guest_words(commands: Any) -> None:
+    """The words by which scripts of amazon-ssm-agent start this program."""
+    for word, text in (("patch", "do a patch step for amazon-ssm-agent"), ("patch-check", "see whether it goes on")):
+        guest = commands.add_parser(word, help=text)
+        guest.add_argument("--server", required=True, metavar="URL")
+        guest.add_argument("--step", required=True, metavar="NAME")
+        guest.add_argument("--insecure-http", action="store_true", help="allow plain HTTP to another machine")
+        guest.add_argument("--state-dir", default=GUEST_STATE_DIR, metavar="DIR", help="default: %(default)s")
+
+
+def _guest(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
+    from patchwright.agent import guest
+    from patchwright.agent.transport import Server
+
+    server = Server(arguments.server.rstrip("/"), insecure_http=arguments.insecure_http)
+    state_dir = Path(arguments.state_dir).resolve()
+    if arguments.command == "patch":
+        return guest.patch(arguments.step, server, state_dir=state_dir, program=program)
+    return guest.check(arguments.step, server, state_dir=state_dir)
 
 
 def _version(_arguments: argparse.Namespace, _program: Tuple[str, ...]) -> int:
@@ -163,7 +186,14 @@ def _child(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
     return work(disk, settings, program)
 
 
-_COMMANDS = {"enroll": _enroll, "run": _run, "child": _child, "version": _version}
+_COMMANDS = {
+    "patch": _guest,
+    "patch-check": _guest,
+    "enroll": _enroll,
+    "run": _run,
+    "child": _child,
+    "version": _version,
+}
 
 if __name__ == "__main__":
     raise SystemExit(main())

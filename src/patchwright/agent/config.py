@@ -46,8 +46,10 @@ class Settings(NamedTuple):
     reboot_wait_seconds: float = 600
     keep_days: int = 7
     reserve_kib: int = 1024
+    commands_at_once: int = 5
     output_mib: int = 64
     inventory_hours: float = 24
+    guest_patience_seconds: float = 900
     custom_inventory_dir: str = "/etc/patchwright-agent/inventory"
 
 
@@ -70,13 +72,17 @@ TABLE: Mapping[str, Row] = {
     "reboot_wait_seconds": Row(0.1, 86_400, "how long after asking for a reboot it is asked for again"),
     "keep_days": Row(7, 365, "how long finished commands are remembered, so that none runs twice"),
     "reserve_kib": Row(0, 1_048_576, "disk space kept back, so that a full disk can still be reported"),
+    "commands_at_once": Row(1, 50, "how many commands run side by side; patch operations never do"),
     "output_mib": Row(1, 10_240, "how much of what a script prints is kept, of each of its two streams"),
+    "guest_patience_seconds": Row(
+        0.1, 86_400, "how long a patch step that amazon-ssm-agent runs waits for a server that does not answer"
+    ),
     "inventory_hours": Row(0, 720, "how often the inventory is sent, besides after every patch operation; 0 for never"),
 }
 PATHS: Mapping[str, str] = {
     "custom_inventory_dir": "where JSON files of custom inventory are looked for, before the place of AWS's agent",
 }
-_WHOLE = ("keep_days", "reserve_kib", "output_mib")
+_WHOLE = ("keep_days", "reserve_kib", "commands_at_once", "output_mib")
 
 
 class Identity(NamedTuple):
