@@ -139,7 +139,9 @@ class Application:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
         path, reading = scope["path"], scope["method"] in {"GET", "HEAD"}
-        if reading and path == "/healthz":
+        if self._buckets.serves(scope):  # first: a bucket may have any name
+            await self._buckets(scope, receive, send)
+        elif reading and path == "/healthz":
             status, text = await self._health()
             await _plain(send, status, text)
         elif reading and path == "/metrics":
@@ -148,8 +150,6 @@ class Application:
             await download(scope, send)
         elif reading and self._stream.serves(path):
             await self._stream(scope, receive, send)
-        elif self._buckets.serves(scope):
-            await self._buckets(scope, receive, send)
         else:
             await self._endpoint(scope, receive, send)
 

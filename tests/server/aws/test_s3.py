@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""As much of S3 as agents need (spec agent-protocol §10): written and read is one's own, and nothing else."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from unittest import mock
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from server.gateway.house import build
+from server.outputs.printing import STEP, Printer
+from server.wire.client import call
+
+PREFIX = "logs/2026"
+BUCKET = "outputs"
+
+
+class Shop:
+    """S3 as agents and users speak it to a house."""
+
+    def __init__(self, house):
+        self.house = house
+
+    async def ask(self, method, path, key, body=b"", *, host="patchwright.test:8473", region="us-east-1", **more):
+        """Sign for S3 and call; *more* are headers with their hyphens as underscores."""
+        given = {name.replace("_", "-"): value for name, value in more.items()}
+        request = AWSRequest(method=method, url=f"https://{host}{path}", headers=given, data=body)
+        moment = datetime.datetime.fromtimestamp(self.house.clock.now(), datetime.UTC).replace(tzinfo=None)
+        credentials = Credentials(key.access_key_id, key.secret)
+        with mock.patch("botocore.auth.get_current_datetime", return_value=moment):
+            S3SigV4Auth(credentials, "s3", region).add_auth(request)
+        headers = {name.lower(): str(value) for name, value in request.headers.items()}
+        place, _, query = path.partition("?")
+        self.house.clock.time += 1  # the next request has another signature
+        sent = {"host": host, "content-length": str(len(body)), **headers}
+        return await call(self.house.wired.application, sent, body, method=method, path=place, query=query)
+
+
+@pytest.fixture
+def shop(house):
+    """The shop of the house."""
+    return Shop(house)
+
+
+@pytest.fixture
+async def printer(house):
+    """A command whose output goes to a bucket."""
+    return await Printer(house).begin(OutputS3BucketName=BUCKET, OutputS3KeyPrefix=PREFIX)
+
+
+def key_of(printer, stream="stdout"):
+    """Where Amazon's agent puts a stream."""
+    return f"{PREFIX}/{printer.command}/{printer.node.instance_id}/patchwrightpatch/{STEP}/{stream}"
+
+
+async def test_an_agent_writes_the_output_of_its_own_command(house, shop, printer):
+    """HEAD, ?encryption and PUT as Amazon's agent sends them; then people see it, and the bucket gets it."""
+    head = await shop.ask("HEAD", f"/{BUCKET}", printer.node)
+    assert (head.status, head.headers["x-amz-bucket-region"], head.body) == (200, "us-east-1", b"")
+    encryption = await shop.ask("GET", f"/{BUCKET}?encryption", printer.node)
+    assert encryption.status == 404
+    assert b"<Code>ServerSideEncryptionConfigurationNotFoundError</Code>" in encryption.body
+
+    text = b"all of it\n" * 60_000
+    more = {"x_amz_acl": "bucket-owner-full-control", "Content_Type": "text/plain"}
+    put = await shop.ask("PUT", f"/{BUCKET}/{key_of(printer)}", printer.node, text, **more)
+    assert (put.status, put.headers["etag"]) == (200, f'"{hashlib.md5(text, usedforsecurity=False).hexdigest()}"')
+    again = await shop.ask("PUT", f"/{BUCKET}/{key_of(printer)}", printer.node, text, **more)
+    assert again.status == 200
+
+    assert await printer.whole() == text
+    assert await house.wired.tender.tend() == 1
+    found = house.wired.tender._buckets._root / BUCKET / key_of(printer)
+    assert found.read_bytes() == text
+    for who in (printer.node, house.root):
+        got = await shop.ask("GET", f"/{BUCKET}/{key_of(printer)}", who)
+        assert (got.status, got.body) == (200, text)
+    part = await shop.ask("GET", f"/{BUCKET}/{key_of(printer)}", house.root, Range="bytes=4-7")
+    assert (part.status, part.body, part.headers["content-range"]) == (206, text[4:8], f"bytes 4-7/{len(text)}")
+    late = await shop.ask("GET", f"/{BUCKET}/{key_of(printer)}", house.root, Range=f"bytes={len(text)}-")
+    assert late.status == 416
+    head = await shop.ask("HEAD", f"/{BUCKET}/{key_of(printer)}", house.root)
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(text)))
+
+
+async def test_buckets_are_found_by_host_where_a_domain_is_set(house, shared_url, master_key, tmp_path, printer):
+    """As Amazon's agent addresses them; a host of another domain is none of ours."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "master.key").write_bytes(master_key.read_bytes())
+    named = await build(tmp_path / "other", shared_url, house.account, clock=house.clock, service_domain="pw.example")
+    shop = Shop(named)
+    host = f"{BUCKET}.s3.us-east-1.pw.example"
+    put = await shop.ask("PUT", f"/{key_of(printer)}", printer.node, b"x", host=host)
+    assert put.status == 200
+    got = await shop.ask("GET", f"/{key_of(printer)}", printer.node, host=f"{host}:8473")
+    assert (got.status, got.body) == (200, b"x")
+    by_path = await shop.ask("GET", f"/{BUCKET}/{key_of(printer)}", printer.node, host="s3.us-east-1.pw.example")
+    assert (by_path.status, by_path.body) == (200, b"x")
+    other = await shop.ask("GET", f"/{key_of(printer)}", printer.node, host=f"{BUCKET}.s3.us-east-1.example.com")
+    assert other.status == 403
+    await named.close()
+
+
+async def test_nobody_writes_anything_else(house, shop, printer):
+    """Another node, another bucket, prefix, step, stream or command; no user, and no other way."""
+    other = await Printer(house).begin()
+    own = f"/{BUCKET}/{key_of(printer)}"
+    paths = {
+        own: other.node,
+        f"/elsewhere/{key_of(printer)}": printer.node,
+        f"/{BUCKET}/{key_of(printer)[len(PREFIX) + 1 :]}": printer.node,
+        own.replace(STEP, "Other"): printer.node,
+        own.replace("stdout", "stdin"): printer.node,
+        own.replace(printer.command, other.command): printer.node,
+        f"/{BUCKET}/{other.command}/{other.node.instance_id}/patchwrightpatch/{STEP}/stdout": other.node,
+        f"/{BUCKET}/{PREFIX}/../../x": printer.node,
+    }
+    for path, who in paths.items():
+        answer = await shop.ask("PUT", path, who, b"x")
+        assert (answer.status, b"<Code>AccessDenied</Code>" in answer.body) == (403, True), path
+    assert (await shop.ask("PUT", own, house.root, b"x")).status == 403
+    for method, path in (("POST", f"{own}?uploads"), ("DELETE", own), ("GET", f"/{BUCKET}?list-type=2"), ("GET", "/")):
+        assert (await shop.ask(method, path, printer.node)).status == 501, (method, path)
+    assert await printer.streams() == []
+
+
+async def test_nobody_reads_anything_else(house, shop, printer):
+    """What is in a bucket and no output of the account is not told apart from what is not there."""
+    await printer.put(b"secret", 0, Last=True)
+    await house.wired.tender.tend()
+    other = await Printer(house).begin()
+    root = house.wired.tender._buckets._root
+    (root / BUCKET / "else").write_bytes(b"of somebody else")
+    path = f"/{BUCKET}/{key_of(printer)}"
+    assert (await shop.ask("GET", path, printer.node)).body == b"secret"
+    for where, who in ((path, other.node), (f"/{BUCKET}/else", house.root), (f"/{BUCKET}/nothing", printer.node)):
+        answer = await shop.ask("GET", where, who)
+        assert (answer.status, b"secret" in answer.body) == (403, False)
+    assert (await shop.ask("GET", path, house.root, region="eu-west-1")).status == 403
+
+
+async def test_what_is_not_signed_so_is_refused_in_the_words_of_s3(house, shop, printer):
+    """A wrong secret, a key that is unknown, a body that was changed, a body that is too large."""
+    path = f"/{BUCKET}/{key_of(printer)}"
+    wrong = type(printer.node)(**{**_fields(printer.node), "secret": "wrong"})
+    unknown = type(printer.node)(**{**_fields(printer.node), "access_key_id": "mi-00000000000000000"})
+    assert b"<Code>SignatureDoesNotMatch</Code>" in (await shop.ask("GET", path, wrong)).body
+    answer = await shop.ask("GET", path, unknown)
+    assert (answer.status, b"<Code>InvalidAccessKeyId</Code>" in answer.body) == (403, True)
+    claimed = {"X_Amz_Content_SHA256": "0" * 64}
+    assert (await shop.ask("PUT", path, printer.node, b"x", **claimed)).status == 403
+    unsigned = {"X_Amz_Content_SHA256": "UNSIGNED-PAYLOAD"}
+    assert (await shop.ask("PUT", path, printer.node, b"x", **unsigned)).status == 200
+
+
+def _fields(credential):
+    return {name: getattr(credential, name) for name in credential.__dataclass_fields__}
