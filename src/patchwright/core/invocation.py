@@ -112,7 +112,7 @@ def aggregate_counts(counts: Mapping[Detail, int], *, max_errors: int = 0, cance
     if not found:
         return Detail.CANCELLED if cancelling else Detail.NO_INSTANCES_IN_TAG
     if not found <= FINAL:
-        started = found != {Detail.PENDING}
+        started = not found <= {Detail.PENDING, Detail.INVALID_PLATFORM, Detail.ACCESS_DENIED}  # which were never sent
         return Detail.CANCELLING if cancelling else Detail.IN_PROGRESS if started else Detail.PENDING
     if cancelling and Detail.CANCELLED in found:
         return Detail.CANCELLED

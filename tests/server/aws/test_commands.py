@@ -58,11 +58,11 @@ def test_targets_reach_whoever_carries_the_tag(aws, ssm):
 @pytest.mark.parametrize(
     ("members", "code"),
     [
-        ({"DocumentName": "AWS-RunShellScript"}, "InvalidDocument"),
+        ({"DocumentName": "AWS-RunNothing"}, "InvalidDocument"),
         ({"DocumentVersion": "9"}, "InvalidDocumentVersion"),
         ({"Parameters": {}}, "InvalidParameters"),
         ({"Parameters": {"Operation": ["Destroy"]}}, "InvalidParameters"),
-        ({"Parameters": {**SCAN, "InstallOverrideList": ["https://example.org"]}}, "InvalidParameters"),
+        ({"Parameters": {**SCAN, "InstallOverrideList": ["nowhere"]}}, "InvalidParameters"),
         ({"InstanceIds": ["mi-00000000000000000"]}, "InvalidInstanceId"),
         ({"InstanceIds": ["x"]}, "ValidationException"),
         ({"InstanceIds": []}, "ValidationException"),
@@ -72,8 +72,8 @@ def test_targets_reach_whoever_carries_the_tag(aws, ssm):
         ({"MaxErrors": "101%"}, "ValidationException"),
         ({"TimeoutSeconds": 29}, "ValidationException"),
         ({"Comment": "x" * 101}, "ValidationException"),
-        ({"OutputS3BucketName": "logs"}, "InvalidParameters"),
-        ({"NotificationConfig": {"NotificationArn": "arn:aws:sns:x"}}, "InvalidParameters"),
+        ({"OutputS3BucketName": "LOGS"}, "InvalidOutputFolder"),
+        ({"NotificationConfig": {"NotificationArn": "arn:aws:sns:x"}}, "InvalidNotificationConfig"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else value,
 )

@@ -112,7 +112,7 @@ def page(
     *before* is (requested_at, command id, instance id) of the last one seen.
     """
     requested, last_command, last_instance = before or (9e15, "", "")
-    narrowed = [(name, value) for name, value in (("command_id", command_id), ("instance_id", instance_id)) if value]
+    narrowed = bool(command_id or instance_id)
     # Everything there is: along the commands, which are in order, instead of sorting all invocations of the account.
     source = (
         "invocation i WHERE i.account = $1 AND i.region = $2"
@@ -120,18 +120,21 @@ def page(
         else "command c JOIN invocation i ON i.account = c.account AND i.region = c.region AND i.command_id = c.id"
         " WHERE c.account = $1 AND c.region = $2"
     )
-    at, of = ("i.requested_at", "i.command_id") if narrowed else ("c.requested_at", "c.id")
-    conditions = "".join(f" AND i.{name} = ${place}" for place, (name, _) in enumerate(narrowed, start=7))
+    at = "i.requested_at" if narrowed else "c.requested_at"
+    of = "i.command_id" if narrowed else "c.id"
+    of_command = " AND i.command_id = $7" if command_id else ""
+    place = "$8" if command_id else "$7"
+    of_node = f" AND i.instance_id = {place}" if instance_id else ""
     rows = yield sql(
         f"SELECT {_SHOWN} FROM {source} AND {at} <= $3"
-        f" AND ({at} < $3 OR {of} > $4 OR ({of} = $4 AND i.instance_id > $5)){conditions}"
+        f" AND ({at} < $3 OR {of} > $4 OR ({of} = $4 AND i.instance_id > $5)){of_command}{of_node}"
         f" ORDER BY {at} DESC, {of}, i.instance_id LIMIT $6",
         *scope,
         requested,
         last_command,
         last_instance,
         limit,
-        *(value for _, value in narrowed),
+        *(value for value in (command_id, instance_id) if value),
     )
     return [_invocation(row) for row in rows]
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,32 +11,36 @@ from typing import Any
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import truncate
 from patchwright.server import commands
-from patchwright.server.aws.authority import Warden
+from patchwright.server.aws.authority import Warden, owner_of
 from patchwright.server.aws.services import Services
-from patchwright.server.commands import Command, Invocation, Request, StepResult, Target, Waking
+from patchwright.server.commands import (
+    Command,
+    Invocation,
+    LogGroup,
+    Notification,
+    Request,
+    StepResult,
+    Target,
+    Waking,
+)
 from patchwright.server.wire import ApiError, Caller, Handler, Pager
 
 _OUTPUT_LIMIT = 2_500  # characters of Output in ListCommandInvocations (spec §5.5)
 _DEFAULT_PAGE = 50
 _BATCH = 50
-_NO_NOTIFICATION = {"NotificationArn": "", "NotificationEvents": [], "NotificationType": ""}
-_NO_CLOUDWATCH = {"CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": False}
-_UNSERVED = (
-    "AlarmConfiguration",
-    "CloudWatchOutputConfig",
-    "NotificationConfig",
-    "OutputS3BucketName",
-    "OutputS3KeyPrefix",
-    "ServiceRoleArn",
-)
+_LOOKED_AT = 1000  # entries that one page of a filtered listing looks at: then it is short, and has a token
+_STAGES = {"Executing": False, "Complete": True}
+_OPEN_STEPS = frozenset({"Pending", "InProgress"})
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
     """The operations served here, by target."""
     invoked = CommandOperations(services.commands, services.pager, services.waking, services.warden)
     return {
+        "AmazonSSM.CancelCommand": invoked.cancel_command,
         "AmazonSSM.GetCommandInvocation": invoked.get_command_invocation,
         "AmazonSSM.ListCommandInvocations": invoked.list_command_invocations,
+        "AmazonSSM.ListCommands": invoked.list_commands,
         "AmazonSSM.SendCommand": invoked.send_command,
     }
 
@@ -51,37 +56,59 @@ class CommandOperations:
 
     async def send_command(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """SendCommand."""
-        for member in _UNSERVED:
-            if request.get(member):
-                raise ApiError("InvalidParameters", f"{member} is not served yet; send the command without it.")
+        if request.get("AlarmConfiguration"):
+            msg = "AlarmConfiguration is not served: there are no alarms here that could stop a command."
+            raise ApiError("InvalidParameters", msg)
         command, released = await self._service.send(
             caller.scope,
             caller.principal,
-            Request(
-                document_name=request["DocumentName"],
-                document_version=request.get("DocumentVersion", "$DEFAULT"),
-                parameters=request.get("Parameters", {}),
-                instance_ids=tuple(request.get("InstanceIds", [])),
-                targets=tuple(
-                    Target(target.get("Key", ""), tuple(target.get("Values", [])))
-                    for target in request.get("Targets", [])
-                ),
-                comment=request.get("Comment", ""),
-                timeout_seconds=request.get("TimeoutSeconds", 3600),
-                max_concurrency=request.get("MaxConcurrency", "50"),
-                max_errors=request.get("MaxErrors", "0"),
-                document_hash=request.get("DocumentHash", ""),
-                document_hash_type=request.get("DocumentHashType", "Sha256"),
-            ),
+            _request(caller, request),
             permitted=await self._warden.permitted(caller, request),
+            owner=owner_of(caller),
         )
         self._waking.wake(released)
         return {"Command": describe_command(command)}
+
+    async def cancel_command(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """CancelCommand."""
+        told = await self._service.cancel(caller.scope, request["CommandId"], request.get("InstanceIds", []))
+        self._waking.wake(told)
+        return {}
+
+    async def list_commands(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """ListCommands, newest first."""
+        filters = [_filter_of_commands(item["key"], item["value"]) for item in request.get("Filters", [])]
+        instance_id = request.get("InstanceId", "")
+        if command_id := request.get("CommandId", ""):
+            command = await self._service.command(caller.scope, command_id)
+            sent = not instance_id or (
+                await self._service.invocations(caller.scope, command_id=command_id, instance_id=instance_id, limit=1)
+            )
+            shown = sent and all(matches(command) for matches in filters)
+            return {"Commands": [describe_command(command)] if shown else []}
+        limit = request.get("MaxResults", _DEFAULT_PAGE)
+        cursor = self._pager.cursor(caller, request)
+        before = (cursor[0], cursor[1]) if cursor else None
+        found: list[Command] = []
+        looked, ended = 0, False
+        while len(found) <= limit and looked < _LOOKED_AT and not ended:
+            batch = await self._service.commands(caller.scope, instance_id=instance_id, before=before, limit=_BATCH)
+            found += [command for command in batch if all(matches(command) for matches in filters)]
+            looked, ended = looked + len(batch), len(batch) < _BATCH
+            before = (batch[-1].requested_at, batch[-1].id) if batch else before
+        page = found[:limit]
+        answer: dict[str, Any] = {"Commands": [describe_command(command) for command in page]}
+        if len(found) > limit:
+            before = (page[-1].requested_at, page[-1].id)
+        if len(found) > limit or not ended:
+            answer["NextToken"] = self._pager.token(caller, request, before)
+        return answer
 
     async def get_command_invocation(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetCommandInvocation."""
         command, invocation = await self._service.invocation(caller.scope, request["CommandId"], request["InstanceId"])
         name, step = commands.step_result(command, invocation, request.get("PluginName", ""))
+        status = _status_of(command, invocation, name, step)
         return {
             "CommandId": command.id,
             "InstanceId": invocation.instance_id,
@@ -89,17 +116,17 @@ class CommandOperations:
             "DocumentName": command.request.document_name,
             "DocumentVersion": command.request.document_version,
             "PluginName": name,
-            "ResponseCode": step.code if invocation.detail.final else -1,
+            "ResponseCode": step.code if status.final else -1,
             "ExecutionStartDateTime": step.started,
             "ExecutionElapsedTime": elapsed(step),
             "ExecutionEndDateTime": step.ended,
-            "Status": invocation.detail.status,
-            "StatusDetails": invocation.detail.value,
+            "Status": status.status,
+            "StatusDetails": status.value,
             "StandardOutputContent": step.stdout,
             "StandardOutputUrl": "",
             "StandardErrorContent": step.stderr or invocation.trace,
             "StandardErrorUrl": "",
-            "CloudWatchOutputConfig": _NO_CLOUDWATCH,
+            "CloudWatchOutputConfig": _log_group(command.request),
         }
 
     async def list_command_invocations(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +136,8 @@ class CommandOperations:
         before = (cursor[0], cursor[1], cursor[2]) if cursor else None
         filters = [_filter(item["key"], item["value"]) for item in request.get("Filters", [])]
         found: list[tuple[Command, Invocation]] = []
-        while len(found) <= limit:
+        looked, ended = 0, False
+        while len(found) <= limit and looked < _LOOKED_AT and not ended:
             batch = await self._service.invocations(
                 caller.scope,
                 command_id=request.get("CommandId", ""),
@@ -118,14 +146,15 @@ class CommandOperations:
                 limit=_BATCH,
             )
             found += [pair for pair in batch if all(matches(*pair) for matches in filters)]
-            if len(batch) < _BATCH:
-                break
-            before = _cursor(batch[-1][1])
+            looked, ended = looked + len(batch), len(batch) < _BATCH
+            before = _cursor(batch[-1][1]) if batch else before
         details = request.get("Details", False)
         page = found[:limit]
         answer: dict[str, Any] = {"CommandInvocations": [describe_invocation(*pair, details=details) for pair in page]}
         if len(found) > limit:
-            answer["NextToken"] = self._pager.token(caller, request, _cursor(page[-1][1]))
+            before = _cursor(page[-1][1])
+        if len(found) > limit or not ended:
+            answer["NextToken"] = self._pager.token(caller, request, before)
         return answer
 
 
@@ -144,25 +173,26 @@ def describe_command(command: Command) -> dict[str, Any]:
         "RequestedDateTime": command.requested_at,
         "Status": command.detail.status,
         "StatusDetails": command.detail.value,
-        "OutputS3Region": "",
-        "OutputS3BucketName": "",
-        "OutputS3KeyPrefix": "",
+        "OutputS3Region": request.output_region,
+        "OutputS3BucketName": request.output_bucket,
+        "OutputS3KeyPrefix": request.output_prefix,
         "MaxConcurrency": request.max_concurrency,
         "MaxErrors": request.max_errors,
         "TargetCount": command.target_count,
         "CompletedCount": command.completed_count,
         "ErrorCount": command.error_count,
         "DeliveryTimedOutCount": command.delivery_timed_out_count,
-        "ServiceRole": "",
-        "NotificationConfig": _NO_NOTIFICATION,
-        "CloudWatchOutputConfig": _NO_CLOUDWATCH,
+        "ServiceRole": request.service_role,
+        "NotificationConfig": _notification(request),
+        "CloudWatchOutputConfig": _log_group(request),
         "TimeoutSeconds": request.timeout_seconds,
     }
 
 
 def describe_invocation(command: Command, invocation: Invocation, *, details: bool) -> dict[str, Any]:
     """An invocation in AWS's shape; *details* adds its steps."""
-    plugins = [_plugin(name, step) for name, step in invocation.steps.items()] if details else []
+    request = command.request
+    plugins = [_plugin(request, name, step) for name, step in invocation.steps.items()] if details else []
     return {
         "CommandId": command.id,
         "InstanceId": invocation.instance_id,
@@ -177,9 +207,9 @@ def describe_invocation(command: Command, invocation: Invocation, *, details: bo
         "StandardOutputUrl": "",
         "StandardErrorUrl": "",
         "CommandPlugins": plugins,
-        "ServiceRole": "",
-        "NotificationConfig": _NO_NOTIFICATION,
-        "CloudWatchOutputConfig": _NO_CLOUDWATCH,
+        "ServiceRole": request.service_role,
+        "NotificationConfig": _notification(request),
+        "CloudWatchOutputConfig": _log_group(request),
     }
 
 
@@ -193,7 +223,71 @@ def elapsed(step: StepResult) -> str:
     return f"PT{seconds:.3f}".rstrip("0").rstrip(".") + "S"
 
 
-def _plugin(name: str, step: StepResult) -> dict[str, Any]:
+def _request(caller: Caller, request: dict[str, Any]) -> Request:
+    role = request.get("ServiceRoleArn", "")
+    if role and not re.match(rf"arn:aws:iam::{caller.account}:role/[\w+=,.@/-]+\Z", role, re.ASCII):
+        raise ApiError("InvalidRole", f"{role[:256]!r} is no role of this account.")
+    group = request.get("CloudWatchOutputConfig")
+    return Request(
+        document_name=request["DocumentName"],
+        document_version=request.get("DocumentVersion", "$DEFAULT"),
+        parameters=request.get("Parameters", {}),
+        instance_ids=tuple(request.get("InstanceIds", [])),
+        targets=tuple(
+            Target(target.get("Key", ""), tuple(target.get("Values", []))) for target in request.get("Targets", [])
+        ),
+        comment=request.get("Comment", ""),
+        timeout_seconds=request.get("TimeoutSeconds", commands.DEFAULT_TIMEOUT_SECONDS),
+        max_concurrency=request.get("MaxConcurrency", "50"),
+        max_errors=request.get("MaxErrors", "0"),
+        document_hash=request.get("DocumentHash", ""),
+        document_hash_type=request.get("DocumentHashType", "Sha256"),
+        output_bucket=request.get("OutputS3BucketName", ""),
+        output_prefix=request.get("OutputS3KeyPrefix", ""),
+        output_region=request.get("OutputS3Region", ""),
+        service_role=role,
+        notification=_notified(request.get("NotificationConfig")),
+        log_group=None
+        if group is None
+        else LogGroup(group.get("CloudWatchLogGroupName", ""), group.get("CloudWatchOutputEnabled", False)),
+    )
+
+
+def _notified(config: dict[str, Any] | None) -> Notification | None:
+    """Who is to be told; None where nothing is given, or the empty placeholders that a Command shows."""
+    given = {name: value for name, value in (config or {}).items() if value}
+    if not given:
+        return None
+    return Notification(
+        given.get("NotificationArn", ""),
+        tuple(given.get("NotificationEvents", ())),
+        given.get("NotificationType", "Command"),
+    )
+
+
+def _notification(request: Request) -> dict[str, Any]:
+    told = request.notification or Notification("", (), "")
+    return {"NotificationArn": told.arn, "NotificationEvents": list(told.events), "NotificationType": told.type}
+
+
+def _log_group(request: Request) -> dict[str, Any]:
+    group = request.log_group or LogGroup()
+    return {"CloudWatchLogGroupName": group.name, "CloudWatchOutputEnabled": group.enabled}
+
+
+def _status_of(command: Command, invocation: Invocation, name: str, step: StepResult) -> Detail:
+    """
+    How a step stands: the invocation, where the document has no other one or nothing was heard of this one.
+
+    A step that was under way when its invocation ended has ended as that did.
+    """
+    alone = len(commands.step_names(command)) == 1
+    if alone or name not in invocation.steps or (invocation.detail.final and step.status in _OPEN_STEPS):
+        return invocation.detail
+    return Detail(step.status)
+
+
+def _plugin(request: Request, name: str, step: StepResult) -> dict[str, Any]:
     detail = Detail(step.status)
     output = step.stdout + (f"\n----------ERROR-------\n{step.stderr}" if step.stderr else "")
     return {
@@ -206,9 +300,9 @@ def _plugin(name: str, step: StepResult) -> dict[str, Any]:
         "Output": truncate(output, _OUTPUT_LIMIT),
         "StandardOutputUrl": "",
         "StandardErrorUrl": "",
-        "OutputS3Region": "",
-        "OutputS3BucketName": "",
-        "OutputS3KeyPrefix": "",
+        "OutputS3Region": request.output_region,
+        "OutputS3BucketName": request.output_bucket,
+        "OutputS3KeyPrefix": request.output_prefix,
     }
 
 
@@ -218,14 +312,33 @@ def _filter(key: str, value: str) -> Callable[[Command, Invocation], bool]:
         return lambda _, invocation: value in {invocation.detail.status, invocation.detail.value}
     if key == "DocumentName":
         return lambda command, _: value == command.request.document_name
+    when = _invoked(key, value)
+    return lambda _, invocation: when(invocation.requested_at)
+
+
+def _filter_of_commands(key: str, value: str) -> Callable[[Command], bool]:
+    """What a filter asks of a command. Raises ApiError where there is none of this key, or its value is none."""
+    if key == "Status":
+        return lambda command: value in {command.detail.status, command.detail.value}
+    if key == "DocumentName":
+        return lambda command: value == command.request.document_name
+    if key == "ExecutionStage":
+        if value not in _STAGES:
+            raise ApiError("InvalidFilterKey", f"ExecutionStage is Executing or Complete, not {value[:64]!r}.")
+        return lambda command: command.detail.final is _STAGES[value]
+    when = _invoked(key, value)
+    return lambda command: when(command.requested_at)
+
+
+def _invoked(key: str, value: str) -> Callable[[float], bool]:
     if key not in {"InvokedAfter", "InvokedBefore"}:
         raise ApiError("InvalidFilterKey", f"There is no filter {key} here.")
     moment = _moment(value)
     if moment is None:
         raise ApiError("InvalidFilterKey", f"{key} takes a time such as 2026-11-20T00:00:00Z, not {value!r}.")
     if key == "InvokedAfter":
-        return lambda _, invocation: invocation.requested_at >= moment
-    return lambda _, invocation: invocation.requested_at <= moment
+        return lambda requested: requested >= moment
+    return lambda requested: requested <= moment
 
 
 def _moment(text: str) -> float | None:
