@@ -152,7 +152,8 @@ class Endpoint:
         try:
             found = self._models.service(service)
             call.dialect = _NO_SERVICE if found is None else found.dialect
-            caller = await self._identified(scope, call, service, content)
+            signed_for = service if found is None else found.signing_name
+            caller = await self._identified(scope, call, signed_for, content)
             if check is not None:
                 await check(caller)
         except Exception as error:
