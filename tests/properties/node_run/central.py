@@ -196,7 +196,8 @@ class Central:
         database: Any = self.memory
         self.waking = Parking(self.world)
         directory = nodes.Service(database, self.clock)
-        self.messages = Messages(database, self.clock, directory=directory, waking=self.waking)
+        rendering = gateway.Rendering(lambda action, _name: action)
+        self.messages = Messages(database, self.clock, directory=directory, waking=self.waking, rendering=rendering)
         self.exchange = Exchange(
             database, patching.Operations(database, self.clock), monotonic=lambda: 0.0, daily_bytes=10**15
         )

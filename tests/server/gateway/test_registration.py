@@ -170,6 +170,8 @@ async def test_a_signature_is_good_once(house):
     )  # fmt: skip
 
     assert (await house.knock(headers, body)).status == 200
+    assert (await house.knock(headers, body)).code == "ThrottlingException"  # its SDK signs anew, and tries again
+    house.clock.time += 3
     assert (await house.knock(headers, body)).code == "InvalidSignatureException"
 
 

@@ -47,11 +47,23 @@ def test_a_request_sent_again_as_it_was_is_refused_as_long_as_its_signature_last
 
 
 def test_a_request_that_names_no_call_is_good_once():
-    """Who signs by hand and asks twice in a second has to make the two differ."""
+    """Who asks twice in a second and does not say so is told to ask later, as SDKs do by themselves; others are refused."""
     for headers in ({}, {b"amz-sdk-invocation-id": b"", b"amz-sdk-request": b""}):
         replays = Replays()
         assert admitted(replays, claim(1), headers, target=LIST) is True
-        assert admitted(replays, claim(1), headers, target=LIST) == "InvalidSignatureException"
+        assert admitted(replays, claim(1), headers, target=LIST) == "ThrottlingException"
+        assert admitted(replays, claim(1), headers, target=LIST, source="192.0.2.8") == "InvalidSignatureException"
+        later = NOW + GRACE_SECONDS + 0.1
+        assert admitted(replays, claim(1), headers, target=LIST, now=later) == "InvalidSignatureException"
+
+
+def test_an_acknowledgement_may_be_said_again_by_the_node_that_said_it():
+    """amazon-ssm-agent does, where a message comes twice in a second; from elsewhere it is a replay."""
+    replays = Replays()
+    target = "EC2WindowsMessageDeliveryService.AcknowledgeMessage"
+    assert admitted(replays, claim(1), {}, target=target) is True
+    assert admitted(replays, claim(1), {}, target=target) is True
+    assert admitted(replays, claim(1), {}, target=target, source="192.0.2.8") == "InvalidSignatureException"
 
 
 def test_calls_of_an_sdk_in_one_second_are_all_accepted():

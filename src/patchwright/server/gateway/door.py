@@ -16,6 +16,7 @@ from patchwright.server.accounts import MasterKey
 from patchwright.server.commands import Waking
 from patchwright.server.gateway.channel import Channel
 from patchwright.server.gateway.messages import Messages
+from patchwright.server.gateway.rendering import Rendering
 from patchwright.server.gateway.switchboard import Switchboard
 from patchwright.server.infra import Clock, Database, InfraError
 from patchwright.server.wire import ApiError, Caller, NotAdmitted, Rate, Rates, access_denied
@@ -76,12 +77,13 @@ class Channels:
         master: MasterKey,
         *,
         messages: Messages,
+        rendering: Rendering,
         waking: Waking,
         active: Callable[[str], Awaitable[bool]],
         served: bool,
         rate: Rate,
     ) -> None:
-        self.switchboard = Switchboard(database, clock, waking=waking, active=active)
+        self.switchboard = Switchboard(database, clock, rendering=rendering, waking=waking, active=active)
         self._clock = clock
         self._tokens = Tokens(master, clock)
         self._messages = messages

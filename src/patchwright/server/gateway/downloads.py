@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import patchwright
+from patchwright.core.actions import PATCH_CHECK
+from patchwright.server.gateway import node_script
 from patchwright.server.gateway.zipapp import build
 from patchwright.server.wire import Caller
 
@@ -41,6 +43,11 @@ class Downloads:
     async def describe_agent(self, _caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
         """DescribeAgent: which agent this server hands out, and where; its digest is what a download is held to."""
         return {"Version": patchwright.__version__, "Sha256": self.agent_digest, "Path": _AGENT}
+
+    def script(self, action: str, step: str) -> str:
+        """What amazon-ssm-agent runs in the place of a step of ours, which is called *step*."""
+        word = node_script.CHECK if action == PATCH_CHECK else node_script.PATCH
+        return node_script.script_of(step, self._url + _AGENT, self.agent_digest, word=word)
 
     def serves(self, path: str) -> bool:
         """Whether there is something to download at *path*."""

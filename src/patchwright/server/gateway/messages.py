@@ -24,6 +24,7 @@ from patchwright.server import commands, compliance, nodes, patching
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Waking
 from patchwright.server.gateway.machines import said
+from patchwright.server.gateway.rendering import Rendering
 from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.nodes import Machine
 from patchwright.server.wire import Caller, access_denied
@@ -46,7 +47,10 @@ _DETAILS = {
 class Messages:
     """What an agent says and asks, apart from the patch exchange."""
 
-    def __init__(self, database: Database, clock: Clock, *, directory: nodes.Service, waking: Waking) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, *, directory: nodes.Service, waking: Waking, rendering: Rendering
+    ) -> None:
+        self._rendering = rendering
         self._database = database
         self._clock = clock
         self._directory = directory
@@ -119,7 +123,7 @@ class Messages:
                 now = self._clock.now()
                 if await self._database.read(commands.waiting, scope, instance_id, now=now):
                     return await self._database.write(
-                        commands.deliveries, scope, instance_id, now=now, visibility=visibility
+                        self._rendering.deliveries, scope, instance_id, now=now, visibility=visibility
                     )
                 left = deadline - self._clock.monotonic()
                 if left <= 0:

@@ -17,6 +17,7 @@ from patchwright.server import commands
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Delivery, Held
 from patchwright.server.gateway.channel import LATER_SECONDS, Channel
+from patchwright.server.gateway.rendering import Rendering
 from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork, new_uuid
 
 LOOK_SECONDS = 3.0  # for what another process released, and for what was not acknowledged in time
@@ -35,9 +36,16 @@ class Switchboard:
     """
 
     def __init__(
-        self, database: Database, clock: Clock, *, waking: commands.Waking, active: Callable[[str], Awaitable[bool]]
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        rendering: Rendering,
+        waking: commands.Waking,
+        active: Callable[[str], Awaitable[bool]],
     ) -> None:
         self.gateway = new_uuid()
+        self._rendering = rendering
         self._database = database
         self._clock = clock
         self._active = active
@@ -119,7 +127,12 @@ class Switchboard:
     async def _turn(self, channels: Sequence[Channel]) -> None:
         open_ones = {one.held: one for one in channels if one.held is not None and one.has_room}
         held, found = await self._database.write(
-            _deliveries, self.gateway, list(open_ones), now=self._clock.now(), visibility=LATER_SECONDS
+            _deliveries,
+            self._rendering,
+            self.gateway,
+            list(open_ones),
+            now=self._clock.now(),
+            visibility=LATER_SECONDS,
         )
         for key, channel in open_ones.items():
             if key not in held:
@@ -132,14 +145,14 @@ class Switchboard:
 
 
 def _deliveries(
-    gateway: str, channels: Sequence[Held], *, now: float, visibility: float
+    rendering: Rendering, gateway: str, channels: Sequence[Held], *, now: float, visibility: float
 ) -> UnitOfWork[tuple[set[Held], list[tuple[Held, list[Delivery]]]]]:
     """Which of *channels* this process still holds, and what waits for each of those, now on its way."""
     held = yield from commands.still_held(gateway, channels)
     found = []
     for one in channels:
         if one in held:
-            deliveries = yield from commands.deliveries(
+            deliveries = yield from rendering.deliveries(
                 Scope(*one.scope), one.instance_id, now=now, visibility=visibility
             )
             if deliveries:

@@ -6,7 +6,8 @@ Signatures tell whole seconds and nothing that differs from request to request, 
 second signs it the same. SDKs say beside it which call of theirs a request is (`amz-sdk-invocation-id`, `amz-sdk-request`);
 some sign that, botocore does not. So a signature that was used is accepted again only for what an SDK would do: within
 `GRACE_SECONDS`, as another call, and where the operation changes something from the same address. A request that is sent
-again as it was is refused, whenever that is (ADR 0024).
+again as it was is refused, whenever that is (ADR 0024). Older SDKs, as that of amazon-ssm-agent, do not say which call it is:
+what they ask twice in a second is refused as too much, which they take as a reason to sign anew a little later.
 
 What is remembered of a signature is its first 64 bits, for as long as its time would be accepted.
 """
@@ -38,6 +39,7 @@ _READING = re.compile(r"\.(?:BatchGet|Describe|Get(?!Messages\Z|SessionToken\Z)|
 _HARMLESS = frozenset({
     "AmazonSSM.UpdateInstanceInformation",
     "AmazonSSM.RequestManagedInstanceRoleToken",
+    "EC2WindowsMessageDeliveryService.AcknowledgeMessage",
     "s3.GetEncryptionConfiguration",
     "s3.HeadBucket",
 })  # fmt: skip
@@ -251,6 +253,8 @@ def _check_repeated(recent: _Recent, others: Set[bytes], call: bytes, *, source:
     """Raise unless a signature that was seen just now may be another call of its signer's SDK."""
     if target in _HARMLESS and source == recent.source:
         return
+    if not call and source == recent.source:
+        raise throttled("The same request was made in this second. Sign the request again.", seconds=1.0)
     if call in (b"", recent.call) or call in others:
         raise invalid_signature(_USED)
     if len(others) >= _CALLS or (source != recent.source and not _READING.search(target)):
