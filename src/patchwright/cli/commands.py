@@ -201,15 +201,16 @@ def _watched(client: Client, command: Mapping[str, Any]) -> list[Watched]:
 
 def _request(client: Client, asked: Mapping[str, Any]) -> dict[str, Any]:
     request: dict[str, Any] = {"DocumentName": asked["document"], "Parameters": _parameters(asked["parameters"])}
-    if asked["nodes"]:
-        request["InstanceIds"] = list(find_nodes(client, asked["nodes"]))
-        if len(request["InstanceIds"]) > NODES_LIMIT:
-            msg = f"one command names up to {NODES_LIMIT} nodes; reach more by --tag or --all"
-            raise click.UsageError(msg)
-    else:
-        request["Targets"] = _targets(asked)
-    if bool(asked["nodes"]) == bool(request.get("Targets")):
+    targets = _targets(asked)
+    if bool(asked["nodes"]) == bool(targets):
         msg = "say where to: NODE..., or --all, --tag, --group"
+        raise click.UsageError(msg)
+    if targets:
+        request["Targets"] = targets
+    else:
+        request["InstanceIds"] = list(find_nodes(client, asked["nodes"]))
+    if len(request.get("InstanceIds", [])) > NODES_LIMIT:
+        msg = f"one command names up to {NODES_LIMIT} nodes; reach more by --tag or --all"
         raise click.UsageError(msg)
     members = {
         "DocumentVersion": asked["document_version"],
