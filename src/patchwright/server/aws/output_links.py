@@ -16,9 +16,8 @@ from urllib.parse import parse_qs, quote
 
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
-from patchwright.server.commands import Command
 from patchwright.server.infra import Clock, InfraError
-from patchwright.server.outputs import Output, Place, Service, Stream, place_of
+from patchwright.server.outputs import Output, Service, Stream
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -36,17 +35,13 @@ class OutputLinks:
         self._clock = clock
         self._buckets = buckets
 
-    def urls(self, command: Command, instance_id: str, step: str, kept: Sequence[Output]) -> tuple[str, str]:
+    def urls(self, kept: Sequence[Output], step: str) -> tuple[str, str]:
         """
-        Where stdout and stderr of a step are in full: in their bucket, where the command names one, else here, if there is
-        more of them than the answer to the call itself shows; else nowhere.
+        Where stdout and stderr of a step are in full, of what is *kept* of its invocation: in the bucket that its command names,
+        else here; empty where there is no more than the answer to the call itself shows.
         """
-        apart = {one.stream.name for one in kept if one.stream.step == step}
-        streams = [Stream(command.id, instance_id, step, name) for name in ("stdout", "stderr")]
-        return (
-            self._address(command, streams[0], apart=streams[0].name in apart),
-            self._address(command, streams[1], apart=streams[1].name in apart),
-        )
+        found = {one.stream.name: self._address(one) for one in kept if one.stream.step == step}
+        return found.get("stdout", ""), found.get("stderr", "")
 
     def read(self, path: str, query: str) -> tuple[Scope, Stream] | None:
         """What a link asks for; None unless this server made it and its day is not over."""
@@ -59,14 +54,11 @@ class OutputLinks:
         account, region, *stream, ends = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         return None if self._clock.now() >= ends else (Scope(account, region), Stream(*stream))
 
-    def _address(self, command: Command, stream: Stream, *, apart: bool) -> str:
-        place = place_of(command, stream)
+    def _address(self, output: Output) -> str:
+        place = output.place
         if place.bucket:
-            return self._object(place)
-        return self._link(command.scope, stream) if apart else ""
-
-    def _object(self, place: Place) -> str:
-        return f"{self._buckets}/{place.bucket}/{quote(place.key)}"
+            return f"{self._buckets}/{place.bucket}/{quote(place.key)}"
+        return self._link(output.scope, output.stream)
 
     def _link(self, scope: Scope, stream: Stream) -> str:
         ends = int(self._clock.now()) + _LIFE_SECONDS

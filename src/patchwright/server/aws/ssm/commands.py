@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import truncate
-from patchwright.server import commands
+from patchwright.server import commands, outputs
 from patchwright.server.aws.authority import Warden, owner_of
+from patchwright.server.aws.output_links import OutputLinks
 from patchwright.server.aws.services import Services
 from patchwright.server.commands import (
     Command,
@@ -25,6 +26,9 @@ from patchwright.server.commands import (
 )
 from patchwright.server.wire import ApiError, Caller, Handler, Pager
 
+# Where stdout and stderr of a step of an invocation are in full; empty: nowhere.
+Urls = Callable[[Invocation, str], tuple[str, str]]
+
 _OUTPUT_LIMIT = 2_500  # characters of Output in ListCommandInvocations (spec §5.5)
 _DEFAULT_PAGE = 50
 _BATCH = 50
@@ -35,7 +39,14 @@ _OPEN_STEPS = frozenset({"Pending", "InProgress"})
 
 def operations(services: Services) -> Mapping[str, Handler]:
     """The operations served here, by target."""
-    invoked = CommandOperations(services.commands, services.pager, services.waking, services.warden)
+    invoked = CommandOperations(
+        services.commands,
+        services.pager,
+        services.waking,
+        services.warden,
+        printed=services.outputs,
+        links=services.output_links,
+    )
     return {
         "AmazonSSM.CancelCommand": invoked.cancel_command,
         "AmazonSSM.GetCommandInvocation": invoked.get_command_invocation,
@@ -48,7 +59,18 @@ def operations(services: Services) -> Mapping[str, Handler]:
 class CommandOperations:
     """One method per operation."""
 
-    def __init__(self, service: commands.Service, pager: Pager, waking: Waking, warden: Warden) -> None:
+    def __init__(
+        self,
+        service: commands.Service,
+        pager: Pager,
+        waking: Waking,
+        warden: Warden,
+        *,
+        printed: outputs.Service,
+        links: OutputLinks,
+    ) -> None:
+        self._printed = printed
+        self._links = links
         self._service = service
         self._pager = pager
         self._waking = waking
@@ -109,6 +131,7 @@ class CommandOperations:
         command, invocation = await self._service.invocation(caller.scope, request["CommandId"], request["InstanceId"])
         name, step = commands.step_result(command, invocation, request.get("PluginName", ""))
         status = _status_of(command, invocation, name, step)
+        stdout, stderr = (await self._urls([(command, invocation)]))(invocation, name)
         return {
             "CommandId": command.id,
             "InstanceId": invocation.instance_id,
@@ -123,9 +146,9 @@ class CommandOperations:
             "Status": status.status,
             "StatusDetails": status.value,
             "StandardOutputContent": step.stdout,
-            "StandardOutputUrl": "",
+            "StandardOutputUrl": stdout,
             "StandardErrorContent": step.stderr or invocation.trace,
-            "StandardErrorUrl": "",
+            "StandardErrorUrl": stderr,
             "CloudWatchOutputConfig": _log_group(command.request),
         }
 
@@ -150,12 +173,24 @@ class CommandOperations:
             before = _cursor(batch[-1][1]) if batch else before
         details = request.get("Details", False)
         page = found[:limit]
-        answer: dict[str, Any] = {"CommandInvocations": [describe_invocation(*pair, details=details) for pair in page]}
+        urls = await self._urls(page)
+        answer: dict[str, Any] = {
+            "CommandInvocations": [describe_invocation(*pair, details=details, urls=urls) for pair in page]
+        }
         if len(found) > limit:
             before = _cursor(page[-1][1])
         if len(found) > limit or not ended:
             answer["NextToken"] = self._pager.token(caller, request, before)
         return answer
+
+    async def _urls(self, found: Sequence[tuple[Command, Invocation]]) -> Urls:
+        """Where the outputs of invocations are in full."""
+        kept = await self._printed.of_invocations(found[0][0].scope, found) if found else {}
+
+        def urls(invocation: Invocation, step: str) -> tuple[str, str]:
+            return self._links.urls(kept.get((invocation.command_id, invocation.instance_id), ()), step)
+
+        return urls
 
 
 def describe_command(command: Command) -> dict[str, Any]:
@@ -189,10 +224,11 @@ def describe_command(command: Command) -> dict[str, Any]:
     }
 
 
-def describe_invocation(command: Command, invocation: Invocation, *, details: bool) -> dict[str, Any]:
+def describe_invocation(command: Command, invocation: Invocation, *, details: bool, urls: Urls) -> dict[str, Any]:
     """An invocation in AWS's shape; *details* adds its steps."""
-    request = command.request
-    plugins = [_plugin(request, name, step) for name, step in invocation.steps.items()] if details else []
+    request, steps = command.request, invocation.steps.items() if details else ()
+    stdout, stderr = urls(invocation, next(iter(invocation.steps))) if len(invocation.steps) == 1 else ("", "")
+    plugins = [_plugin(request, name, step, urls(invocation, name)) for name, step in steps]
     return {
         "CommandId": command.id,
         "InstanceId": invocation.instance_id,
@@ -204,8 +240,8 @@ def describe_invocation(command: Command, invocation: Invocation, *, details: bo
         "Status": invocation.detail.status,
         "StatusDetails": invocation.detail.value,
         "TraceOutput": invocation.trace,
-        "StandardOutputUrl": "",
-        "StandardErrorUrl": "",
+        "StandardOutputUrl": stdout,
+        "StandardErrorUrl": stderr,
         "CommandPlugins": plugins,
         "ServiceRole": request.service_role,
         "NotificationConfig": _notification(request),
@@ -287,7 +323,7 @@ def _status_of(command: Command, invocation: Invocation, name: str, step: StepRe
     return Detail(step.status)
 
 
-def _plugin(request: Request, name: str, step: StepResult) -> dict[str, Any]:
+def _plugin(request: Request, name: str, step: StepResult, urls: tuple[str, str]) -> dict[str, Any]:
     detail = Detail(step.status)
     output = step.stdout + (f"\n----------ERROR-------\n{step.stderr}" if step.stderr else "")
     return {
@@ -298,8 +334,8 @@ def _plugin(request: Request, name: str, step: StepResult) -> dict[str, Any]:
         "ResponseStartDateTime": _moment(step.started),
         "ResponseFinishDateTime": _moment(step.ended),
         "Output": truncate(output, _OUTPUT_LIMIT),
-        "StandardOutputUrl": "",
-        "StandardErrorUrl": "",
+        "StandardOutputUrl": urls[0],
+        "StandardErrorUrl": urls[1],
         "OutputS3Region": request.output_region,
         "OutputS3BucketName": request.output_bucket,
         "OutputS3KeyPrefix": request.output_prefix,
