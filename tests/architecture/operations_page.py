@@ -45,6 +45,13 @@ TAIL = """
 | ListAccounts | `MaxResults`, `NextToken` → `Accounts`: `AccountId`, `Name`, `State` (Active, Disabled), `CreatedAt` |
 | DisableAccount | `AccountId` → `Account`: within a second nothing is answered that its keys, sessions and nodes sign |
 | EnableAccount | `AccountId` → `Account`: it goes on |
+| PutSubscription | `Name`, `Url`, `Pattern`, `Description`, `Enabled`, `Secret` → `Subscription`, and `Secret` where one was made, this once: [events.md](events.md). Without `Pattern` it hears of no event, only of what is addressed to it: it is the topic `arn:aws:sns:REGION:ACCOUNT:NAME` |
+| GetSubscription | `Name` → `Subscription`, and `Deliveries`: how many are `Pending`, `Delivered`, `Dead` |
+| ListSubscriptions | `MaxResults`, `NextToken` → `Subscriptions`, in order of name |
+| DeleteSubscription | `Name` |
+| ListDeliveries | `Name`, `State`, `MaxResults`, `NextToken` → `Deliveries`, newest first, with the status and reason of the last attempt |
+| RedeliverEvents | `Name`, `EventId` (none: everything that is `Dead`) → `Count` |
+| ListEvents | `Subject` (the id of a node, window, command …), `DetailType`, `Pattern`, `StartTime`, `EndTime`, `MaxResults`, `NextToken` → `Events`, newest first, each with the envelope as text; a page may be short |
 | VerifyAuditTrail | `Head`, `NextToken` → `Findings`, `Seals`, `Entries`, `Unsealed`, and with the last page `Head` |
 | GetPatchReport | `InstanceId` (none: every node), `MaxResults` rows, `NextToken` → `Report`: a page of CSV text, the first with the names of the columns; pages are put together as they come |
 
@@ -71,7 +78,8 @@ Signed with the node's own key, which is its `mi-` id and the secret that enrolm
 ## Beside the API
 
 `GET /healthz` (200 when ready), `GET /metrics` (Prometheus), `GET /agent/patchwright-agent.pyz`, `GET /agent/install.sh`,
-`GET /snapshots/…` (what the link of GetDeployablePatchSnapshotForInstance downloads, for 24 hours: [patches.md](patches.md)).
+`GET /snapshots/…` (what the link of GetDeployablePatchSnapshotForInstance downloads, for 24 hours: [patches.md](patches.md)),
+`GET /events/stream` (events as they come, signed: [events.md](events.md)).
 """
 
 

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from patchwright.server import events
 from server.gateway.house import House
 from server.patching.bench import FIXED, RELEASE, debian
 from server.wire.client import Answer
@@ -142,6 +143,9 @@ class Tenant:
             self.deletion = (await self.ask("DeleteInventory", gone))["DeletionId"]
         for number in range(min(self.many, 4)):  # there may be five
             await self.ask("CreateResourceDataSync", self.sync(f"sync-{number:02}"))
+        for number in range(self.many):
+            await self.house.ask("Patchwright.PutSubscription", self.hook(number), region=self.region)
+        await events.number_waiting(self.house.wired.database)
 
     def known(self) -> set[str]:
         """What is this tenant's and nobody else's, as text in any answer."""
@@ -156,6 +160,10 @@ class Tenant:
             *windows,
             self.policy["PolicyId"],
         }
+
+    def hook(self, number: int) -> dict[str, Any]:
+        """The members of a subscription to events."""
+        return {"Name": f"hook-{number:02}", "Url": "https://hook.example/", "Description": self.mark}
 
     def sync(self, name: str) -> dict[str, Any]:
         """The members of a resource data sync."""
@@ -211,8 +219,12 @@ class Tenant:
             "ListTagsForResource": {"ResourceType": "PatchBaseline", "ResourceId": self.baseline},
             "Patchwright.ExportAuditTrail": {},
             "Patchwright.GetPatchReport": {},
+            "Patchwright.GetSubscription": {"Name": "hook-00"},
             "Patchwright.GetVerdict": node,
             "Patchwright.ListAuditEntries": {},
+            "Patchwright.ListDeliveries": {"Name": "hook-00"},
+            "Patchwright.ListEvents": {},
+            "Patchwright.ListSubscriptions": {},
             "Patchwright.VerifyAuditTrail": {},
         }
 
@@ -269,6 +281,8 @@ class Tenant:
             "CreatePatchBaseline": {"Name": "another", "OperatingSystem": "DEBIAN"},
             "CreateResourceDataSync": self.sync("another"),
             "LabelParameterVersion": {"Name": "/app/p0", "Labels": ["next"], "ParameterVersion": 2},
+            "Patchwright.PutSubscription": {**self.hook(0), "Enabled": False},
+            "Patchwright.RedeliverEvents": {"Name": "hook-00"},
             "ModifyDocumentPermission": {**document, "PermissionType": "Share", "AccountIdsToAdd": ["999999999993"]},
             "PutComplianceItems": {**self.rack(self.ids[0]), "Items": []},
             "PutInventory": {**node, "Items": [{**RACK, "Content": [{"Row": "other"}]}]},
@@ -320,6 +334,7 @@ class Tenant:
         return {
             "ResetServiceSetting": self.setting,
             "UnlabelParameterVersion": {"Name": "/app/p0", "ParameterVersion": 1, "Labels": ["live"]},
+            "Patchwright.DeleteSubscription": {"Name": "hook-00"},
             "Patchwright.ExportPatchReport": {},
             "RemoveTagsFromResource": {**instance, "TagKeys": ["mark"]},
             "DeleteActivation": {"ActivationId": self.activation},

@@ -185,6 +185,7 @@ NOBODYS = {
     "GetMaintenanceWindowExecutionTaskInvocation",
     "ListComplianceSummaries",
     "ListNodesSummary",
+    "Patchwright.ListDeliveries",
     "Patchwright.VerifyAuditTrail",
 }
 REGIONS = ("us-east-1", "eu-west-1")
