@@ -78,6 +78,7 @@ class Station:
         self.interposer = Interposer(self.port)
         # What stands between cannot read TLS: such a server is reached directly.
         self.lan = self.farm.expose(self.port if self.certificate else self.interposer.port)
+        self.words = ["--public-url", f"{'https' if self.certificate else 'http'}://{self.lan}"]
 
     @property
     def url(self) -> str:
@@ -94,6 +95,7 @@ class Station:
         words = [sys.executable, "-m", "patchwright", "server"]
         words += ["--data-dir", str(self.directory / "data"), "--listen", f"127.0.0.1:{self.port}"]
         words += ["--database", self.database] if self.database else []
+        words += self.words
         if self.certificate:
             words += ["--tls-cert", str(self.certificate.chain), "--tls-key", str(self.certificate.key)]
         environment = {
@@ -122,6 +124,12 @@ class Station:
         """The server's log lines."""
         lines = (self.directory / "server.log").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def put_object(self, url: str, text: str) -> None:
+        """An object of one of the server's own buckets: `s3://BUCKET/KEY`."""
+        path = self.directory / "data" / "buckets" / url.removeprefix("s3://")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     def client(self, **kwargs: Any) -> Any:
         """An ssm client of boto3 with nothing but the endpoint changed."""
