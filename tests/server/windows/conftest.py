@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from server.gateway.house import build
+from server.windows.stage import Stage
 
 
 @pytest.fixture
@@ -14,3 +15,15 @@ async def house(database_url, tmp_path):
     made = await build(tmp_path, database_url, "000000000001")
     yield made
     await made.close()
+
+
+@pytest.fixture
+def stage(house):
+    """A stage on a house."""
+    return Stage(house)
+
+
+@pytest.fixture
+async def node(house):
+    """A node of the group web."""
+    return await house.enrol(tags={"Patch Group": "web"})

@@ -93,6 +93,7 @@ _PATCHWRIGHT: Mapping[str, Noted] = {
     "EnableAccount": _on("AccountId"),
     "Enroll": _makes("ActivationId"),
     "ExportPatchReport": _on("BucketName"),
+    "RunMaintenanceWindow": _makes("WindowId"),
     "PutSubscription": _on("Name"),
     "RedeliverEvents": _on("Name", "EventId"),
 }

@@ -151,4 +151,5 @@ ERRORS: Mapping[type[Exception], str] = {
     windows.TargetInUse: "TargetInUseException",
     windows.TooMany: "ResourceLimitExceededException",
     windows.UnknownWindow: "DoesNotExistException",
+    windows.WindowBusy: "InvalidOperationException",
 }

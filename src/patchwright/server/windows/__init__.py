@@ -8,6 +8,9 @@ The door. `Service` keeps windows, targets and tasks; `Executions` shows what wa
 from __future__ import annotations
 
 from patchwright.server.commands import Target
+from patchwright.server.windows.calendar import entries as calendar_entries
+from patchwright.server.windows.calendar import icalendar
+from patchwright.server.windows.describing import describe, described
 from patchwright.server.windows.executions import TEND_SECONDS, Executions, tend
 from patchwright.server.windows.fields import MalformedSchedule
 from patchwright.server.windows.model import (
@@ -21,10 +24,12 @@ from patchwright.server.windows.model import (
     TooMany,
     UnknownWindow,
     Window,
+    WindowBusy,
     WindowTarget,
     WindowTask,
     moment,
 )
+from patchwright.server.windows.schedule import compile_schedule
 from patchwright.server.windows.service import Service, require
 
 __all__ = [
@@ -43,8 +48,14 @@ __all__ = [
     "TooMany",
     "UnknownWindow",
     "Window",
+    "WindowBusy",
     "WindowTarget",
     "WindowTask",
+    "calendar_entries",
+    "compile_schedule",
+    "describe",
+    "described",
+    "icalendar",
     "moment",
     "require",
     "tend",

@@ -45,6 +45,15 @@ class Executions:
         """A task of an execution with its invocations, in order. Errors: UnknownWindow."""
         return await self._database.read(_task, scope, execution_id, task_id)
 
+    async def run(self, scope: Scope, window_id: str) -> Execution:
+        """
+        Open a window now, out of its schedule; what it does begins with the next look of `tend`.
+
+        Errors: UnknownWindow, WindowBusy, InvalidWindow.
+        """
+        now, fresh_ids = self._clock.now(), commands.fresh_ids()
+        return await self._database.write(machine.open_now, scope, window_id, now=now, fresh_ids=fresh_ids)
+
     async def cancel(self, scope: Scope, execution_id: str) -> None:
         """Let nothing of an execution start any more. Errors: UnknownWindow."""
         if not await self._database.write(machine.cancel, scope, execution_id):

@@ -8,7 +8,7 @@ what has ended; taken again it changes nothing until something else has. A comma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -26,10 +26,15 @@ from patchwright.server.windows.model import (
     RUN_COMMAND,
     SOME_FAILED,
     Execution,
+    InvalidWindow,
     Invocation,
     Rights,
     Status,
     TaskExecution,
+    UnknownWindow,
+    Window,
+    WindowBusy,
+    WindowTask,
 )
 from patchwright.server.windows.running import invocations_of, request_of
 
@@ -62,13 +67,9 @@ def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator
         yield from store.put(replace(window, next_at=window.compiled().next(now - KEPT_SECONDS)))
         return None
     yield from store.put(replace(window, next_at=window.compiled().next(scheduled)))
-    ends_at = scheduled + window.duration * HOUR
-    cutoff_at = ends_at - window.cutoff * HOUR
-    execution = Execution(
-        scope, next(fresh_ids), window_id, scheduled, cutoff_at, ends_at, Status.IN_PROGRESS, "", started_at=now
-    )
+    execution = _opening(window, next(fresh_ids), scheduled, now)
     tasks = yield from store.tasks(scope, window_id)
-    if now >= cutoff_at:
+    if now >= execution.cutoff_at:
         missed = f"No server was running when the window opened at {_shown(scheduled)}; its cutoff has passed."
         execution = replace(execution, status=Status.TIMED_OUT, details=missed, ended_at=now)
     elif (yield from executed.has_open(scope, window_id)):
@@ -79,9 +80,29 @@ def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator
     if not (yield from executed.add(execution)):
         return None
     if not execution.status.final:
-        yield from executed.add_tasks(
-            [TaskExecution(scope, execution.id, next(fresh_ids), task, position) for position, task in enumerate(tasks)]
-        )
+        yield from _add_tasks(execution, tasks, fresh_ids)
+    return execution
+
+
+def open_now(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[Execution]:
+    """
+    Make an execution of a window by hand, out of its schedule, which goes on as it was; of a disabled window too.
+
+    Errors: UnknownWindow; WindowBusy where one is under way; InvalidWindow where there is nothing to do.
+    """
+    window = yield from store.find(scope, window_id)
+    if window is None:
+        msg = f"Maintenance window {window_id} does not exist"
+        raise UnknownWindow(msg)
+    tasks = yield from store.tasks(scope, window_id)
+    if not tasks:
+        msg = f"{window_id} has no tasks: register one with RegisterTaskWithMaintenanceWindow."
+        raise InvalidWindow(msg)
+    execution = _opening(window, next(fresh_ids), now, now)
+    if (yield from executed.has_open(scope, window_id)) or not (yield from executed.add(execution)):
+        msg = f"An execution of {window_id} has not ended, or began in this moment: wait for it, or cancel it."
+        raise WindowBusy(msg)
+    yield from _add_tasks(execution, tasks, fresh_ids)
     return execution
 
 
@@ -212,6 +233,23 @@ class _Step:
         ended = replace(task, status=status, details=details, ended_at=self.now)
         yield from executed.put_task(ended)
         return ended
+
+
+def _opening(window: Window, execution_id: str, scheduled: float, now: float) -> Execution:
+    ends_at = scheduled + window.duration * HOUR
+    cutoff_at = ends_at - window.cutoff * HOUR
+    return Execution(
+        window.scope, execution_id, window.id, scheduled, cutoff_at, ends_at, Status.IN_PROGRESS, "", started_at=now
+    )
+
+
+def _add_tasks(execution: Execution, tasks: Sequence[WindowTask], fresh_ids: Iterator[str]) -> UnitOfWork[None]:
+    yield from executed.add_tasks(
+        [
+            TaskExecution(execution.scope, execution.id, next(fresh_ids), task, position)
+            for position, task in enumerate(tasks)
+        ]
+    )
 
 
 def _sender(task: TaskExecution) -> str:

@@ -45,6 +45,10 @@ class TooMany(WindowsError):
     """As many windows, targets or tasks as there may be."""
 
 
+class WindowBusy(WindowsError):
+    """A window that cannot be opened now, since an execution of it has not ended."""
+
+
 class Status(str, Enum):
     """How an execution, a task of it, or an invocation of that stands (spec §4.5)."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from patchwright.server import parameters, tags
 from patchwright.server.accounts import Scope
-from patchwright.server.aws.authority.rules import PARAMETER, Access, Demand, Request, Rule, node, whole
+from patchwright.server.aws.authority.rules import PARAMETER, Access, Demand, Request, Rule, node, whole, window
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.wire import Caller
 
@@ -48,6 +48,10 @@ def _named_or_all(caller: Caller, request: Request) -> Sequence[Demand]:
     return _named(caller, request) if "InstanceId" in request else _EVERY(caller, request)
 
 
+def _window(caller: Caller, request: Request) -> Sequence[Demand]:
+    return [window(caller.scope, request["WindowId"])]
+
+
 RULES: Mapping[str, Rule] = {
     "EC2WindowsMessageDeliveryService.AcknowledgeMessage": Rule("ec2messages:AcknowledgeMessage", Access.WRITE, _own),
     "EC2WindowsMessageDeliveryService.FailMessage": Rule("ec2messages:FailMessage", Access.WRITE, _own),
@@ -82,5 +86,8 @@ RULES: Mapping[str, Rule] = {
     "Patchwright.PutSubscription": Rule("patchwright:PutSubscription", Access.WRITE, _EVERY),
     "Patchwright.RedeliverEvents": Rule("patchwright:RedeliverEvents", Access.WRITE, _EVERY),
     "ssmmessages.CreateControlChannel": Rule("ssmmessages:CreateControlChannel", Access.WRITE, _own),
+    "Patchwright.DescribeSchedule": Rule("patchwright:DescribeSchedule", Access.READ, _EVERY),
+    "Patchwright.GetCalendar": Rule("patchwright:GetCalendar", Access.LIST, _EVERY),
+    "Patchwright.RunMaintenanceWindow": Rule("patchwright:RunMaintenanceWindow", Access.WRITE, _window),
     "Patchwright.VerifyAuditTrail": Rule("patchwright:VerifyAuditTrail", Access.READ, _EVERY),
 }

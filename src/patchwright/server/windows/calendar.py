@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When windows open in the time to come, as entries and as an iCalendar (RFC 5545), pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import merge
+from itertools import islice
+
+from patchwright.server.windows.describing import described
+from patchwright.server.windows.model import HOUR, Window
+
+_LINE = 75  # octets of a line, its end not among them
+_ESCAPES = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n", "\r": None})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One opening of a window. Nothing starts at *cutoff_at* or later; it closes at *closes_at*. Epoch seconds."""
+
+    window: Window
+    opens_at: float
+    cutoff_at: float
+    closes_at: float
+    description: str
+
+
+def entries(windows: Iterable[Window], *, after: float, until: float, most: int) -> list[Entry]:
+    """The openings of enabled windows later than *after* and not later than *until*, in order of time; the first *most*."""
+    coming = [_of(window, after, until) for window in windows if window.enabled]
+    return list(islice(merge(*coming, key=lambda one: one.opens_at), most))
+
+
+def icalendar(found: Sequence[Entry], *, name: str, now: float) -> str:
+    """*found* as a calendar called *name*, lines ended as the standard wants them."""
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Patchwright//Maintenance windows//EN", "METHOD:PUBLISH"]
+    lines += [f"X-WR-CALNAME:{_text(name)}"]
+    for one in found:
+        window = one.window
+        about = [window.description, one.description, f"No task starts after {_shown(one.cutoff_at)}."]
+        lines += [
+            "BEGIN:VEVENT",
+            f"UID:{window.id}-{int(one.opens_at)}@{window.scope.account}.{window.scope.region}.patchwright",
+            f"DTSTAMP:{_moment(now)}",
+            f"DTSTART:{_moment(one.opens_at)}",
+            f"DTEND:{_moment(one.closes_at)}",
+            f"SUMMARY:{_text(window.name)}",
+            f"DESCRIPTION:{_text(chr(10).join(line for line in about if line))}",
+            "END:VEVENT",
+        ]
+    return "".join(f"{part}\r\n" for line in [*lines, "END:VCALENDAR"] for part in _folded(line))
+
+
+def _of(window: Window, after: float, until: float) -> Iterator[Entry]:
+    schedule = window.compiled()
+    description = described(schedule)
+    for opens in schedule.between(after, until):
+        closes = opens + window.duration * HOUR
+        yield Entry(window, opens, closes - window.cutoff * HOUR, closes, description)
+
+
+def _text(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+def _moment(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _shown(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _folded(line: str) -> Iterator[str]:
+    """*line* in pieces that are short enough, each after the first begun with a space, no character cut in two."""
+    piece, size = "", 0
+    for character in line:
+        width = len(character.encode())
+        if size + width > _LINE:
+            yield piece
+            piece, size = " ", 1
+        piece, size = piece + character, size + width
+    yield piece
