@@ -74,8 +74,9 @@ def test_a_delivery_of_what_is_running_is_acknowledged_and_not_run(real_stage):
     assert stage.history.count("install begins") == 1
 
 
-def test_commands_run_one_after_the_other(stage):
-    """Three commands at once run in the order they came, each to its end."""
+def test_commands_run_one_after_the_other_where_that_is_wanted(stage):
+    """With the setting, three commands at once run in the order they came, each to its end."""
+    stage.settings(commands_at_once=1)
     commands = [stage.send("Scan"), stage.send("Install", reboot="NoReboot"), stage.send("Scan")]
 
     stage.once()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set
 
 from patchwright.agent.disk import Damaged, Disk, read_json
 from patchwright.core.errors import MalformedMessage
@@ -72,6 +72,10 @@ class Journal:
                     continue
                 found[path.stem] = (rank, _accepted_at(path), path.stem)
         return sorted(found, key=lambda command_id: found[command_id])
+
+    def ids(self) -> Set[str]:
+        """The commands that have a file as not done; cheap."""
+        return {path.stem for stage in ("pending", "current") for path in self._files(stage)}
 
     def has_work(self) -> bool:
         """Whether any command is not done; cheap."""

@@ -358,9 +358,12 @@ class Loop:
         content = json.loads(payload)
         if not isinstance(content, dict):
             raise ValueError("the cancellation is no object")
-        command_id = self._command_of(str(content.get("CancelMessageId", "")))
+        message_id = str(content.get("CancelMessageId", ""))
+        command_id = self._command_of(message_id)
         log.info(f"command {command_id} is to be cancelled")
         self._journal.request_cancel(command_id)
+        # One that has not come yet is answered all the same, and never begun when it comes.
+        self._journal.accept(command_id, message_id=message_id, payload="", now=self._clock.now())
 
     def _command_of(self, message_id: str) -> str:
         parts = message_id.split(".")

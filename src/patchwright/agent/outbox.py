@@ -54,16 +54,14 @@ class Outbox:
         A reply that the server refuses for what it says is dropped with a line in the log. Raises ServerUnavailable, and
         Refused where the node as such is refused: the rest stays.
         """
-        if not self.waiting():
-            return 0
         lock = Lock(self.directory / ".lock")
-        if not lock.take():
-            return len(self.waiting())
-        try:
-            for path in self.waiting():
-                self._send(client, path)
-        finally:
-            lock.release()
+        # Looked at again after the lock is free: who put a reply there meanwhile found it taken, and left it to us.
+        while self.waiting() and lock.take():
+            try:
+                for path in self.waiting():
+                    self._send(client, path)
+            finally:
+                lock.release()
         return len(self.waiting())
 
     def _send(self, client: Client, path: Path) -> None:

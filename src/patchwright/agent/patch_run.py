@@ -22,6 +22,7 @@ from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
 from patchwright.agent.config import Settings
 from patchwright.agent.errors import AgentError, UnsupportedSystem
 from patchwright.agent.outbox import Outbox, try_to_drain
+from patchwright.agent.turns import Turns
 from patchwright.core import source
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
@@ -57,13 +58,16 @@ class StepFailed(AgentError):
 
 
 class Desk(NamedTuple):
-    """What a run works with. *cancelled* says whether the server wants the command stopped."""
+    """
+    What a run works with. *cancelled* says whether the server wants the command stopped, *turns* who else is at work.
+    """
 
     client: Client
     outbox: Outbox
     bench: child.Bench
     settings: Settings
     cancelled: Callable[[], bool]
+    turns: Turns = Turns()
 
 
 class PatchRun:
@@ -83,6 +87,7 @@ class PatchRun:
         self._save = save
         self._directory = directory
         self._answer: Dict[str, Any] = {}
+        self._command_id = ""
         self._phases: Mapping[str, Callable[[], None]] = {
             "files": self._files,
             "before": self._before,
@@ -101,6 +106,7 @@ class PatchRun:
             Cancelled: It was cancelled before anything changed.
             AgentError: It failed on the node.
         """
+        self._command_id = command_id
         if not self._state:
             self._begin(command_id, step_name)
         while self._state["phase"] != "done":
@@ -228,12 +234,10 @@ class PatchRun:
         return "\n".join(["The package manager also says:", *lines[:MAX_NOTES], ""]) if lines else ""
 
     def _reboot(self) -> None:
-        desk = self._desk
-        wait = desk.settings.reboot_wait_seconds
+        bench, wait = self._desk.bench, self._desk.settings.reboot_wait_seconds
         try:
-            reboot.carry_out(
-                self._state["reboot"], desk.bench.shell, desk.bench.clock, save=self._save, wait_seconds=wait
-            )
+            with self._desk.turns.restarting(self._command_id):
+                reboot.carry_out(self._state["reboot"], bench.shell, bench.clock, save=self._save, wait_seconds=wait)
         except reboot.NotRestarted as error:
             raise StepFailed(f"{error}; restart it by hand and scan again") from None
         self._go("after", boots=self._state["boots"] + 1)

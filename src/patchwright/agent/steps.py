@@ -18,6 +18,7 @@ from patchwright.core.protocol import STDERR_LIMIT, STDOUT_LIMIT, truncate
 PLATFORM = "Linux"
 NOT_BEGUN = "NotStarted"
 MAX_RESTARTS = 5  # of the node, for one step
+NESTED_RESTART = "a step of a document that aws:runDocument runs may not restart the node (exit code 194)"
 
 Step = Dict[str, Any]
 
@@ -37,10 +38,10 @@ def plan_steps(payload: Mapping[str, Any]) -> List[Step]:
     return [_not_begun(document, step, values, variables) for step in prepared(document, values)]
 
 
-def run_step(step: Step, context: Context) -> None:
+def run_step(step: Step, context: Context, *, nested: bool = False) -> None:
     """
     Run one step to its end and put what came of it into *step*, as `plan_steps` made it or as the journal has it after an
-    interruption. The caller journals that.
+    interruption. The caller journals that. A *nested* step, which another step runs, restarts no node.
     """
     if step["refused"]:
         failed = step["refused"] == "Failed"
@@ -53,7 +54,7 @@ def run_step(step: Step, context: Context) -> None:
         settle(step, Outcome("Failed", 1, "", "action {} is not served by this agent".format(step["action"])))
         return
     try:
-        outcome = _entered(action, step, context)
+        outcome = _once(action, step, context) if nested else _entered(action, step, context)
     except PatchwrightError as error:
         outcome = Outcome("Failed", 1, context.heard().stdout, str(error))
     settle(step, outcome)
@@ -80,13 +81,10 @@ def following(steps: Sequence[Step]) -> Union[flow.Run, flow.Skip, flow.Done]:
 
 def _entered(action: Action, step: Step, context: Context) -> Outcome:
     """What *action* answers, after as many restarts of the node as it asks for, within reason."""
-    desk = context.desk
     while True:
         if step["restart"]:
-            if desk.cancelled() and not step["restart"]["asked"]:
+            if not _restarted(step["restart"], context):
                 return context.heard()._replace(status="Cancelled", code=flow.KILLED_CODE)
-            wait, bench = desk.settings.reboot_wait_seconds, desk.bench
-            reboot.carry_out(step["restart"], bench.shell, bench.clock, save=context.save, wait_seconds=wait)
             step.update(restart={}, restarts=step["restarts"] + 1, run={})
             context.save()
         outcome = action(step, context)
@@ -98,6 +96,29 @@ def _entered(action: Action, step: Step, context: Context) -> Outcome:
         # What it did, it did in that boot: another one, whatever brought it about, is the restart.
         step["restart"] = reboot.asked_for(outcome.boot_id or reboot.boot_id())
         context.save()
+
+
+def _once(action: Action, step: Step, context: Context) -> Outcome:
+    """What *action* answers for a step that another step runs."""
+    outcome = action(step, context)
+    if outcome.status == flow.REBOOT:
+        return outcome._replace(status="Failed", stderr=joined(outcome.stderr, NESTED_RESTART))
+    return outcome
+
+
+def _restarted(asked: reboot.Asked, context: Context) -> bool:
+    """Restart the node, when nobody else needs it. False: the command was cancelled before it was asked for."""
+
+    def over() -> bool:
+        return context.over() and not asked["asked"]
+
+    desk = context.desk
+    wait, bench = desk.settings.reboot_wait_seconds, desk.bench
+    with desk.turns.restarting(context.command_id, over) as granted:
+        if not granted or over():
+            return False
+        reboot.carry_out(asked, bench.shell, bench.clock, save=context.save, wait_seconds=wait)
+    return True
 
 
 def _planned(step: Step) -> PlannedStep:

@@ -1,71 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Runs the commands in the journal, one after the other, and exits when there are none.
+Runs the commands in the journal, a few side by side, and exits when there are none.
 
 A process of its own: the agent that waits stays small, goes on listening, and its death does not end a command.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import shutil
-import time
-import traceback
-from functools import partial
-from typing import Any, Dict, List, Tuple
+import threading
+from typing import Callable, Dict, Iterator, List, Tuple
 
-from patchwright import __version__
-from patchwright.agent import inventory, log, node
-from patchwright.agent.actions import Context, Outcome
+from patchwright.agent import inventory, log
 from patchwright.agent.child import Bench
-from patchwright.agent.client import OFFSET_WORTH_LEARNING_SECONDS, Client
+from patchwright.agent.client import Client
 from patchwright.agent.clock import Clock
+from patchwright.agent.command_run import CommandRun, Office
 from patchwright.agent.config import Settings, inherited_environment, load_identity
-from patchwright.agent.disk import Damaged, Disk, DiskFull, Lock
-from patchwright.agent.journal import Entry, Journal
-from patchwright.agent.outbox import FINAL, STARTED, Outbox, try_to_drain
-from patchwright.agent.patch_run import Desk
+from patchwright.agent.disk import Disk, DiskFull, Lock
+from patchwright.agent.journal import Journal
+from patchwright.agent.outbox import Outbox
 from patchwright.agent.shell import Shell
-from patchwright.agent.steps import NOT_BEGUN, Step, following, plan_steps, run_step, settle
-from patchwright.agent.streaming import Spool, Streamer
-from patchwright.core import flow
+from patchwright.agent.streaming import Spool
+from patchwright.agent.turns import Turns
 from patchwright.core.errors import PatchwrightError
 from patchwright.core.protocol import PATCH_ACTION
-from patchwright.core.protocol import message_id as message_id_of
 
 WORKER_LOCK = "worker.lock"
-RUN_LIMIT = 20  # times a command is taken up again before it is given up; every restart counts one
-COMBINED_LIMIT = 2500  # characters of a plugin's `output`
 DRAIN_SECONDS = 300.0  # that a worker without work goes on sending output for
+LOOK_SECONDS = 0.2  # between two looks for commands that have come meanwhile
 
 
 def work(disk: Disk, settings: Settings, program: Tuple[str, ...]) -> int:
     """Run the commands of a state directory, in a process started for that. Answers the exit code."""
     identity, clock = load_identity(disk.root), Clock()
-    return Worker(
+    limit = int(settings.output_mib) * 1024 * 1024
+    office = Office(
         identity.instance_id,
-        client=Client.of(identity, settings=settings, clock=clock),
-        journal=Journal(disk),
-        outbox=Outbox(disk, instance_id=identity.instance_id),
-        bench=Bench(disk, Shell(), clock, program, inherited_environment()),
-        settings=settings,
-    ).run()
+        Journal(disk),
+        Outbox(disk, instance_id=identity.instance_id),
+        Spool(disk, clock, instance_id=identity.instance_id, limit_bytes=limit),
+        Bench(disk, Shell(), clock, program, inherited_environment()),
+        settings,
+        Turns(),
+    )
+    return Worker(office, lambda: Client.of(identity, settings=settings, clock=clock)).run()
 
 
 class Worker:
-    """Runs what is in *journal* for the node *instance_id*."""
+    """Runs what is in the journal of *office*. *connect* makes a client."""
 
-    def __init__(
-        self, instance_id: str, *, client: Client, journal: Journal, outbox: Outbox, bench: Bench, settings: Settings
-    ) -> None:
-        self._instance_id = instance_id
-        self._client = client
-        self._journal = journal
-        self._outbox = outbox
-        self._bench = bench
-        self._settings = settings
-        limit = int(settings.output_mib) * 1024 * 1024
-        self._spool = Spool(bench.disk, bench.clock, instance_id=instance_id, limit_bytes=limit)
+    def __init__(self, office: Office, connect: Callable[[], Client]) -> None:
+        self._office = office
+        self._connect = connect
+        self._journal = office.journal
+        self._bench = office.bench
+        self._clients: List[Client] = []  # of commands that have ended: their connections are open
+        self._running: Dict[str, threading.Thread] = {}
+        self._ended = threading.Event()
+        self._failed = False
 
     def run(self) -> int:
         """Run commands until none is left, or leave at once where another worker is at it. Answers the exit code."""
@@ -75,17 +69,75 @@ class Worker:
             if not lock.take_from_lookers(self._bench.clock):
                 return 0
             try:
-                for command_id in self._journal.unfinished():
-                    self._run_command(command_id)
-            except (DiskFull, OSError) as error:
-                log.error(f"the command waits: {error}")
-                return 1
+                self._attend()
             finally:
                 lock.release()
-            self._spool.try_to_drain(self._client, seconds=DRAIN_SECONDS, enough=self._journal.has_work)
+            if self._failed:
+                return 1
+            with self._client() as client:
+                self._office.spool.try_to_drain(client, seconds=DRAIN_SECONDS, enough=self._journal.has_work)
         self._clean_up()
         self._see_to_inventory()
         return 0
+
+    def _attend(self) -> None:
+        """Run what there is and what comes meanwhile, as many at a time as the settings allow."""
+        waiting = self._journal.unfinished()
+        for command_id in waiting:
+            self._resume(command_id)
+        limit = int(self._office.settings.commands_at_once)
+        while waiting or self._running:
+            while waiting and len(self._running) < limit and not self._failed:
+                self._begin(waiting.pop(0), alone=limit == 1)
+            if self._running:
+                self._ended.wait(LOOK_SECONDS)
+                self._ended.clear()
+            for command_id in [one for one, thread in self._running.items() if not thread.is_alive()]:
+                self._running.pop(command_id).join()
+            if self._failed:
+                waiting = []
+            elif self._journal.ids() - set(self._running) - set(waiting):
+                waiting = [one for one in self._journal.unfinished() if one not in self._running]
+
+    def _resume(self, command_id: str) -> None:
+        """Tell the turns what an earlier worker has left half done, before anything else begins."""
+        with contextlib.suppress(PatchwrightError, OSError):
+            entry = self._journal.read(command_id)
+            for step in entry["steps"] or []:
+                if step["status"] == "InProgress":
+                    began = step["action"] == PATCH_ACTION and bool(step["run"])
+                    self._office.turns.left(command_id, patching=began)
+
+    def _begin(self, command_id: str, *, alone: bool) -> None:
+        if alone:
+            self._run(command_id)
+            return
+        thread = threading.Thread(target=self._run, args=(command_id,), name=command_id)
+        self._running[command_id] = thread
+        thread.start()
+
+    def _run(self, command_id: str) -> None:
+        try:
+            with self._client() as client:
+                CommandRun(self._office, client, command_id).run()
+        except (DiskFull, OSError) as error:
+            log.error(f"the command waits: {error}")
+            self._failed = True
+        except BaseException:
+            self._failed = True
+            raise
+        finally:
+            self._office.turns.gone(command_id)
+            self._ended.set()
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[Client]:
+        """A client for one command at a time."""
+        client = self._clients.pop() if self._clients else self._connect()
+        try:
+            yield client
+        finally:
+            self._clients.append(client)
 
     def _see_to_inventory(self) -> None:
         """What a patch operation has changed is told at once, by a process of its own."""
@@ -98,211 +150,3 @@ class Worker:
         for path in self._bench.disk.directory("work").iterdir():
             if self._journal.stage(path.name) not in ("pending", "current"):
                 shutil.rmtree(str(path), ignore_errors=True)
-
-    def _run_command(self, command_id: str) -> None:
-        try:
-            entry = self._journal.read(command_id)
-        except Damaged as error:
-            self._give_up_damaged(command_id, str(error))
-            return
-        if entry["final"] is None and entry["message_id"] != message_id_of(command_id, self._instance_id):
-            # What an earlier server wanted is no order of the one that this node is enrolled with now.
-            self._fail(entry, "the node was enrolled anew before the command ended")
-            self._settle(entry)
-        if entry["final"] is None:
-            entry["runs"] += 1
-            self._journal.write(entry)
-            try:
-                self._run_steps(entry)
-            except (DiskFull, OSError):
-                raise
-            except Exception as error:  # noqa: BLE001 - a fault of ours must end one command, not the agent
-                traceback.print_exc()
-                self._fail(entry, f"the agent failed: {type(error).__name__}: {error}")
-            self._settle(entry)
-        self._end(entry)
-
-    def _run_steps(self, entry: Entry) -> None:
-        if entry["steps"] is None:
-            entry["steps"] = self._planned(entry)
-            self._journal.write(entry)
-        self._reply(entry, STARTED, "InProgress", [])
-        if entry["runs"] > RUN_LIMIT:
-            self._fail(entry, f"the command was interrupted {RUN_LIMIT} times and is given up")
-        while entry["steps"]:
-            now = following(entry["steps"])
-            if isinstance(now, flow.Done):
-                return
-            step = entry["steps"][now.position]
-            if isinstance(now, flow.Skip):
-                self._pass_by(step, now.status, now.why)
-            elif step["status"] == NOT_BEGUN and self._journal.cancel_requested(entry["command_id"]):
-                self._pass_by(step, flow.CANCELLED, "the command was cancelled before this step began")
-            else:
-                self._run_step(entry, step, now.position + 1)
-
-    def _run_step(self, entry: Entry, step: Step, number: int) -> None:
-        if step["status"] == NOT_BEGUN:
-            # Unknown where another process has sent the replies so far.
-            step.update(status="InProgress", started_at=self._now(), clock_unknown=not self._client.clock_offset)
-            self._journal.write(entry)
-        command_id, save = entry["command_id"], partial(self._save, entry, step)
-        # Some names of schema 1.2 are none for a directory.
-        directory = self._bench.disk.root / "work" / command_id / "{}.{}".format(number, step["name"].replace(":", "."))
-        streamer = Streamer(
-            self._client,
-            self._spool,
-            self._bench.clock,
-            command_id=command_id,
-            number=number,
-            step=step["name"],
-            directory=directory,
-            always=_wants_everything(entry),
-        )
-        run_step(step, Context(self._desk(command_id), command_id, directory, save, streamer.look))
-        step["ended_at"] = self._now()
-        streamer.finish(step)
-        self._save(entry, step)
-        self._reply(entry, number, "InProgress", [step])
-
-    def _pass_by(self, step: Step, status: str, why: str) -> None:
-        """A step that is not run: journalled with what comes next, from which it follows again."""
-        now = self._now()
-        code = flow.KILLED_CODE if status == flow.CANCELLED else 0
-        settle(step, Outcome(status, code, why if not code else "", why if code else ""))
-        step.update(started_at=now, ended_at=now)
-
-    def _save(self, entry: Entry, step: Step) -> None:
-        """Journal a step that goes on; its start is told in the server's time as soon as that is known."""
-        if step.get("clock_unknown") and self._client.clock_offset:
-            step.update(started_at=step["started_at"] + self._correction(), clock_unknown=False)
-        self._journal.write(entry)
-
-    def _planned(self, entry: Entry) -> List[Step]:
-        try:
-            payload = json.loads(entry["payload"])
-            if not isinstance(payload, dict):
-                raise ValueError("no object")
-            return plan_steps(payload)
-        except (ValueError, PatchwrightError) as error:
-            entry["trace"] = f"the command cannot be read: {error}"
-            return []
-
-    def _fail(self, entry: Entry, reason: str) -> None:
-        """End every step that has not ended. The reason stands in the first of them, or in the trace."""
-        log.error(reason)
-        open_steps = [step for step in entry["steps"] or [] if step["status"] not in flow.FINAL]
-        for step in open_steps:
-            step.update(status="Failed", code=1, stderr=reason, run={}, ended_at=self._now())
-        if not open_steps:
-            entry["trace"] = entry["trace"] or reason
-
-    def _settle(self, entry: Entry) -> None:
-        """Journal the last reply: from here on the command only needs to be reported."""
-        entry["steps"] = entry["steps"] or []
-        outcomes = [flow.Outcome(step["status"], step["code"]) for step in entry["steps"]]
-        status = flow.FAILED if entry["trace"] else flow.document_status(outcomes)
-        entry["final"] = {"status": status, "payload": self._payload(entry, status, entry["steps"])}
-        self._journal.write(entry)
-
-    def _end(self, entry: Entry) -> None:
-        command_id, final = entry["command_id"], entry["final"]
-        if self._settings.inventory_hours and any(step["action"] == PATCH_ACTION for step in entry["steps"]):
-            inventory.want(self._bench.disk)
-        self._outbox.put(command_id, FINAL, message_id=entry["message_id"], payload=final["payload"])
-        self._journal.finish(entry, now=self._bench.clock.now())
-        shutil.rmtree(str(self._bench.disk.root / "work" / command_id), ignore_errors=True)
-        log.info("command {} ended: {}".format(command_id, final["status"]))
-        try_to_drain(self._outbox, self._client)
-
-    def _give_up_damaged(self, command_id: str, reason: str) -> None:
-        """A journal that cannot be read says nothing about what was done: the command ends Failed and is never run."""
-        log.error(reason)
-        entry: Dict[str, Any] = {
-            "command_id": command_id,
-            "message_id": message_id_of(command_id, self._instance_id),
-            "accepted_at": 0.0,
-            "steps": [],
-            "trace": f"journal damaged: {reason}. What the command did is not known; scan the node to see its state",
-        }
-        status = "Failed"
-        entry["final"] = {"status": status, "payload": self._payload(entry, status, [])}
-        self._outbox.put(command_id, FINAL, message_id=entry["message_id"], payload=entry["final"]["payload"])
-        self._journal.set_aside(command_id, entry, now=self._bench.clock.now())
-        try_to_drain(self._outbox, self._client)
-
-    def _desk(self, command_id: str) -> Desk:
-        return Desk(
-            self._client,
-            self._outbox,
-            self._bench,
-            self._settings,
-            lambda: self._journal.cancel_requested(command_id),
-        )
-
-    def _reply(self, entry: Entry, position: int, status: str, steps: List[Step]) -> None:
-        payload = self._payload(entry, status, steps)
-        self._outbox.put(entry["command_id"], position, message_id=entry["message_id"], payload=payload)
-        try_to_drain(self._outbox, self._client)
-
-    def _now(self) -> float:
-        """The time to tell the server: its own, where this node's clock is known to be wrong by much."""
-        return self._bench.clock.now() + self._correction()
-
-    def _correction(self) -> float:
-        offset = self._client.clock_offset
-        return offset if abs(offset) >= OFFSET_WORTH_LEARNING_SECONDS else 0.0
-
-    def _payload(self, entry: Entry, status: str, steps: List[Step]) -> str:
-        """The reply payload of spec agent-protocol §8.3. The last one carries every step."""
-        counts: Dict[str, int] = {}
-        for step in steps:
-            counts[step["status"]] = counts.get(step["status"], 0) + 1
-        system = node.os_release()
-        agent = {
-            "lang": "en-US",
-            "name": node.AGENT_NAME,
-            "os": "linux",
-            "osver": system.get("VERSION_ID", ""),
-            "ver": __version__,
-        }
-        return json.dumps(
-            {
-                "additionalInfo": {
-                    "agent": agent,
-                    "dateTime": _iso(self._now()),
-                    "runId": "",
-                    "runtimeStatusCounts": counts,
-                },
-                "documentStatus": status,
-                "documentTraceOutput": entry["trace"],
-                "runtimeStatus": {step["name"]: _plugin(step) for step in steps},
-            }
-        )
-
-
-def _wants_everything(entry: Entry) -> bool:
-    """Whether the server writes what the steps print to a bucket: then it needs all of it."""
-    return bool(json.loads(entry["payload"]).get("OutputS3BucketName"))
-
-
-def _plugin(step: Step) -> Dict[str, Any]:
-    errors = "\n----------ERROR-------\n" + step["stderr"] if step["stderr"] else ""
-    return {
-        "status": step["status"],
-        "code": step["code"],
-        "name": step["action"],
-        "output": (step["stdout"] + errors)[:COMBINED_LIMIT],
-        "startDateTime": _iso(step["started_at"]),
-        "endDateTime": _iso(step["ended_at"]),
-        "outputS3BucketName": "",
-        "outputS3KeyPrefix": "",
-        "stepName": step["name"],
-        "standardOutput": step["stdout"],
-        "standardError": step["stderr"],
-    }
-
-
-def _iso(moment: float) -> str:
-    """`2026-11-20T04:21:54.755Z`."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment * 1000) % 1000:03d}Z"

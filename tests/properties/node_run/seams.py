@@ -20,6 +20,7 @@ from patchwright.agent import (
     baton,
     child,
     client,
+    command_run,
     disk,
     facts,
     log,
@@ -49,7 +50,8 @@ JOIN_SECONDS = 0.5
 
 
 # What a node has is sent by a program of its own, which no command waits for: tests/agent/test_inventory.py has its story.
-WITHOUT_INVENTORY = {"PATCHWRIGHT_AGENT_INVENTORY_HOURS": "0"}
+# Processes are greenlets here, and a thread would be none: commands run one after the other.
+WITHOUT_INVENTORY = {"PATCHWRIGHT_AGENT_INVENTORY_HOURS": "0", "PATCHWRIGHT_AGENT_COMMANDS_AT_ONCE": "1"}
 
 
 class Seams:
@@ -274,7 +276,7 @@ def _replacements() -> list[tuple[Any, str, Any]]:
         (providers, "load", lambda *_, **__: Provider(STAGE.now.machine)),
         (child, "JOIN_SECONDS", JOIN_SECONDS),
         (child, "traceback", Reporter),
-        (worker, "traceback", Reporter),
+        (command_run, "traceback", Reporter),
         (operations, "asyncio", Inline),
         (identifiers, "secrets", _Dice),
     ]

@@ -61,6 +61,16 @@ class Context(NamedTuple):
         """Where its error output grows."""
         return self.directory / STDERR
 
+    @property
+    def downloads(self) -> Path:
+        """Where the command's steps put what they fetch, and where its scripts run that name no directory."""
+        return self.desk.bench.disk.root / "work" / self.command_id / "downloads"
+
+    def over(self) -> bool:
+        """Whether the command was cancelled; for whoever waits, and says meanwhile what the step has written."""
+        self.meanwhile()
+        return self.desk.cancelled()
+
     def tell(self, stdout: str, stderr: str = "") -> None:
         """Make this the step's output, where an action has it all at once: told again, it is there once."""
         disk = self.desk.bench.disk

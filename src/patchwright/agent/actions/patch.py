@@ -4,15 +4,34 @@
 from __future__ import annotations
 
 import contextlib
+from typing import List
 
 from patchwright.agent.actions.model import Context, Outcome, StepState
 from patchwright.agent.client import Refused
 from patchwright.agent.patch_run import Cancelled, PatchRun
 from patchwright.core.flow import KILLED_CODE
 
+WAITS = "Waited for the patch operation of command {}, which had the node to itself.\n"
+
 
 def run(step: StepState, context: Context) -> Outcome:
     """Scan or install as the server says; the report is the step's output. Raises AgentError where it fails on the node."""
+    waited: List[str] = []
+
+    def waiting(other: str) -> None:
+        waited.append(WAITS.format(other))
+        _tell(context, waited[0])
+
+    with context.desk.turns.patching(context.command_id, context.over, waiting) as granted:
+        if not granted:
+            return Outcome("Cancelled", KILLED_CODE, "".join(waited), "the command was cancelled before its turn came")
+        outcome = _patched(step, context)
+    outcome = outcome._replace(stdout="".join(waited) + outcome.stdout)
+    _tell(context, outcome.stdout, outcome.stderr)
+    return outcome
+
+
+def _patched(step: StepState, context: Context) -> Outcome:
     try:
         course = PatchRun(context.desk, step["run"], context.save, context.directory)
         report = course.run(context.command_id, step["name"])
@@ -20,6 +39,9 @@ def run(step: StepState, context: Context) -> Outcome:
         return Outcome("Cancelled", KILLED_CODE, "", str(error))
     except Refused as refusal:
         return Outcome("Failed", 1, "", f"the server refused the operation: {refusal}")
-    with contextlib.suppress(OSError):  # a report that only fits into the reply is one all the same
-        context.tell(report.text, report.error)
     return Outcome("Success" if report.succeeded else "Failed", int(not report.succeeded), report.text, report.error)
+
+
+def _tell(context: Context, stdout: str, stderr: str = "") -> None:
+    with contextlib.suppress(OSError):  # a report that only fits into the reply is one all the same
+        context.tell(stdout, stderr)
