@@ -400,6 +400,9 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
             if simulator.down:
                 self._hang_up()
                 return
+            if "X-Amz-Target" not in self.headers:
+                self._refuse_channel()
+                return
             prefix, _, operation = self.headers["X-Amz-Target"].partition(".")
             try:
                 caller = (
@@ -422,6 +425,13 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
             content = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def _refuse_channel(self) -> None:
+            content = b"<AccessDeniedException><message>There are no channels.</message></AccessDeniedException>"
+            self.send_response(403)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -145,7 +145,7 @@ def test_an_answer_that_could_not_be_read_at_once_is_not_kept(simulator, tmp_pat
     command = stage.send("Scan")
     answer = json.dumps({"Messages": [simulator.sent[-1]]}).encode()
     simulator.queue.clear()  # it was cancelled
-    woken = baton.Outcome(lock=0, offset=0.0, hello_due=0.0, house_due=0.0, answer=answer, heard=True)
+    woken = baton.Outcome(lock=0, offset=0.0, hello_due=0.0, house_due=0.0, channel_due=0.0, answer=answer, heard=True)
     loop = Loop(
         load_identity(stage.state_dir),
         load_settings(stage.state_dir),
@@ -166,7 +166,7 @@ def test_an_answer_that_could_not_be_read_at_once_is_not_kept(simulator, tmp_pat
 def test_a_python_that_has_no_memory_files_waits_in_full_size(monkeypatch):
     """As one that was built for an old C library; a stop is heeded again."""
     monkeypatch.delattr(os, "memfd_create")
-    order = baton.Outcome(lock=0, offset=0.0, hello_due=0.0, house_due=0.0, answer=b"", heard=True)
+    order = baton.Outcome(lock=0, offset=0.0, hello_due=0.0, house_due=0.0, channel_due=0.0, answer=b"", heard=True)
 
     with pytest.raises(OSError, match="memory"):
         baton.become_whole(order, back=["/nowhere"])
@@ -229,7 +229,7 @@ def test_the_waiting_program_carries_all_it_needs():
     result = started(place="/nowhere", magic=importlib.util.MAGIC_NUMBER)
     loaded = set(result.stdout.split())
 
-    assert "missing 15 required" in result.stderr
+    assert "missing 16 required" in result.stderr
     assert {name for name in loaded if name.startswith("patchwright")} == set(baton.WAITING)
     assert not loaded & {"re", "enum", "typing", "json", "socket", "ssl", "pathlib", "signal", "runpy", "contextlib"}
 
@@ -238,5 +238,5 @@ def test_a_python_upgraded_in_between_reads_the_sources():
     """Code that another version of Python compiled is not run: the modules come from where the program lies."""
     result = started(place=str(SRC), magic=b"another")
 
-    assert "missing 15 required" in result.stderr
+    assert "missing 16 required" in result.stderr
     assert "patchwright.agent" in result.stdout.split()

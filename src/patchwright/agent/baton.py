@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 # What the waiting program is made of, each after what it imports.
 WAITING = (
     "patchwright.core.signing",
+    "patchwright.core.frames",
     "patchwright.agent.clock",
     "patchwright.agent.connection",
+    "patchwright.agent.channel",
     "patchwright.agent.pages",
     "patchwright.agent.baton",
     "patchwright.agent.waiting",
@@ -55,6 +57,7 @@ class Order:
         offset: Server time minus the node's, for signing, in seconds.
         hello, poll: The bodies of UpdateInstanceInformation and GetMessages; `REQUEST_ID` in a poll is replaced every time.
         hello_due, house_due: By the monotonic clock, which goes on.
+        channel_due: When the control channel is tried, by the same clock; until then it polls.
         directories: There is work when a file `*.json` is in one of them, hidden ones apart.
         reserve: The file that keeps room on the disk, and its size; 0 where none is kept.
     """
@@ -75,6 +78,7 @@ class Order:
         request_seconds: float,
         connect_seconds: float,
         house_due: float,
+        channel_due: float,
         directories: List[str],
         reserve: Tuple[str, int],
     ) -> None:
@@ -91,6 +95,7 @@ class Order:
         self.request_seconds = request_seconds
         self.connect_seconds = connect_seconds
         self.house_due = house_due
+        self.channel_due = channel_due
         self.directories = directories
         self.reserve = reserve
 
@@ -102,12 +107,21 @@ class Outcome:
     """
 
     def __init__(
-        self, *, lock: int, offset: float, hello_due: float, house_due: float, answer: bytes, heard: bool
+        self,
+        *,
+        lock: int,
+        offset: float,
+        hello_due: float,
+        house_due: float,
+        channel_due: float,
+        answer: bytes,
+        heard: bool,
     ) -> None:
         self.lock = lock
         self.offset = offset
         self.hello_due = hello_due
         self.house_due = house_due
+        self.channel_due = channel_due
         self.answer = answer
         self.heard = heard
 

@@ -50,6 +50,7 @@ class Settings(NamedTuple):
     output_mib: int = 64
     inventory_hours: float = 24
     guest_patience_seconds: float = 900
+    control_channel: int = 1
     custom_inventory_dir: str = "/etc/patchwright-agent/inventory"
 
 
@@ -77,12 +78,13 @@ TABLE: Mapping[str, Row] = {
     "guest_patience_seconds": Row(
         0.1, 86_400, "how long a patch step that amazon-ssm-agent runs waits for a server that does not answer"
     ),
+    "control_channel": Row(0, 1, "1: hold a WebSocket open while waiting, so that commands come at once; 0: only poll"),
     "inventory_hours": Row(0, 720, "how often the inventory is sent, besides after every patch operation; 0 for never"),
 }
 PATHS: Mapping[str, str] = {
     "custom_inventory_dir": "where JSON files of custom inventory are looked for, before the place of AWS's agent",
 }
-_WHOLE = ("keep_days", "reserve_kib", "commands_at_once", "output_mib")
+_WHOLE = ("keep_days", "reserve_kib", "commands_at_once", "output_mib", "control_channel")
 
 
 class Identity(NamedTuple):

@@ -86,7 +86,7 @@ class Connection:
         self.peer = peer
         self._context = _context(peer) if peer.secure else None
         self._connect_seconds = connect_seconds
-        self._stream: Optional[_Stream] = None
+        self._stream: Optional[Stream] = None
         self._reader: Optional[BinaryIO] = None
 
     def post(
@@ -116,6 +116,16 @@ class Connection:
     def local_address(self) -> str:
         """This node's end of the connection, which is opened where it is not. Raises as `post` does."""
         return str(self._opened()[0].socket.getsockname()[0])
+
+    def another(self) -> Connection:
+        """A second one to the same peer, verified by what this one has loaded for that."""
+        found = Connection.__new__(Connection)
+        found.__dict__.update(self.__dict__, _stream=None, _reader=None)
+        return found
+
+    def taken_over(self) -> Tuple[Stream, BinaryIO]:
+        """What it is made of, after an answer 101 has made something else of it. Closed it is here all the same."""
+        return self._opened()
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -147,12 +157,12 @@ class Connection:
             self.close()
         return response
 
-    def _opened(self) -> Tuple[_Stream, BinaryIO]:
+    def _opened(self) -> Tuple[Stream, BinaryIO]:
         if self._stream is None or self._reader is None:
             plain = _connected(self.peer.host, self.peer.port, self._connect_seconds)
             try:
                 plain.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-                self._stream = _Stream(plain, self._verified(plain) if self._context else None)
+                self._stream = Stream(plain, self._verified(plain) if self._context else None)
             except BaseException:
                 plain.close()
                 raise
@@ -193,7 +203,7 @@ class _Socket(_socket.socket):
     __slots__ = ("__weakref__",)
 
 
-class _Stream(io.RawIOBase):
+class Stream(io.RawIOBase):
     """A connected socket, and TLS over it where there is any."""
 
     def __init__(self, socket: _Socket, secured: Any) -> None:
@@ -265,6 +275,8 @@ def _read_response(reader: BinaryIO) -> Tuple[Response, bool]:
         if status >= 200 or status == 101:
             break
     keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
+    if status == 101:
+        return Response(status, headers, b""), True
     if "chunked" in headers.get("transfer-encoding", "").lower():
         body = _read_chunks(reader)
     elif "content-length" in headers:

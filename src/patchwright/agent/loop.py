@@ -161,12 +161,13 @@ class Loop:
         self._outputs = disk.directory(OUTPUTS)
         self._workers = Workers(disk, self._journal, program=program, clock=clock, cap=settings.backoff_cap_seconds)
         self._next_health = self._next_housekeeping = float("-inf")
+        self._channel_due = float("-inf") if settings.control_channel else float("inf")
         self._rest = rest
         self._heard = True  # the server, the last time it was asked
         self._answer = b""  # to a poll, which the waiting program has left to be read
         if rest and rest.woken:
             self._next_health, self._next_housekeeping = rest.woken.hello_due, rest.woken.house_due
-            self._client.signing_offset = rest.woken.offset
+            self._client.signing_offset, self._channel_due = rest.woken.offset, rest.woken.channel_due
             self._heard, self._answer = rest.woken.heard, rest.woken.answer
 
     def run(self) -> None:
@@ -252,6 +253,7 @@ class Loop:
             request_seconds=settings.request_seconds,
             connect_seconds=settings.connect_seconds,
             house_due=self._next_housekeeping,
+            channel_due=self._channel_due,
             directories=[
                 str(path) for path in (*self._journal.work_directories(), self._outbox.directory, self._outputs)
             ],
@@ -325,12 +327,14 @@ class Loop:
         return _messages(self._client.read(answer)) if answer else []
 
     def _take_in(self, message: Dict[str, Any]) -> None:
-        message_id, topic = str(message.get("MessageId", ""))[:200], str(message.get("Topic", ""))
+        # A job of the control channel has the same under other names (spec agent-protocol §7.1).
+        message_id = str(message.get("MessageId") or message.get("JobId") or "")[:200]
+        topic, payload = str(message.get("Topic", "")), str(message.get("Payload") or message.get("Content") or "")
         try:
             if topic.startswith(SEND_COMMAND_TOPIC):
-                self._take_command(message_id, str(message.get("Payload", "")))
+                self._take_command(message_id, payload)
             elif topic.startswith(CANCEL_COMMAND_TOPIC):
-                self._take_cancellation(str(message.get("Payload", "")))
+                self._take_cancellation(payload)
             else:
                 self._fail(message_id, "NoHandlerExists", f"nobody handles the topic {topic[:80]!r}")
                 return

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The agent while there is nothing to do: says that it is there, polls, and looks whether there is work.
+The agent while there is nothing to do: says that it is there, listens on its channel or polls, and looks whether there is work.
 
 A program of its own, because what runs commands is far larger than what waits (design D12, ADR 0012). It decides nothing:
 a message, a file to run or to send, a refusal, silence, a full disk are all left to the whole agent, which it becomes.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from patchwright.agent.baton import Order, Outcome, become_whole, heed_termination
+from patchwright.agent.channel import Channel, ChannelLost, NoChannel
 from patchwright.agent.clock import QUICK_PAUSE_SECONDS, QUICK_SECONDS, Clock
 from patchwright.agent.connection import Closed, Connection, Peer, WrongCertificate, signed
 from patchwright.agent.pages import forget_unused_code
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 REQUEST_ID = "the id of this request"
 # No string of JSON has a quote in it: this is a member, wherever it stands. What looks otherwise is read by the whole agent.
 NO_MESSAGES = b'"Messages":[]'
+LISTEN_SECONDS = 15.0  # between two looks at what else may have come
+LOST_SECONDS = (
+    10.0  # a channel that was lost, or not to be had, is tried again within this time, and twice that the next time
+)
+LATEST_SECONDS = 600.0
+REFUSED_SECONDS = 3600.0
 
 
 def wait(told: Dict[str, Any]) -> int:
@@ -55,7 +62,10 @@ class Waiting:
         self._order = order
         self._clock = clock
         self._signer = Signer(**order.signer)
+        self._plain: Optional[Connection] = None  # never opened: what verifies the server is loaded once
         self._connection: Optional[Connection] = None
+        self._channel: Optional[Channel] = None
+        self._failures = 0
 
     def run(self) -> Outcome:
         """Wait until there is anything to do."""
@@ -66,8 +76,10 @@ class Waiting:
             if now >= order.house_due:
                 break
             if now >= order.hello_due:
-                answer = self._call("UpdateInstanceInformation", order.hello, order.request_seconds) and b""
+                answer = self._say_hello()
                 order.hello_due = now + order.hello_every if answer == b"" else order.hello_due
+            elif self._channel is not None or now >= order.channel_due:
+                answer = self._listen()
             else:
                 answer = self._poll()
         return Outcome(
@@ -75,6 +87,7 @@ class Waiting:
             offset=order.offset,
             hello_due=order.hello_due,
             house_due=order.house_due,
+            channel_due=order.channel_due,
             answer=answer or b"",
             heard=answer is not None,
         )
@@ -82,11 +95,63 @@ class Waiting:
     def _connected(self) -> Connection:
         if self._connection is None:
             order = self._order
-            connection = Connection(Peer(**order.peer), connect_seconds=order.connect_seconds)
-            connection.local_address()  # opened now: what follows is all that waiting needs
+            self._plain = self._plain or Connection(Peer(**order.peer), connect_seconds=order.connect_seconds)
+            self._connection = self._plain.another()
+            self._connection.local_address()  # opened now: what follows is all that waiting needs
             forget_unused_code()
-            self._connection = connection
         return self._connection
+
+    def _say_hello(self) -> Optional[bytes]:
+        """Say that the node is there; beside a channel over a connection that is given up again."""
+        answer = self._call("UpdateInstanceInformation", self._order.hello, self._order.request_seconds)
+        if self._channel is not None and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        return answer and b""
+
+    def _listen(self) -> Optional[bytes]:
+        """What came over the channel, which is opened where it is not: nothing, or what is to be read as a poll's answer."""
+        order, now = self._order, self._clock.monotonic()
+        try:
+            if self._channel is None:
+                self._open_channel()
+            if self._channel is None:
+                return b""
+            job = self._channel.next_job(max(0.0, min(LISTEN_SECONDS, order.hello_due - now, order.house_due - now)))
+        except NoChannel as error:
+            self._give_up_channel(REFUSED_SECONDS if error.refused else 0.0)
+        except WrongCertificate:
+            return None
+        except (ChannelLost, Closed, OSError, ValueError):
+            self._give_up_channel(0.0)
+        else:
+            self._failures = 0
+            return b"" if job is None else b'{"Messages":[' + job.payload + b"]}"
+        return b""
+
+    def _open_channel(self) -> None:
+        connection, self._connection = self._connected(), None
+        try:
+            self._channel = Channel(
+                connection,
+                self._signer,
+                now=lambda: self._clock.now() + self._order.offset,
+                monotonic=self._clock.monotonic,
+                seconds=self._order.request_seconds,
+            )
+        except BaseException:
+            connection.close()
+            raise
+        forget_unused_code()
+
+    def _give_up_channel(self, seconds: float) -> None:
+        """Poll from now on; the channel is tried again after *seconds* and a random time that grows with every failure."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        longest = min(LATEST_SECONDS, LOST_SECONDS * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        self._order.channel_due = self._clock.monotonic() + seconds + self._clock.jitter(longest)
 
     def _poll(self) -> Optional[bytes]:
         """What a poll brought: nothing, an answer to be read, or None where the server was not heard."""

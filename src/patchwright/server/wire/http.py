@@ -160,8 +160,8 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():  # its head was too large
             return
         self._arriving = False
-        made = self.ws_protocol_class
-        self.ws_protocol_class = partial(made, entered_as=self)  # type: ignore[assignment, arg-type]
+        made: Any = self.ws_protocol_class
+        self.ws_protocol_class = partial(made, entered_as=self)  # type: ignore[assignment]
         try:
             super().handle_websocket_upgrade()
         finally:
