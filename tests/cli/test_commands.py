@@ -41,7 +41,7 @@ def test_a_command_that_waits_is_listed_shown_and_cancelled(server, silent_node)
 
     assert [0, 0] == [server.run("command", "cancel", command_id).code for _ in range(2)]
 
-    until(lambda: "Cancelled" in server.run("command", "show", command_id, silent_node.id).out)
+    until(lambda: "Cancelled" in server.run("command", "show", command_id, silent_node.id).out, "the end")
     assert (
         [] == server.run("command", "list", "--node", silent_node.id, "--status", "Pending", "--json").json["Commands"]
     )

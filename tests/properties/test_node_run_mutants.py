@@ -14,7 +14,7 @@ from patchwright.agent import child, client, disk, journal, loop, outbox, patch_
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import Report
 from patchwright.server import gateway
-from patchwright.server.commands import service
+from patchwright.server.commands import invocation_store, moving
 from patchwright.server.patching import operation_store, report
 from properties.node_run import history, seams
 from properties.node_run.script import Order, Script, script
@@ -176,8 +176,8 @@ def an_interrupted_command_is_called_failed_after_its_end() -> Any:
 @mutant("")
 def what_has_ended_goes_on() -> Any:
     stack = contextlib.ExitStack()
-    stack.enter_context(mock.patch.object(service, "advance", lambda _current, wanted: wanted))
-    stack.enter_context(mock.patch.object(service.store, "take_reply", _taking))
+    stack.enter_context(mock.patch.object(moving, "advance", lambda _current, wanted: wanted))
+    stack.enter_context(mock.patch.object(invocation_store, "take_reply", _taking))
     stack.enter_context(mock.patch.object(Detail, "final", property(lambda _self: False)))
     return stack
 

@@ -37,7 +37,7 @@ PRINCIPAL = "arn:aws:iam::000000000001:root"
 WATCH = """
 CREATE TEMP TABLE broken (what TEXT);
 CREATE TEMP TRIGGER invocation_ended BEFORE UPDATE ON main.invocation WHEN OLD.ended_at IS NOT NULL
-  AND (OLD.detail <> NEW.detail OR NEW.ended_at IS NULL OR OLD.ended_at <> NEW.ended_at OR OLD.steps <> NEW.steps)
+  AND (OLD.detail <> NEW.detail OR NEW.ended_at IS NULL OR OLD.ended_at <> NEW.ended_at)
   BEGIN INSERT INTO broken VALUES ('an invocation that ended as ' || OLD.detail || ' became ' || NEW.detail); END;
 CREATE TEMP TRIGGER operation_ended BEFORE UPDATE ON main.operation WHEN OLD.ended_at IS NOT NULL
   AND (OLD.state <> NEW.state OR NEW.ended_at IS NULL OR OLD.ended_at <> NEW.ended_at OR OLD.report <> NEW.report
@@ -199,7 +199,11 @@ class Central:
         rendering = gateway.Rendering(lambda action, _name: action)
         self.messages = Messages(database, self.clock, directory=directory, waking=self.waking, rendering=rendering)
         self.exchange = Exchange(
-            database, patching.Operations(database, self.clock), monotonic=lambda: 0.0, daily_bytes=10**15
+            database,
+            patching.Operations(database, self.clock),
+            monotonic=lambda: 0.0,
+            daily_bytes=10**15,
+            baselines=MagicMock(),
         )
         unused: Any = MagicMock()
         self.handlers = gateway.operations(gateway.Edges(self.messages, self.exchange, unused, unused, unused))

@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 
 from patchwright.agent.config import SETTINGS_NAME, Identity
-from patchwright.server.commands.model import EXECUTION_TIMEOUT_SECONDS
 from properties.node_run.central import SHELF, SWEEP_SECONDS, Central
 from properties.node_run.machine import Machine
 from properties.node_run.script import Order, Script
@@ -25,6 +24,7 @@ from properties.node_run.wires import Network
 from properties.node_run.world import BEGIN, Broken, World
 
 SHARED_MEMORY = Path("/dev/shm")
+EXECUTION_TIMEOUT_SECONDS = 7200  # of the document of these histories
 DELIVERY_SECONDS = 400.0  # within which what waits at the server is with the node, once nothing is in the way
 _DICE = random.Random()
 NEAR = "kill worker", "kill loop", "kill child", "kill all"
