@@ -27,10 +27,12 @@ OWN_OPERATIONS = frozenset(
         "EnableAccount",
         "ExportAuditTrail",
         "ExportPatchReport",
+        "GetOutput",
         "GetPatchReport",
         "GetVerdict",
         "ListAccounts",
         "ListAuditEntries",
+        "ListOutputs",
         "VerifyAuditTrail",
     }
 )  # what AWS has no call for; everything else is of ssm

@@ -120,7 +120,7 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         "activation": ("patchwright.cli.program:activation", "Permission for machines to become nodes: create."),
         "node": ("patchwright.cli.program:node", "Managed nodes: list, show, tag."),
         "patch": ("patchwright.cli.patch:patch", "Scan nodes for missing patches, or install them."),
-        "command": ("patchwright.cli.program:command", "Documents on nodes: send, list, show, cancel."),
+        "command": ("patchwright.cli.program:command", "Documents on nodes: send, list, show, tail, cancel."),
         "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create, register."),
         "report": ("patchwright.cli.program:report", "Reports as CSV: patches."),
         "account": ("patchwright.cli.program:account", "Accounts of the installation: create, list, disable."),
@@ -167,6 +167,8 @@ def node() -> None:
         "list": ("patchwright.cli.commands:list_commands", "Commands of the last 30 days."),
         "show": ("patchwright.cli.commands:show_command", "One command, node by node."),
         "cancel": ("patchwright.cli.commands:cancel_command", "Hold a command back."),
+        "tail": ("patchwright.cli.live:tail_command", "What a command prints, as it comes."),
+        "output": ("patchwright.cli.live:output_command", "All that a command has printed on a node."),
     },
 )
 def command() -> None:
