@@ -241,6 +241,8 @@ class Tenant:
             "DescribeMaintenanceWindows": {},
             "DescribeMaintenanceWindowsForTarget": {"ResourceType": "INSTANCE", "Targets": targets},
             "GetMaintenanceWindow": self.window,
+            "Patchwright.DescribeSchedule": {"Schedule": "rate(1 day)"},
+            "Patchwright.GetCalendar": {"Days": 366},
             "GetMaintenanceWindowExecution": execution,
             "GetMaintenanceWindowExecutionTask": {**execution, "TaskId": self.task},
             "GetMaintenanceWindowExecutionTaskInvocation": {**execution, "TaskId": self.task, "InvocationId": SNAPSHOT},
@@ -310,6 +312,7 @@ class Tenant:
         return {
             "CancelMaintenanceWindowExecution": {"WindowExecutionId": SNAPSHOT},
             "CreateMaintenanceWindow": {**WINDOW, "Name": "another"},
+            "Patchwright.RunMaintenanceWindow": self.window,
             "RegisterTargetWithMaintenanceWindow": {
                 **self.window,
                 "ResourceType": "INSTANCE",

@@ -13,7 +13,7 @@ from patchwright.server.aws.authority import Warden
 from patchwright.server.wire import ApiError
 from server.aws.granted import document, grant, new_user, statement
 from server.aws.test_authority_table import OF_USERS, REQUESTS, Granted, caller
-from server.windows.test_executions import Stage
+from server.windows.stage import Stage
 
 DOCUMENT = "arn:aws:ssm:*::document/AWS-RunPatchBaseline"
 NODES = "arn:aws:ssm:*:*:managed-instance/*"

@@ -185,6 +185,7 @@ NOBODYS = {
     "GetMaintenanceWindowExecutionTaskInvocation",
     "ListComplianceSummaries",
     "ListNodesSummary",
+    "Patchwright.DescribeSchedule",
     "Patchwright.ListDeliveries",
     "Patchwright.VerifyAuditTrail",
 }
