@@ -50,8 +50,12 @@ JOIN_SECONDS = 0.5
 
 
 # What a node has is sent by a program of its own, which no command waits for: tests/agent/test_inventory.py has its story.
-# Processes are greenlets here, and a thread would be none: commands run one after the other.
-WITHOUT_INVENTORY = {"PATCHWRIGHT_AGENT_INVENTORY_HOURS": "0", "PATCHWRIGHT_AGENT_COMMANDS_AT_ONCE": "1"}
+# Processes are greenlets here, and a thread would be none: commands run one after the other. The wires carry no channel.
+WITHOUT_INVENTORY = {
+    "PATCHWRIGHT_AGENT_INVENTORY_HOURS": "0",
+    "PATCHWRIGHT_AGENT_COMMANDS_AT_ONCE": "1",
+    "PATCHWRIGHT_AGENT_CONTROL_CHANNEL": "0",
+}
 
 
 class Seams:
@@ -191,6 +195,10 @@ class Line:
     def __init__(self, server: Any, *, connect_seconds: float) -> None:
         self.peer = server.peer()
         self._connect_seconds = connect_seconds
+
+    def another(self) -> WaitingLine:
+        """A second one to the same peer."""
+        return WaitingLine(self.peer, connect_seconds=self._connect_seconds)
 
     def post(self, headers: Mapping[str, str], body: bytes, *, timeout: float, again: Any = None) -> Any:
         return STAGE.now.network.exchange(headers, body, timeout)
