@@ -37,6 +37,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _DETAILS = {
     "InProgress": Detail.IN_PROGRESS,
     "SuccessAndReboot": Detail.IN_PROGRESS,  # not terminal: the node comes back (spec agent-protocol §8.3)
+    "PassedAndReboot": Detail.IN_PROGRESS,  # what older agents say for it
     "Success": Detail.SUCCESS,
     "Failed": Detail.FAILED,
     "Cancelled": Detail.CANCELLED,
@@ -163,8 +164,8 @@ def _step(step: Mapping[str, Any]) -> commands.StepResult:
     return commands.StepResult(
         status=_status(str(step["status"])),
         code=code,
-        started=_clean(step.get("startDateTime", ""))[:64],
-        ended=_clean(step.get("endDateTime", ""))[:64],
+        started=_moment(step.get("startDateTime", "")),
+        ended=_moment(step.get("endDateTime", "")),
         stdout=truncate(_clean(step.get("standardOutput", "")), STDOUT_LIMIT),
         stderr=truncate(_clean(step.get("standardError", "")), STDERR_LIMIT),
     )
@@ -173,6 +174,12 @@ def _step(step: Mapping[str, Any]) -> commands.StepResult:
 def _clean(value: object) -> str:
     """What a program printed; what neither a database nor JSON can hold becomes U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", str(value))
+
+
+def _moment(value: object) -> str:
+    """A moment as the node wrote it; empty where it wrote the year 1, which is Go's for none."""
+    text = _clean(value)[:64]
+    return "" if text.startswith("0001-") else text
 
 
 def _status(text: str) -> str:
