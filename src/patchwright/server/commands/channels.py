@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from patchwright.core.invocation import Detail
+from patchwright.core.protocol import command_of
 from patchwright.server.accounts import Scope
-from patchwright.server.infra import UnitOfWork, placeholders, sql
+from patchwright.server.infra import UnitOfWork, placeholders, sql, sql_each
 
 
 class Held(NamedTuple):
@@ -34,8 +35,22 @@ def hold(scope: Scope, instance_id: str, gateway: str, *, now: float) -> UnitOfW
     return Held(scope, instance_id, rows[0][0])
 
 
-def let_go(held: Held, gateway: str) -> UnitOfWork[None]:
-    """A channel was closed; a later one of the same node stays."""
+def let_go(held: Held, gateway: str, offered: Collection[str] = (), *, now: float) -> UnitOfWork[None]:
+    """
+    A channel was closed; a later one of the same node stays.
+
+    What it was *offered* (ids of messages) and did not acknowledge is delivered again at once.
+    """
+    yield sql_each(
+        "UPDATE invocation SET visible_at = $5 WHERE account = $1 AND region = $2 AND instance_id = $3"
+        " AND command_id = $4 AND visible_at > $5 AND acknowledged_at IS NULL AND ended_at IS NULL",
+        [(*held.scope, held.instance_id, command_of(one), now) for one in offered if one.startswith("aws.ssm.")],
+    )
+    yield sql_each(
+        "UPDATE invocation SET cancel_visible_at = $5 WHERE account = $1 AND region = $2 AND instance_id = $3"
+        " AND cancel_id = $4 AND cancel_visible_at > $5 AND ended_at IS NULL",
+        [(*held.scope, held.instance_id, one, now) for one in offered if not one.startswith("aws.ssm.")],
+    )
     yield sql(
         "DELETE FROM channel WHERE account = $1 AND region = $2 AND instance_id = $3 AND gateway = $4 AND epoch = $5",
         *held.scope,

@@ -41,6 +41,7 @@ class Channel:
         self.scope: Scope = caller.scope
         self.instance_id = str(caller.instance_id)
         self.held: Held | None = None
+        self.offered: dict[str, None] = {}  # jobs that it has not acknowledged
         self._caller = caller
         self._send = send
         self._messages = messages
@@ -66,6 +67,7 @@ class Channel:
                     "Topic": message["Topic"],
                     "Content": message["Payload"],
                 }
+                self.offered[message["MessageId"]] = None
                 await self._write(frames.JOB, job)
         except (OSError, RuntimeError):  # closed meanwhile
             return
@@ -98,6 +100,7 @@ class Channel:
         if not isinstance(status, int):
             msg = "An acknowledgement has no status."
             raise MalformedMessage(msg)
+        self.offered.pop(job, None)
         if status in {frames.TAKEN, frames.DUPLICATE}:
             await self._refusable(self._messages.acknowledge_message, {"MessageId": job})
         elif status in _LATER:

@@ -71,11 +71,13 @@ class Switchboard:
         self.wake([instance_id])
 
     async def leave(self, channel: Channel) -> None:
-        """Let *channel* go, which is closed."""
+        """Let *channel* go, which is closed. What it did not acknowledge is delivered again, to whatever the node has then."""
         if self._channels.get(channel.instance_id) is channel:
             del self._channels[channel.instance_id]
         if channel.held is not None:
-            await self._database.write(commands.let_go, channel.held, self.gateway)
+            await self._database.write(
+                commands.let_go, channel.held, self.gateway, list(channel.offered), now=self._clock.now()
+            )
 
     def wake(self, instance_ids: Iterable[str]) -> None:
         """Something may wait for these nodes."""
