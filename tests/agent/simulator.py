@@ -108,6 +108,10 @@ class Simulator:
         self.time_offset = 0.0
         self.sources: source.Sources = ()
         self.files: dict[str, str] = {}  # what BeginOperation asks for
+        self.documents: dict[tuple[str, str], dict[str, Any]] = {}  # by name and version, as they are asked for
+        self.document_type = "Command"
+        self.goes_on: bool | None = True  # what checks of patches are answered
+        self.associations: list[dict[str, Any]] = []
         self.served: dict[str, list[tuple[int, bytes]]] = {}  # by path, what a GET gets; the last of them for ever
         self.losing: Counter[str] = Counter()
         self.refusing: dict[str, Refusal] = {}
@@ -283,6 +287,22 @@ class Simulator:
         )
         self.operations[begun.operation_id] = Operation(command_id, begun)
         return begun.to_json()
+
+    def _on_GetDocument(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        if members["DocumentFormat"] != "JSON":
+            raise Refusal("ValidationException", "not in a format that a node can read")
+        document = self.documents.get((members["Name"], members.get("DocumentVersion", "")))
+        if document is None:
+            raise Refusal("InvalidDocument", "Document with name {} does not exist.".format(members["Name"]))
+        return {"Name": members["Name"], "Content": json.dumps(document), "DocumentType": self.document_type}
+
+    def _on_GetPatchCheck(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        if self.goes_on is None:
+            raise Refusal("InvalidOperationException", "nothing was scanned")
+        return {"Continue": self.goes_on, "Text": "3 patches to install, 0 waiting for a restart"}
+
+    def _on_ListInstanceAssociations(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        return {"Associations": self.associations}
 
     def _on_PutOverrides(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         operation = self.operations[members["OperationId"]]

@@ -31,7 +31,9 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 SERVICES: Dict[str, Tuple[str, str]] = {
     "AcknowledgeMessage": ("ec2messages", "EC2WindowsMessageDeliveryService"),
     "FailMessage": ("ec2messages", "EC2WindowsMessageDeliveryService"),
+    "GetDocument": ("ssm", "AmazonSSM"),
     "GetMessages": ("ec2messages", "EC2WindowsMessageDeliveryService"),
+    "ListInstanceAssociations": ("ssm", "AmazonSSM"),
     "PutInventory": ("ssm", "AmazonSSM"),
     "SendReply": ("ec2messages", "EC2WindowsMessageDeliveryService"),
     "UpdateInstanceInformation": ("ssm", "AmazonSSM"),

@@ -33,21 +33,21 @@ class _Later(PatchwrightError):
     """It may come when it is asked for again."""
 
 
-def fetch(client: Client, url: str, *, limit: int, clock: Clock) -> bytes:
+def fetch(client: Client, url: str, *, limit: int, clock: Clock, plain: bool = False) -> bytes:
     """
-    The bytes at *url*, at most *limit*; asked for a few times where that may help.
+    The bytes at *url*, at most *limit*; asked for a few times where that may help. `http://…` is fetched where it may be *plain*.
 
     The server itself is known by its pin or authority, every other one by the system's authorities.
 
     Raises FetchFailed.
     """
     backoff = Backoff(clock, cap=PAUSE_SECONDS)
-    data, failure = _attempt(client, url, limit)
+    data, failure = _attempt(client, url, limit, plain)
     for _ in range(ATTEMPTS - 1):
         if not failure:
             break
         backoff.pause()
-        data, failure = _attempt(client, url, limit)
+        data, failure = _attempt(client, url, limit, plain)
     if failure:
         raise FetchFailed(f"{_shown(url)} cannot be fetched: {failure}")
     if len(data) > limit:
@@ -55,10 +55,10 @@ def fetch(client: Client, url: str, *, limit: int, clock: Clock) -> bytes:
     return data
 
 
-def _attempt(client: Client, url: str, limit: int) -> Tuple[bytes, str]:
+def _attempt(client: Client, url: str, limit: int, plain: bool) -> Tuple[bytes, str]:
     """What is there, or why it cannot be had now. Raises FetchFailed where asking again would not help."""
     try:
-        return _once(client, url, limit), ""
+        return _once(client, url, limit, plain), ""
     except (_Later, ServerUnavailable) as error:
         return b"", str(error) or type(error).__name__
     except Refused as refusal:
@@ -73,19 +73,20 @@ def fetch_text(client: Client, url: str, *, limit: int, clock: Clock) -> str:
         raise FetchFailed("the file is no text in UTF-8") from None
 
 
-def _once(client: Client, url: str, limit: int) -> bytes:
+def _once(client: Client, url: str, limit: int, plain: bool) -> bytes:
     parts = urlsplit(url)
     if parts.scheme == "s3":
         return client.download(quote(f"/{parts.netloc}{parts.path}", safe="/~"), service="s3")
+    if plain and parts.scheme == "http":
+        return _from_the_web(url, limit, urllib.request.build_opener())
     if parts.scheme != "https":
         raise FetchFailed(f"a file is fetched from https://… or s3://…, not from {parts.scheme[:20]}://")
     if client.peer.secure and parts.netloc == client.peer.host_header:
         return client.download(parts.path + (f"?{parts.query}" if parts.query else ""))
-    return _from_the_web(url, limit)
+    return _from_the_web(url, limit, urllib.request.build_opener(_OnlySecure()))
 
 
-def _from_the_web(url: str, limit: int) -> bytes:
-    opener = urllib.request.build_opener(_OnlySecure())
+def _from_the_web(url: str, limit: int, opener: urllib.request.OpenerDirector) -> bytes:
     try:
         with opener.open(url, timeout=SECONDS) as answer:
             data: bytes = answer.read(limit + 1)

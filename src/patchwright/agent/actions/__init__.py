@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from typing import Mapping
 
-from patchwright.agent.actions import patch, script
+from patchwright.agent.actions import (
+    associations,
+    download,
+    inventory,
+    patch,
+    patch_check,
+    powershell,
+    run_document,
+    script,
+)
 from patchwright.agent.actions.model import Action, Context, Outcome, StepState, joined
 from patchwright.core import actions
 
@@ -18,5 +27,11 @@ __all__ = ["ACTIONS", "Action", "Context", "Outcome", "StepState", "joined"]
 
 ACTIONS: Mapping[str, Action] = {
     actions.PATCH: patch.run,
+    actions.PATCH_CHECK: patch_check.run,
     actions.SHELL_SCRIPT: script.run,
+    actions.POWERSHELL_SCRIPT: powershell.run,
+    actions.RUN_DOCUMENT: run_document.run,
+    actions.DOWNLOAD_CONTENT: download.run,
+    actions.SOFTWARE_INVENTORY: inventory.run,
+    actions.REFRESH_ASSOCIATION: associations.run,
 }

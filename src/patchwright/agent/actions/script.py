@@ -8,6 +8,7 @@ makes the next run. It is run by a keeper (keeper.py), a process that outlives t
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, List, Mapping, Sequence
 
 from patchwright.agent import child, node
@@ -22,12 +23,9 @@ DEFAULT_SHELL = ("sh",)
 
 def run(step: StepState, context: Context) -> Outcome:
     """Run the lines `runCommand` of the step in `workingDirectory`, for `timeoutSeconds` at most."""
-    lines = step["inputs"].get("runCommand")
-    if isinstance(lines, str):
-        lines = lines.split("\n")
-    if not isinstance(lines, list) or not lines:
+    text = text_of(step)
+    if not text:
         return Outcome("Failed", 1, "", "the step has no runCommand")
-    text = "\n".join(str(line) for line in lines) + "\n"
     return execute(step, context, text, interpreter=interpreter_of(text))
 
 
@@ -44,7 +42,7 @@ def execute(
         "name": name,
         "text": text,
         "interpreter": list(interpreter),
-        "cwd": str(inputs.get("workingDirectory") or ""),
+        "cwd": _place(str(inputs.get("workingDirectory") or ""), context),
         "environment": _environment(step, context),
         "seconds": seconds(inputs.get("timeoutSeconds")),
         "cancel": str(cancel_path(context.desk.bench.disk, context.command_id)),
@@ -56,6 +54,14 @@ def execute(
     except child.TaskFailed as error:
         return context.heard()._replace(status="Failed", code=1, stderr=joined(context.heard().stderr, str(error)))
     return _outcome(context.heard(), result)
+
+
+def text_of(step: StepState) -> str:
+    """The lines `runCommand` of a step, each with its end; empty where it has none."""
+    lines = step["inputs"].get("runCommand")
+    if isinstance(lines, str):
+        lines = lines.split("\n")
+    return "".join(f"{line}\n" for line in lines) if isinstance(lines, list) else ""
 
 
 def interpreter_of(text: str) -> List[str]:
@@ -77,6 +83,13 @@ def seconds(value: Any) -> int:
     except ValueError:
         return DEFAULT_SECONDS
     return number if LEAST_SECONDS <= number <= MOST_SECONDS else DEFAULT_SECONDS
+
+
+def _place(given: str, context: Context) -> str:
+    """Where the script runs: *given*, or within what its command has fetched, or empty: a place of its own."""
+    if os.path.isabs(given) or not context.downloads.is_dir():  # noqa: PTH117 - a text of the author's
+        return given
+    return os.path.join(str(context.downloads), given)  # noqa: PTH118 - the same
 
 
 def _environment(step: StepState, context: Context) -> Dict[str, str]:

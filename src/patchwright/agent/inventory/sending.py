@@ -80,17 +80,20 @@ class Sender:
         before = inventory.sent(disk)
         self._types: Dict[str, Dict[str, str]] = before["types"] if before["node"] == identity.instance_id else {}
 
-    def send(self, collected: Collected) -> None:
-        """Send all of it. Raises ServerUnavailable, and Refused where the node as such is refused."""
+    def send(self, collected: Collected, *, everything: bool = True) -> None:
+        """
+        Send all of it, which is *everything* there is or a part. Raises ServerUnavailable, and Refused where the node as such
+        is refused.
+        """
         found = collected.types
-        everything = {**(self._gone(found) if collected.complete else {}), **found}
-        known = [one for one in everything.values() if self._types.get(one.type_name, {}).get("hash") == one.hash]
-        whole = [one for one in everything.values() if one not in known]
+        told = {**(self._gone(found) if collected.complete else {}), **found}
+        known = [one for one in told.values() if self._types.get(one.type_name, {}).get("hash") == one.hash]
+        whole = [one for one in told.values() if one not in known]
         for part in _parts(known, lambda one: 0):
             whole.extend(self._send_hashes(part))
         for part in _parts(whole, lambda one: len(core.canonical(one.rows))):
             self._send_whole(part)
-        self._remember(at=self._clock.now())
+        self._remember(at=self._clock.now() if everything else None)
 
     def _gone(self, found: Mapping[str, Found]) -> Dict[str, Found]:
         """Custom types that the server has of this node and that are not here any more, with no rows."""

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The action `aws:downloadContent`: fetch one file to the node (spec §5.9)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, Dict, Mapping, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from patchwright.agent import fetching
+from patchwright.agent.actions.asking import Cancelled, ask
+from patchwright.agent.actions.model import Context, Outcome, StepState
+from patchwright.agent.client import Refused
+from patchwright.agent.errors import AgentError
+from patchwright.core.errors import InvalidParameters
+from patchwright.core.flow import FAILED, SUCCESS
+
+LIMIT_BYTES = 64 * 1024 * 1024
+MODE = 0o700  # a script may be what was fetched
+_PATH_STYLE = re.compile(r"s3[.-]?[a-z0-9.-]*\.amazonaws\.com(\.cn)?\Z")
+_HOSTED = re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.s3[.-]?[a-z0-9.-]*\.amazonaws\.com(\.cn)?\Z")
+
+
+class Content(NamedTuple):
+    """What was fetched, and what it is called where it is put into a directory."""
+
+    name: str
+    data: bytes
+
+
+def run(step: StepState, context: Context) -> Outcome:
+    """Fetch what sourceType and sourceInfo name to destinationPath. Resumable: it is fetched again."""
+    inputs = step["inputs"]
+    try:
+        content = _fetched(str(inputs.get("sourceType") or ""), _info(inputs.get("sourceInfo")), context)
+        target = _target(str(inputs.get("destinationPath") or ""), content.name, context)
+        _put(target, content.data)
+    except Cancelled as cancelled:
+        return cancelled.outcome
+    except Refused as refusal:
+        return Outcome(FAILED, 1, "", f"the server refused it: {refusal}")
+    except (AgentError, InvalidParameters) as error:
+        return Outcome(FAILED, 1, "", str(error))
+    except OSError as error:
+        return Outcome(FAILED, 1, "", f"the content cannot be written: {error}")
+    text = f"Content downloaded to {target}: {len(content.data)} bytes\n"
+    context.tell(text)
+    return Outcome(SUCCESS, 0, text)
+
+
+def document(context: Context, path: str) -> Dict[str, Any]:
+    """The content of the server's document *path*, `name` or `name:version`. Raises Refused, Cancelled, InvalidParameters."""
+    name, version = path, ""
+    if not path.startswith("arn:"):
+        name, _, version = path.partition(":")
+    elif path.count(":") > 5:
+        name, _, version = path.rpartition(":")
+    members = {"Name": name, "DocumentFormat": "JSON", **({"DocumentVersion": version} if version else {})}
+    answer = ask(context, "GetDocument", members)
+    if answer.get("DocumentType", "Command") != "Command":
+        raise InvalidParameters("{} is of type {}, not Command".format(path[:200], answer.get("DocumentType")))
+    try:
+        content = json.loads(answer["Content"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidParameters(f"the content of {path[:200]} cannot be read: {error!r}"[:500]) from None
+    if not isinstance(content, dict):
+        raise InvalidParameters(f"the content of {path[:200]} is no document")
+    return content
+
+
+def _info(given: Any) -> Mapping[str, Any]:
+    """sourceInfo: an object, or one written in JSON. Raises InvalidParameters."""
+    try:
+        found = json.loads(given) if isinstance(given, str) else given
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidParameters("the sourceInfo of the step is no object")
+    return found
+
+
+def _fetched(kind: str, info: Mapping[str, Any], context: Context) -> Content:
+    if kind == "SSMDocument":
+        name = _text(info, "name")
+        content = document(context, name)
+        return Content(re.sub(r"[^A-Za-z0-9_.-]", "_", name.split(":")[0]) + ".json", json.dumps(content).encode())
+    if kind not in ("HTTP", "S3"):
+        raise InvalidParameters(
+            f"content from {kind[:40] or 'nowhere'} is not fetched by this agent; it can be served over HTTPS: use HTTP"
+        )
+    url = _text(info, "url" if kind == "HTTP" else "path")
+    if kind == "HTTP" and info.get("authMethod") not in (None, "", "None"):
+        raise InvalidParameters("this agent signs in nowhere to fetch content: authMethod is None")
+    plain = kind == "HTTP" and info.get("allowInsecureDownload") in (True, "true")
+    desk = context.desk
+    where = _bucket(url) if kind == "S3" else url
+    data = fetching.fetch(desk.client, where, limit=LIMIT_BYTES, clock=desk.bench.clock, plain=plain)
+    return Content(os.path.basename(unquote(urlsplit(url).path)) or "content", data)  # noqa: PTH119 - of a URL
+
+
+def _bucket(url: str) -> str:
+    """`s3://bucket/key` of a URL at Amazon's host names, which means the server's buckets here; another URL as it is."""
+    parts = urlsplit(url)
+    hosted = _HOSTED.match(parts.netloc)
+    if hosted:
+        return f"s3://{hosted.group(1)}{unquote(parts.path)}"
+    return "s3:/" + unquote(parts.path) if _PATH_STYLE.match(parts.netloc) else url
+
+
+def _target(given: str, name: str, context: Context) -> Path:
+    """Where the content goes: a file, or into a directory that there is or whose path ends with a slash."""
+    place = context.downloads / given  # an absolute path stands for itself
+    return place / name if not given or given.endswith("/") or place.is_dir() else place
+
+
+def _put(target: Path, data: bytes) -> None:
+    """Write *target* so that it is there whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name[:200]}.part")
+    with beside.open("wb") as file:
+        os.fchmod(file.fileno(), MODE)
+        file.write(data)
+    beside.replace(target)
+
+
+def _text(info: Mapping[str, Any], name: str) -> str:
+    value = info.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidParameters(f"the sourceInfo of the step has no {name}")
+    return value

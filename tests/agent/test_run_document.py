@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents that run documents, and what they fetch for it (spec §5.9)."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from agent.test_scripts import kill, once, results, send, step, sweep
+from patchwright.agent.actions import ACTIONS
+from patchwright.agent.actions.download import _bucket
+from patchwright.core.actions import SERVED, UPDATE_AGENT
+
+
+def document(*steps, **parameters):
+    """A document of these steps."""
+    return {"schemaVersion": "2.2", "parameters": parameters, "mainSteps": list(steps)}
+
+
+def runs(path, *, kind="SSMDocument", name="Child", **inputs):
+    """A step that runs a document."""
+    inputs = {"documentType": kind, "documentPath": path, **inputs}
+    return {"action": "aws:runDocument", "name": name, "inputs": inputs}
+
+
+def fetches(kind, info, *, to="", name="Fetch", **inputs):
+    """A step that fetches content."""
+    inputs = {"sourceType": kind, "sourceInfo": info, "destinationPath": to, **inputs}
+    return {"action": "aws:downloadContent", "name": name, "inputs": inputs}
+
+
+def test_what_is_sent_to_nodes_is_what_they_run():
+    """The server lets through what the agent has an action for."""
+    assert set(ACTIONS) | {UPDATE_AGENT} == SERVED
+
+
+def test_a_document_runs_as_one_step(stage):
+    """With its parameters and defaults; its output is that of its steps, in order, and its code is theirs."""
+    stage.simulator.documents["Greet", ""] = document(
+        step("One", "echo {{ word }}; echo oops >&2"),
+        step("Two", "echo {{ other }}"),
+        word={"type": "String"},
+        other={"type": "String", "default": "bye"},
+    )
+    final = once(stage, runs("Greet", documentParameters={"word": "hello"}), step("After", "echo after"))
+    child = final["runtimeStatus"]["Child"]
+
+    assert final["documentStatus"] == "Success"
+    assert (child["standardOutput"], child["standardError"]) == ("hello\nbye\n", "oops\n")
+    assert results(final) == {"Child": ("Success", 0), "After": ("Success", 0)}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("Greet", ("Greet", "")),
+        ("Greet:3", ("Greet", "3")),
+        ("Greet:$LATEST", ("Greet", "$LATEST")),
+        (
+            "arn:aws:ssm:us-east-1:111111111111:document/Greet",
+            ("arn:aws:ssm:us-east-1:111111111111:document/Greet", ""),
+        ),
+        (
+            "arn:aws:ssm:us-east-1:111111111111:document/Greet:2",
+            ("arn:aws:ssm:us-east-1:111111111111:document/Greet", "2"),
+        ),
+    ],
+)
+def test_a_version_may_follow_the_name(stage, path, asked):
+    """After a colon; the name may be the ARN of another account's document."""
+    stage.simulator.documents[asked] = document(step("One", "true"))
+
+    assert once(stage, runs(path))["documentStatus"] == "Success"
+
+
+@pytest.mark.parametrize(
+    ("steps", "status", "code"),
+    [
+        ([step("A", "exit 7"), step("B", "echo B")], "Failed", 7),
+        ([step("A", "exit 7", onFailure="exit"), step("B", "echo no")], "Failed", 7),
+        ([step("A", "exit 168"), step("B", "echo no")], "Success", 0),
+        ([step("A", "exit 169"), step("B", "echo no")], "Failed", 1),
+        ([step("A", "exit 194"), step("B", "echo B")], "Failed", 1),
+        ([step("A", "sleep 30", timeoutSeconds="5")], "TimedOut", 137),
+        ([{"action": "my:own", "name": "A"}], "Failed", 1),
+        ([{"action": "patchwright:patch", "name": "A", "inputs": {"Operation": "Scan"}}], "Failed", 1),
+    ],
+    ids=["fails", "exit", "168", "169", "194", "late", "unknown", "patch"],
+)
+def test_how_a_document_ends_is_how_its_step_ends(stage, steps, status, code):
+    """Codes that steer a document steer that document alone; what comes after the step comes after it."""
+    stage.simulator.documents["Child", ""] = document(*steps)
+    final = once(stage, runs("Child"), step("After", "echo after"))
+
+    assert results(final) == {"Child": (status, code), "After": ("Success", 0)}
+    assert ("B\n" in final["runtimeStatus"]["Child"]["standardOutput"]) == (
+        len(steps) > 1 and "echo B" in str(steps) and "exit" not in steps[0]["inputs"].get("onFailure", "")
+    )
+    assert stage.history == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "part"),
+    [
+        ({"documentPath": "Nowhere"}, "does not exist"),
+        ({"documentPath": ""}, "no documentPath"),
+        ({"documentType": "Elsewhere"}, "SSMDocument or LocalPath"),
+        ({"documentParameters": {"word": "x", "more": "y"}}, "no parameter more"),
+        ({"documentParameters": {}}, "the parameter word is required"),
+        ({"documentParameters": "[]"}, "are no object"),
+        ({"documentParameters": "{"}, "are no object"),
+        ({"documentType": "LocalPath", "documentPath": "gone.json"}, "cannot be read"),
+    ],
+)
+def test_a_document_that_cannot_be_run_fails_its_step_and_says_why(stage, inputs, part):
+    """Nothing of it is run."""
+    stage.simulator.documents["Greet", ""] = document(
+        step("One", f"touch {stage.directory}/ran"), word={"type": "String"}
+    )
+    given = {"documentParameters": {"word": "a"}, **inputs}
+    final = once(
+        stage, runs(given.pop("documentPath", "Greet"), kind=given.pop("documentType", "SSMDocument"), **given)
+    )
+
+    assert results(final) == {"Child": ("Failed", 1)}
+    assert part in final["runtimeStatus"]["Child"]["standardError"]
+    assert not (stage.directory / "ran").exists()
+
+
+def test_a_document_of_another_type_is_not_run(stage):
+    """A runbook is no list of steps for a node."""
+    stage.simulator.documents["Greet", ""] = document(step("One", "true"))
+    stage.simulator.document_type = "Automation"
+
+    assert results(once(stage, runs("Greet"))) == {"Child": ("Failed", 1)}
+
+
+def test_documents_run_one_another_three_deep(stage):
+    """A fourth, and so one that runs itself, fails; the output comes up through all of them."""
+    for depth in range(1, 4):
+        stage.simulator.documents[f"D{depth}", ""] = document(step("Say", f"echo {depth}"), runs(f"D{depth + 1}"))
+    stage.simulator.documents["D3", ""] = document(step("Say", "echo 3"))
+    fine = once(stage, runs("D1"))
+    stage.simulator.documents["D3", ""] = document(runs("D1"))
+    deep = once(stage, runs("D1"))
+
+    assert fine["documentStatus"] == "Success"
+    assert fine["runtimeStatus"]["Child"]["standardOutput"] == "1\n2\n3\n"
+    assert deep["documentStatus"] == "Failed"
+    assert "at most 3 deep" in deep["runtimeStatus"]["Child"]["standardError"]
+
+
+def nested(stage):
+    """A document that runs two scripts and, between them, a document that runs another; each notes that it ran."""
+    noted = f">>{stage.directory}/ran"
+    stage.simulator.documents["Child", ""] = document(
+        step("One", "echo one", f"echo one {noted}"), runs("Inner"), step("Three", "echo three", f"echo three {noted}")
+    )
+    stage.simulator.documents["Inner", ""] = document(step("Two", "echo two", f"echo two {noted}"))
+    return [runs("Child")]
+
+
+@pytest.mark.slow
+def test_a_document_is_taken_up_where_it_was_wherever_the_worker_dies(tmp_path, simulator, zygote):
+    """No script twice, none left out, nothing of the output lost or doubled."""
+    for stage, final, where in sweep(tmp_path, simulator, zygote, "work", nested):
+        assert final["documentStatus"] == "Success", f"{where}: {final}"
+        assert final["runtimeStatus"]["Child"]["standardOutput"] == "one\ntwo\nthree\n", where
+        assert (stage.directory / "ran").read_text().split() == ["one", "two", "three"], where
+
+
+def test_a_document_that_was_killed_in_a_script_goes_on_with_it(real_stage):
+    """The script of a document within a document outlives the worker as any other."""
+    stage, gate = real_stage, real_stage.directory / "gate"
+    gate.touch()
+    waits = f"while test -e {gate}; do sleep 0.02; done"
+    stage.simulator.documents["Child", ""] = document(
+        step("One", f"echo x >>{stage.directory}/ran", waits, "echo over")
+    )
+    command = send(stage, runs("Child"))
+    stage.start()
+    stage.wait_for((stage.directory / "ran").exists, "the script ran")
+    kill(stage, "work")
+    gate.unlink()
+
+    final = stage.wait_for_final(command)
+    assert (final["documentStatus"], final["runtimeStatus"]["Child"]["standardOutput"]) == ("Success", "over\n")
+    assert (stage.directory / "ran").read_text() == "x\n"
+
+
+def test_a_cancelled_document_begins_nothing_more(real_stage):
+    """What runs is ended, what is left is not begun, and the steps after it are not either."""
+    stage = real_stage
+    stage.simulator.documents["Child", ""] = document(
+        step("One", f"touch {stage.directory}/began", "sleep 60"), step("Two", f"touch {stage.directory}/second")
+    )
+    command = send(stage, runs("Child"), step("After", f"touch {stage.directory}/after", finallyStep=True))
+    stage.start()
+    stage.wait_for((stage.directory / "began").exists, "the script ran")
+    stage.simulator.cancel(stage.instance_id, command)
+
+    final = stage.wait_for_final(command)
+    assert final["documentStatus"] == "Cancelled"
+    assert results(final) == {"Child": ("Cancelled", 137), "After": ("Cancelled", 137)}
+    assert not (stage.directory / "second").exists()
+    assert not (stage.directory / "after").exists()
+
+
+# -------------------------------------------------------------------------------------------------------- what is fetched
+
+
+def test_a_document_that_was_fetched_is_run_and_scripts_run_beside_it(stage):
+    """aws:downloadContent, then aws:runDocument of the file, as AWS-RunDocument does; a script finds it where it stands."""
+    stage.simulator.documents["Greet", "2"] = document(step("One", "echo hello from $(ls)"))
+    final = once(
+        stage,
+        fetches("SSMDocument", json.dumps({"name": "Greet:2"}), to="document.json"),
+        runs("document.json", kind="LocalPath"),
+        step("Beside", "ls"),
+    )
+
+    assert final["documentStatus"] == "Success", final
+    assert final["runtimeStatus"]["Child"]["standardOutput"] == "hello from document.json\n"
+    assert final["runtimeStatus"]["Beside"]["standardOutput"] == "document.json\n"
+
+
+def test_content_goes_to_a_file_or_into_a_directory(stage):
+    """A path that ends with a slash, and a directory that there is, take it under its own name; it can be run."""
+    stage.simulator.served["/files/hello.sh?token=1"] = [(200, b"#!/bin/sh\necho hello\n")]
+    (stage.directory / "there").mkdir()
+    url = {"url": stage.simulator.url + "/files/hello.sh?token=1", "allowInsecureDownload": True}
+    place = str(stage.directory)
+    final = once(
+        stage,
+        fetches("HTTP", url, to=f"{place}/new/", name="A"),
+        fetches("HTTP", url, to=f"{place}/there", name="B"),
+        fetches("HTTP", url, to=f"{place}/file", name="C"),
+        fetches("HTTP", url, name="D"),
+        step("Run", "./hello.sh"),
+    )
+
+    assert final["documentStatus"] == "Success", final
+    assert [os.access(f"{place}/{name}", os.X_OK) for name in ("new/hello.sh", "there/hello.sh", "file")] == [True] * 3
+    assert final["runtimeStatus"]["Run"]["standardOutput"] == "hello\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "info", "part"),
+    [
+        ("GitHub", {"owner": "x"}, "GitHub is not fetched"),
+        ("Git", {"repository": "x"}, "Git is not fetched"),
+        ("", {}, "nowhere"),
+        ("HTTP", {}, "has no url"),
+        ("HTTP", "{", "is no object"),
+        ("HTTP", {"url": "http://127.0.0.1:9/x"}, "https://"),
+        ("HTTP", {"url": "file:///etc/passwd", "allowInsecureDownload": True}, "https://"),
+        ("HTTP", {"url": "https://127.0.0.1:9/x", "authMethod": "Basic"}, "authMethod is None"),
+        ("S3", {}, "has no path"),
+        ("SSMDocument", {"name": "Nowhere"}, "does not exist"),
+    ],
+    ids=range(10),
+)
+def test_what_is_not_fetched_is_refused_with_a_reason(stage, kind, info, part):
+    """And the step after it goes on."""
+    final = once(stage, fetches(kind, info), step("After", "true"))
+
+    assert results(final) == {"Fetch": ("Failed", 1), "After": ("Success", 0)}
+    assert part in final["runtimeStatus"]["Fetch"]["standardError"]
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://s3.amazonaws.com/bucket/dir/key.sh", "s3://bucket/dir/key.sh"),
+        ("https://s3.eu-west-1.amazonaws.com/bucket/key", "s3://bucket/key"),
+        ("https://s3-eu-west-1.amazonaws.com/bucket/key", "s3://bucket/key"),
+        ("https://bucket.s3.amazonaws.com/dir/key", "s3://bucket/dir/key"),
+        ("https://my.bucket.s3.eu-west-1.amazonaws.com/key", "s3://my.bucket/key"),
+        ("https://store.example.com/bucket/key", "https://store.example.com/bucket/key"),
+        ("s3://bucket/key", "s3://bucket/key"),
+    ],
+)
+def test_amazons_buckets_are_the_servers(url, place):
+    """What is said to be there is asked of the server; another host is asked itself."""
+    assert _bucket(url) == place
+
+
+# ----------------------------------------------------------------------------------------------------- the other actions
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "expected"),
+    [
+        (True, {"Check": ("Success", 0), "After": ("Success", 0), "Last": ("Success", 0)}),
+        (False, {"Check": ("Success", 168), "After": ("Skipped", 0), "Last": ("Success", 0)}),
+        (None, {"Check": ("Failed", 1), "After": ("Skipped", 0), "Last": ("Success", 0)}),
+    ],
+)
+def test_a_check_of_patches_skips_what_is_left_where_nothing_is(stage, goes_on, expected):
+    """The server says whether; what is left but for the last step (spec §3.8)."""
+    stage.simulator.goes_on = goes_on
+    check = {"action": "patchwright:patchCheck", "name": "Check", "inputs": {"onFailure": "exit"}}
+    final = once(stage, check, step("After", "true"), step("Last", "true", finallyStep=True))
+
+    assert results(final) == expected
+    assert ("3 patches" in final["runtimeStatus"]["Check"]["standardOutput"]) == (goes_on is not None)
+
+
+def test_a_node_without_associations_has_nothing_to_refresh(stage):
+    """Where it has one, or one is named, the step says that this agent runs none."""
+    refresh = {"action": "aws:refreshAssociation", "name": "Refresh", "inputs": {"associationIds": []}}
+    named = {**refresh, "name": "Named", "inputs": {"associationIds": ["a"]}}
+    assert results(once(stage, refresh, named)) == {"Refresh": ("Success", 0), "Named": ("Failed", 1)}
+
+    stage.simulator.associations = [{"AssociationId": "a"}]
+    assert results(once(stage, refresh)) == {"Refresh": ("Failed", 1)}
+
+
+def test_powershell_runs_where_it_is_installed(stage):
+    """Where it is not, the step says so."""
+    script = {**step("Shell", "exit 3"), "action": "aws:runPowerShellScript"}
+    final = once(stage, script, {**script, "name": "None", "inputs": {}})
+
+    assert final["runtimeStatus"]["None"]["standardError"] == "the step has no runCommand"
+    assert results(final)["Shell"] in {("Failed", 127), ("Failed", 3)}
+    if results(final)["Shell"] == ("Failed", 127):
+        assert "pwsh is not installed" in final["runtimeStatus"]["Shell"]["standardError"]
+
+
+def test_inventory_is_collected_as_far_as_it_is_enabled(stage):
+    """And one's own files where they are said to be; a second run has nothing new to send."""
+    own = stage.directory / "own"
+    own.mkdir()
+    rack = {"SchemaVersion": "1.0", "TypeName": "Custom:Rack", "Content": {"Row": "7"}}
+    (own / "rack.json").write_text(json.dumps(rack))
+    wanted = {
+        "action": "aws:softwareInventory",
+        "name": "Gather",
+        "inputs": {
+            "instanceDetailedInformation": "Enabled",
+            "networkConfig": "Disabled",
+            "customInventory": "Enabled",
+            "customInventoryDirectory": str(own),
+            "files": '[{"Path": "/etc"}]',
+        },
+    }
+    final = once(stage, wanted)
+    told = stage.simulator.inventory[stage.instance_id]
+
+    assert results(final) == {"Gather": ("Success", 0)}
+    assert set(told) == {"AWS:InstanceDetailedInformation", "Custom:Rack"}
+    assert "Custom:Rack: 1\n" in final["runtimeStatus"]["Gather"]["standardOutput"]
+    assert "files are not collected" in final["runtimeStatus"]["Gather"]["standardOutput"]
