@@ -37,6 +37,8 @@ TAIL = """
 
 | operation | what |
 |---|---|
+| GetOutput | `CommandId`, `InstanceId`, `StepName` (none: the only one), `Stream` (stdout), `Offset`, `WaitSeconds` → `Body`, `NextOffset`, `Ended`, `Truncated`: what a step prints, from `Offset` on, at most 256 KiB; waited for where there is nothing yet: [outputs.md](outputs.md) |
+| ListOutputs | `CommandId`, `InstanceId`, `MaxResults`, `NextToken` → `Invocations`: the `Streams` of each, how much of them is kept, where they are written, or why not yet |
 | GetVerdict | `InstanceId` → `Document`, JSON text: `LiveVerdict` (today's baseline over the newest facts, with their age and the doubts about them), `Node`, and `LastOperation`, kept apart |
 | ExportPatchReport | `BucketName`, `Prefix`, `Region` (default: the caller's), `InstanceId` → the report whole, written to a bucket: `BucketName`, `Key`, `Bytes` |
 | ExportAuditTrail | `Region` (default: the caller's, `*`: all), `NextToken` → `Lines`: the [audit trail](audit.md) as lines of JSON; pages are put together as they come |
@@ -70,6 +72,7 @@ Signed with the node's own key, which is its `mi-` id and the secret that enrolm
 | `EC2WindowsMessageDeliveryService.AcknowledgeMessage` | the command is journalled on the node |
 | `EC2WindowsMessageDeliveryService.SendReply` | what a command came to |
 | `EC2WindowsMessageDeliveryService.FailMessage` | the node can make nothing of a message |
+| `Patchwright.PutOutput` | a piece of what a step prints; the answer says how far it is kept: [outputs.md](outputs.md) |
 | `Patchwright.Enroll` | an activation becomes a node |
 | `Patchwright.BeginOperation`, `Patchwright.PutFacts`, `Patchwright.PutBodies`, `Patchwright.PutResolution`, `Patchwright.PutOverrides` | the patch exchange, drawn in `core/protocol.py`, with its history; since version 2 BeginOperation answers the baseline's Sources and facts say which they were taken with, since version 3 it names the files of InstallOverrideList and BaselineOverride, which the node fetches and sends |
 | `Patchwright.GetPatchCheck` | whether the patch steps that come next in a document have anything to do (`patchwright:patchCheck`) |
@@ -79,7 +82,8 @@ Signed with the node's own key, which is its `mi-` id and the secret that enrolm
 
 `GET /healthz` (200 when ready), `GET /metrics` (Prometheus), `GET /agent/patchwright-agent.pyz`, `GET /agent/install.sh`,
 `GET /snapshots/…` (what the link of GetDeployablePatchSnapshotForInstance downloads, for 24 hours: [patches.md](patches.md)),
-`GET /events/stream` (events as they come, signed: [events.md](events.md)).
+`GET /events/stream` (events as they come, signed: [events.md](events.md)), `GET /outputs/…` (what the link of an output downloads, for
+24 hours), and whatever is signed for S3: [outputs.md](outputs.md).
 """
 
 

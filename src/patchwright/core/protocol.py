@@ -30,7 +30,8 @@ from patchwright.core.plan import Intent, Plan, Resolution, Wanted, actions_from
 #   1: 2026-11-20: enrolment, long poll, replies, patch exchange
 #   2: 2026-11-20: BeginOperation answers the baseline's sources; facts say with which sources they were taken
 #   3: 2026-11-20: BeginOperation answers Overrides, files to fetch; PutOverrides sends them and is answered like BeginOperation
-PROTOCOL_VERSION = 3
+#   4: 2026-11-20: PutOutput, pieces of what a step prints, answered with how far it is kept
+PROTOCOL_VERSION = 4
 
 MESSAGES_SERVICE = "ec2messages"
 MESSAGES_PREFIX = "EC2WindowsMessageDeliveryService"

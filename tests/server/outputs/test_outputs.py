@@ -107,9 +107,8 @@ async def test_who_waits_is_answered_as_soon_as_there_is_more(printer):
 
     later = asyncio.create_task(printer.get(4, WaitSeconds=15))
     async with asyncio.timeout(10):
-        while not later.done():
-            printer.house.clock.time += 1  # it looks again every second, and at the end of its time answers
-            await asyncio.sleep(0.01)
+        while not (await asyncio.wait({later}, timeout=0.2))[0]:
+            printer.house.clock.time += 16  # it looks again every second, and at the end of its time answers
     assert (await later)["Body"] == b""
 
 
