@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from patchwright.core.compliance import Item
-from patchwright.server import commands, nodes, patching
+from patchwright.server import commands, events, nodes, patching
 from patchwright.server.accounts import Scope
 from patchwright.server.compliance import model, store
 from patchwright.server.compliance.filters import Filter, holds_for, split
 from patchwright.server.compliance.model import (
+    ASSOCIATION,
     CUSTOM,
     PATCH,
+    SEVERITIES,
     Entry,
     Execution,
     InvalidItems,
@@ -257,8 +259,27 @@ def _check_types(scope: Scope, type_name: str, limit: int) -> UnitOfWork[None]:
 
 def _replace(scope: Scope, before: Record | None, record: Record) -> UnitOfWork[None]:
     yield from store.put(scope, record)
+    if before is None or (before.status, before.severity) != (record.status, record.severity):
+        yield from _tell(scope, record)
     if before is not None and before.digest != record.digest:
         yield from store.drop_content(scope, before.digest)
+
+
+def _tell(scope: Scope, record: Record) -> UnitOfWork[None]:
+    """A node turned compliant or not, or its severity changed (spec §7.7)."""
+    detail = {
+        "resource-type": "managed-instance",
+        "resource-id": record.instance_id,
+        "compliance-status": record.status.lower(),
+        "compliance-type": record.type,
+    }
+    if record.type == PATCH:
+        detail |= {"patch-baseline-id": record.baseline_id, "severity": SEVERITIES[record.severity].lower()}
+    elif record.type == ASSOCIATION:
+        detail["last-runtime"] = events.iso_millis(record.execution.at)
+    told = events.derived_id(record.instance_id, record.type, record.digest, record.execution.id, record.recorded_at)
+    arns = [events.managed_arn(scope, record.instance_id)]
+    yield from events.emit(scope, events.COMPLIANCE, arns, detail, now=record.recorded_at, id=told)
 
 
 def _drop(scope: Scope, record: Record) -> UnitOfWork[None]:

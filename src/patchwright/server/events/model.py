@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -149,6 +150,17 @@ class Delivery:
     code: int = 0
     reason: str = ""
     ended_at: float | None = None
+
+
+def derived_id(*parts: object) -> str:
+    """
+    The id of an event that follows from what it tells of: the same again for the same *parts*, in the form of a UUID.
+
+    For units of work, which may run twice.
+    """
+    digits = hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def node_arn(scope: Scope, instance_id: str) -> str:

@@ -12,7 +12,7 @@ from patchwright.server import tags
 from patchwright.server.accounts import MasterKey, Scope
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database, UnitOfWork
-from patchwright.server.parameters import names, store
+from patchwright.server.parameters import names, store, telling
 from patchwright.server.parameters.errors import (
     InvalidName,
     ParameterTaken,
@@ -235,7 +235,10 @@ def expire(*, now: float) -> UnitOfWork[int]:
     """Delete parameters whose time has come, up to a hundred; returns how many those were."""
     found = yield from store.expired(now=now, limit=_SWEPT)
     for scope, path in found:
+        gone = yield from store.find(scope, path, now=0.0)
         yield from _forget(scope, path)
+        if gone is not None:
+            yield from telling.parameter(scope, gone, telling.DELETE, now=now)
     return len(found)
 
 
@@ -259,6 +262,7 @@ def _put(
     if before is not None:
         yield from _drop_oldest(scope, before)
     yield from store.put(scope, seal(made))
+    yield from telling.parameter(scope, made, telling.UPDATE if before else telling.CREATE, now=now)
     if change.tags:
         yield from tags.add(scope, tags.PARAMETER, made.path, change.tags)
     return made
@@ -349,6 +353,8 @@ def _history(scope: Scope, asked: Reference, *, after: int, limit: int, now: flo
 def _delete(scope: Scope, path: str, *, now: float) -> UnitOfWork[bool]:
     alive = yield from store.find(scope, path, now=now)
     yield from _forget(scope, path)
+    if alive is not None:
+        yield from telling.parameter(scope, alive, telling.DELETE, now=now)
     return alive is not None
 
 
@@ -383,6 +389,8 @@ def _label(
         )
         raise TooManyLabels(msg)
     yield from store.put_labels(scope, target.path, target.version, list(wanted))
+    if wanted:
+        yield from telling.parameter(scope, target, telling.LABEL, now=now, labels=tuple(wanted))
     return target.version, list(dict.fromkeys(label for label in given if label not in wanted))
 
 

@@ -56,7 +56,7 @@ class Executions:
 
     async def cancel(self, scope: Scope, execution_id: str) -> None:
         """Let nothing of an execution start any more. Errors: UnknownWindow."""
-        if not await self._database.write(machine.cancel, scope, execution_id):
+        if not await self._database.write(machine.cancel, scope, execution_id, now=self._clock.now()):
             raise _unknown(execution_id)
 
 

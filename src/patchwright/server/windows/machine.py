@@ -18,7 +18,7 @@ from patchwright.server import commands
 from patchwright.server.accounts import Scope, recall, root_arn
 from patchwright.server.infra import InfraError, UnitOfWork
 from patchwright.server.windows import execution_store as executed
-from patchwright.server.windows import store
+from patchwright.server.windows import store, telling
 from patchwright.server.windows.model import (
     HOUR,
     KEPT_SECONDS,
@@ -79,6 +79,7 @@ def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator
         execution = replace(execution, status=Status.SUCCESS, details=NO_TASKS, ended_at=now)
     if not (yield from executed.add(execution)):
         return None
+    yield from telling.execution(execution, now=now)
     if not execution.status.final:
         yield from _add_tasks(execution, tasks, fresh_ids)
     return execution
@@ -102,6 +103,7 @@ def open_now(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[st
     if (yield from executed.has_open(scope, window_id)) or not (yield from executed.add(execution)):
         msg = f"An execution of {window_id} has not ended, or began in this moment: wait for it, or cancel it."
         raise WindowBusy(msg)
+    yield from telling.execution(execution, now=now)
     yield from _add_tasks(execution, tasks, fresh_ids)
     return execution
 
@@ -133,13 +135,15 @@ def advance(
     return step.released
 
 
-def cancel(scope: Scope, execution_id: str) -> UnitOfWork[bool]:
+def cancel(scope: Scope, execution_id: str, *, now: float) -> UnitOfWork[bool]:
     """Let nothing of an execution start any more; what is under way runs to its end. False for an unknown one."""
     execution = yield from executed.find(scope, execution_id)
     if execution is None:
         return False
     if not execution.status.final:
-        yield from executed.put(replace(execution, status=Status.CANCELLING, details=_CANCELLED))
+        cancelling = replace(execution, status=Status.CANCELLING, details=_CANCELLED)
+        yield from executed.put(cancelling)
+        yield from telling.execution(cancelling, now=now)
     return True
 
 
@@ -166,6 +170,7 @@ class _Step:
         registered = yield from store.targets(task.scope, task.task.window_id)
         yield from executed.add_invocations(invocations_of(task, registered, self.fresh_ids))
         yield from executed.put_task(task)
+        yield from telling.task_execution(task, now=self.now)
         return (yield from self.go_on(task))
 
     def go_on(self, task: TaskExecution) -> UnitOfWork[TaskExecution]:
@@ -227,11 +232,13 @@ class _Step:
 
     def _put(self, invocation: Invocation) -> UnitOfWork[Invocation]:
         yield from executed.put_invocation(invocation)
+        yield from telling.invocation(invocation, self.execution.window_id, whole=True, now=self.now)
         return invocation
 
     def _end(self, task: TaskExecution, status: Status, details: str) -> UnitOfWork[TaskExecution]:
         ended = replace(task, status=status, details=details, ended_at=self.now)
         yield from executed.put_task(ended)
+        yield from telling.task_execution(ended, now=self.now)
         return ended
 
 
@@ -262,7 +269,9 @@ def _finish(execution: Execution, tasks: list[TaskExecution], *, now: float) -> 
     if execution.status is Status.CANCELLING:
         worst = Status.CANCELLED
     details = {Status.SUCCESS: "", Status.FAILED: SOME_FAILED, Status.CANCELLED: _CANCELLED}.get(worst, _CUTOFF)
-    yield from executed.put(replace(execution, status=worst, details=details, ended_at=now))
+    ended = replace(execution, status=worst, details=details, ended_at=now)
+    yield from executed.put(ended)
+    yield from telling.execution(ended, now=now)
 
 
 def _shown(moment: float) -> str:

@@ -20,7 +20,7 @@ from patchwright.server.infra import (
     new_uuid,
     once,
 )
-from patchwright.server.windows import pseudo, store
+from patchwright.server.windows import pseudo, store, telling
 from patchwright.server.windows.model import (
     RUN_COMMAND,
     InvalidWindow,
@@ -79,7 +79,7 @@ class Service:
 
     async def delete(self, scope: Scope, window_id: str) -> None:
         """Remove a window with its targets, tasks and tags; an unknown one is passed over."""
-        await self._database.write(_delete, scope, window_id)
+        await self._database.write(_delete, scope, window_id, now=self._clock.now())
 
     async def page(self, scope: Scope, *, after: str, limit: int) -> list[Window]:
         """Up to *limit* windows whose id comes after *after*, in order of id."""
@@ -95,11 +95,11 @@ class Service:
         self, scope: Scope, window_id: str, target_id: str, change: Callable[[WindowTarget], WindowTarget]
     ) -> WindowTarget:
         """Give a target what *change* makes of it. Errors: UnknownWindow."""
-        return await self._database.write(_update_target, scope, window_id, target_id, change)
+        return await self._database.write(_update_target, scope, window_id, target_id, change, now=self._clock.now())
 
     async def remove_target(self, scope: Scope, window_id: str, target_id: str, *, safe: bool) -> None:
         """Remove a target; *safe*: only if no task names it. Errors: UnknownWindow, TargetInUse."""
-        await self._database.write(_remove_target, scope, window_id, target_id, safe=safe)
+        await self._database.write(_remove_target, scope, window_id, target_id, safe=safe, now=self._clock.now())
 
     async def targets(self, scope: Scope, window_id: str) -> list[WindowTarget]:
         """The window's targets, oldest first. Errors: UnknownWindow."""
@@ -115,7 +115,7 @@ class Service:
         self, scope: Scope, window_id: str, task_id: str, change: Callable[[WindowTask], WindowTask]
     ) -> WindowTask:
         """Give a task what *change* makes of it. Errors: UnknownWindow, InvalidWindow."""
-        return await self._database.write(_update_task, scope, window_id, task_id, change)
+        return await self._database.write(_update_task, scope, window_id, task_id, change, now=self._clock.now())
 
     async def task(self, scope: Scope, window_id: str, task_id: str) -> WindowTask:
         """A task of a window. Errors: UnknownWindow."""
@@ -123,7 +123,7 @@ class Service:
 
     async def remove_task(self, scope: Scope, window_id: str, task_id: str) -> None:
         """Remove a task; executions that began go on with it. Errors: UnknownWindow."""
-        await self._database.write(_remove_task, scope, window_id, task_id)
+        await self._database.write(_remove_task, scope, window_id, task_id, now=self._clock.now())
 
     async def tasks(self, scope: Scope, window_id: str) -> list[WindowTask]:
         """The window's tasks, by priority, then oldest first. Errors: UnknownWindow."""
@@ -160,6 +160,7 @@ def _create(window: Window, own_tags: Mapping[str, str], *, limit: int) -> UnitO
     if (yield from store.count(window.scope)) >= limit:
         raise _too_many(limit, "maintenance windows in this account and region")
     yield from store.put(window)
+    yield from telling.window(window.scope, window.id, telling.CREATED, now=window.created_at)
     if own_tags:
         yield from tags.add(window.scope, tags.MAINTENANCE_WINDOW, window.id, own_tags)
     return window.id
@@ -177,11 +178,15 @@ def _update(scope: Scope, window_id: str, change: Callable[[Window], Window], *,
     elif changed.cutoff >= changed.duration:
         _checked(changed, now)
     yield from store.put(changed)
+    yield from telling.switched(stored, changed, now=now)
     return changed
 
 
-def _delete(scope: Scope, window_id: str) -> UnitOfWork[None]:
+def _delete(scope: Scope, window_id: str, *, now: float) -> UnitOfWork[None]:
+    if (yield from store.find(scope, window_id)) is None:
+        return
     yield from store.remove(scope, window_id)
+    yield from telling.window(scope, window_id, telling.DELETED, now=now)
     yield from tags.forget(scope, tags.MAINTENANCE_WINDOW, window_id)
 
 
@@ -200,6 +205,7 @@ def _add_target(target: WindowTarget, *, limit: int) -> UnitOfWork[str]:
         raise _too_many(limit, "targets in this maintenance window")
     check_registered(target.targets)
     yield from store.put_target(target)
+    yield from telling.target(target, telling.REGISTERED, now=target.created_at)
     return target.id
 
 
@@ -212,16 +218,17 @@ def _target(scope: Scope, window_id: str, target_id: str) -> UnitOfWork[WindowTa
 
 
 def _update_target(
-    scope: Scope, window_id: str, target_id: str, change: Callable[[WindowTarget], WindowTarget]
+    scope: Scope, window_id: str, target_id: str, change: Callable[[WindowTarget], WindowTarget], *, now: float
 ) -> UnitOfWork[WindowTarget]:
     changed = change((yield from _target(scope, window_id, target_id)))
     check_registered(changed.targets)
     yield from store.put_target(changed)
+    yield from telling.target(changed, telling.UPDATED, now=now)
     return changed
 
 
-def _remove_target(scope: Scope, window_id: str, target_id: str, *, safe: bool) -> UnitOfWork[None]:
-    yield from _target(scope, window_id, target_id)
+def _remove_target(scope: Scope, window_id: str, target_id: str, *, safe: bool, now: float) -> UnitOfWork[None]:
+    removed = yield from _target(scope, window_id, target_id)
     users = [
         task.id
         for task in (yield from store.tasks(scope, window_id))
@@ -232,6 +239,7 @@ def _remove_target(scope: Scope, window_id: str, target_id: str, *, safe: bool) 
         msg = f"Target {target_id} is named by the tasks {', '.join(users)}: change or remove these first."
         raise TargetInUse(msg)
     yield from store.remove_target(scope, window_id, target_id)
+    yield from telling.target(removed, telling.DEREGISTERED, now=now)
 
 
 def _add_task(task: WindowTask, *, limit: int) -> UnitOfWork[str]:
@@ -239,6 +247,7 @@ def _add_task(task: WindowTask, *, limit: int) -> UnitOfWork[str]:
         raise _too_many(limit, "tasks in this maintenance window")
     yield from _check_task(task)
     yield from store.put_task(task)
+    yield from telling.task(task, telling.REGISTERED, now=task.created_at)
     return task.id
 
 
@@ -252,17 +261,19 @@ def require_task(scope: Scope, window_id: str, task_id: str) -> UnitOfWork[Windo
 
 
 def _update_task(
-    scope: Scope, window_id: str, task_id: str, change: Callable[[WindowTask], WindowTask]
+    scope: Scope, window_id: str, task_id: str, change: Callable[[WindowTask], WindowTask], *, now: float
 ) -> UnitOfWork[WindowTask]:
     changed = change((yield from require_task(scope, window_id, task_id)))
     yield from _check_task(changed)
     yield from store.put_task(changed)
+    yield from telling.task(changed, telling.UPDATED, now=now)
     return changed
 
 
-def _remove_task(scope: Scope, window_id: str, task_id: str) -> UnitOfWork[None]:
-    yield from require_task(scope, window_id, task_id)
+def _remove_task(scope: Scope, window_id: str, task_id: str, *, now: float) -> UnitOfWork[None]:
+    removed = yield from require_task(scope, window_id, task_id)
     yield from store.remove_task(scope, window_id, task_id)
+    yield from telling.task(removed, telling.DEREGISTERED, now=now)
 
 
 def _check_task(task: WindowTask) -> UnitOfWork[None]:
