@@ -112,6 +112,7 @@ class Simulator:
         self.document_type = "Command"
         self.goes_on: bool | None = True  # what checks of patches are answered
         self.associations: list[dict[str, Any]] = []
+        self.agent: dict[str, str] = {"Version": "0.0.0", "Sha256": "0" * 64, "Path": "/agent/patchwright-agent.pyz"}
         self.served: dict[str, list[tuple[int, bytes]]] = {}  # by path, what a GET gets; the last of them for ever
         self.losing: Counter[str] = Counter()
         self.refusing: dict[str, Refusal] = {}
@@ -303,6 +304,9 @@ class Simulator:
 
     def _on_ListInstanceAssociations(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         return {"Associations": self.associations}
+
+    def _on_DescribeAgent(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        return self.agent
 
     def _on_PutOverrides(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         operation = self.operations[members["OperationId"]]

@@ -60,10 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--once", action="store_true", help="take in what waits at the server, run it, report it, and end")
     run.add_argument("--baton", type=int, help=argparse.SUPPRESS)
     commands.add_parser("version", help="print the version")
+    test = commands.add_parser(
+        "self-test", help="see that this program works here: used before it replaces another version"
+    )
     child = commands.add_parser("child", help="used by the program itself")
     child.add_argument("task", choices=("work", "inventory", "facts", "resolve", "install", "script"))
     child.add_argument("--directory", default="", metavar="DIR")
-    for one in (enroll, run, child):
+    for one in (enroll, run, child, test):
         one.add_argument("--state-dir", default=state_dir, metavar="DIR", help="default: %(default)s")
     _add_guest_words(commands)
     return parser
@@ -93,6 +96,16 @@ def _guest(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
 def _version(_arguments: argparse.Namespace, _program: Tuple[str, ...]) -> int:
     from patchwright import __version__
 
+    print(__version__)
+    return 0
+
+
+def _self_test(arguments: argparse.Namespace, _program: Tuple[str, ...]) -> int:
+    from patchwright import __version__
+    from patchwright.agent.disk import Disk
+    from patchwright.agent.selfupdate import self_test
+
+    self_test(Disk(Path(arguments.state_dir).resolve()))
     print(__version__)
     return 0
 
@@ -138,6 +151,7 @@ def _run(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
     from patchwright.agent.disk import Disk, Lock
     from patchwright.agent.loop import Loop, Rest
     from patchwright.agent.program import unpacked
+    from patchwright.agent.selfupdate import PROGRAM_VARIABLE, Renewal
 
     state_dir = Path(arguments.state_dir).resolve()
     identity, settings = load_identity(state_dir), load_settings(state_dir)
@@ -149,14 +163,19 @@ def _run(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
         print(f"patchwright-agent: another agent runs with {state_dir}", file=sys.stderr)
         return EXIT_REFUSED
     heed_termination()
-    back = [*program, "run", "--state-dir", str(state_dir), "--baton"]
+    disk, words = Disk(state_dir, settings.reserve_kib * 1024), [*program, "run", "--state-dir", str(state_dir)]
+    renewal = None if arguments.once else Renewal(disk, Path(program[-1]), words)
+    if renewal and not woken:
+        renewal.began()
+    back = [*words, "--baton"]
     loop = Loop(
         identity,
         settings,
-        disk=Disk(state_dir, settings.reserve_kib * 1024),
+        disk=disk,
         clock=Clock(),
         program=unpacked(program, os.environ),
-        environment=inherited_environment(),
+        environment={**inherited_environment(), **({PROGRAM_VARIABLE: program[-1]} if renewal else {})},
+        renewal=renewal,
         rest=None if arguments.once else Rest(become_waiting, lock.descriptor, back, woken),
     )
     if arguments.once:
@@ -191,6 +210,7 @@ _COMMANDS = {
     "patch-check": _guest,
     "enroll": _enroll,
     "run": _run,
+    "self-test": _self_test,
     "child": _child,
     "version": _version,
 }

@@ -50,6 +50,7 @@ class Settings(NamedTuple):
     output_mib: int = 64
     inventory_hours: float = 24
     guest_patience_seconds: float = 900
+    update_seconds: float = 120
     control_channel: int = 1
     custom_inventory_dir: str = "/etc/patchwright-agent/inventory"
 
@@ -79,6 +80,9 @@ TABLE: Mapping[str, Row] = {
         0.1, 86_400, "how long a patch step that amazon-ssm-agent runs waits for a server that does not answer"
     ),
     "control_channel": Row(0, 1, "1: hold a WebSocket open while waiting, so that commands come at once; 0: only poll"),
+    "update_seconds": Row(
+        1, 3600, "how long a new version of the agent may take to report before the one before comes back"
+    ),
     "inventory_hours": Row(0, 720, "how often the inventory is sent, besides after every patch operation; 0 for never"),
 }
 PATHS: Mapping[str, str] = {

@@ -25,6 +25,7 @@ from patchwright.agent.waiting import REQUEST_ID, undisturbed
 from patchwright.core.errors import PatchwrightError
 
 if TYPE_CHECKING:
+    from patchwright.agent.selfupdate import Renewal
     from patchwright.agent.shell import Detached, Shell
 
 # The same as in core.protocol, which is not imported here because waiting has to stay small; a test compares them.
@@ -146,7 +147,9 @@ class Loop:
         program: Tuple[str, ...],
         environment: Mapping[str, str],
         rest: Optional[Rest] = None,
+        renewal: Optional[Renewal] = None,
     ) -> None:
+        self._renewal = renewal
         self._identity = identity
         self._settings = settings
         self._disk = disk
@@ -209,6 +212,8 @@ class Loop:
 
     def turn(self) -> None:
         """One round: whatever is due, then a poll and what it brings. Raises ServerUnavailable, Refused, DiskFull."""
+        if self._renewal:
+            self._renewal.look()
         self._workers.ensure(self._environment)
         self._say_hello()
         try_to_drain(self._outbox, self._client)  # a reply that the server cannot take now must not make the node deaf
@@ -265,7 +270,12 @@ class Loop:
         if now < self._next_health:
             return
         self._client.call("UpdateInstanceInformation", self._hello())
+        self._reported()
         self._next_health = now + self._settings.health_seconds
+
+    def _reported(self) -> None:
+        if self._renewal:
+            self._renewal.reported()
 
     def _hello(self) -> Dict[str, str]:
         return {
@@ -313,7 +323,9 @@ class Loop:
 
     def _poll(self) -> List[Dict[str, Any]]:
         question = self._question(secrets.token_hex(16))
-        return _messages(self._client.call("GetMessages", question, timeout=self._settings.poll_seconds))
+        answer = self._client.call("GetMessages", question, timeout=self._settings.poll_seconds)
+        self._reported()
+        return _messages(answer)
 
     def _question(self, request_id: str) -> Dict[str, Any]:
         return {

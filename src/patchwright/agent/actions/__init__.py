@@ -19,6 +19,7 @@ from patchwright.agent.actions import (
     powershell,
     run_document,
     script,
+    update,
 )
 from patchwright.agent.actions.model import Action, Context, Outcome, StepState, joined
 from patchwright.core import actions
@@ -29,6 +30,7 @@ ACTIONS: Mapping[str, Action] = {
     actions.PATCH: patch.run,
     actions.PATCH_CHECK: patch_check.run,
     actions.SHELL_SCRIPT: script.run,
+    actions.UPDATE_AGENT: update.run,
     actions.POWERSHELL_SCRIPT: powershell.run,
     actions.RUN_DOCUMENT: run_document.run,
     actions.DOWNLOAD_CONTENT: download.run,
