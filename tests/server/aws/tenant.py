@@ -220,10 +220,12 @@ class Tenant:
             "Patchwright.ExportAuditTrail": {},
             "Patchwright.GetPatchReport": {},
             "Patchwright.GetSubscription": {"Name": "hook-00"},
+            "Patchwright.GetOutput": {**node, "CommandId": self.command},
             "Patchwright.GetVerdict": node,
             "Patchwright.ListAuditEntries": {},
             "Patchwright.ListDeliveries": {"Name": "hook-00"},
             "Patchwright.ListEvents": {},
+            "Patchwright.ListOutputs": {"CommandId": self.command},
             "Patchwright.ListSubscriptions": {},
             "Patchwright.VerifyAuditTrail": {},
         }

@@ -241,6 +241,9 @@ def requests_about(there):
         ],
         "CreateResourceDataSyncRequest": [{"SyncName": "out", "S3Destination": DESTINATION}],
         "PutParameterRequest": [PARAMETER, {**PARAMETER, "Overwrite": True}],
+        "PutOutputRequest": [
+            {"CommandId": there.command, "StepName": "PatchLinux", "Stream": "stdout", "Offset": 0, "Body": "eA=="}
+        ],
         "BeginOperationRequest": [
             {"CommandId": there.command, "StepName": "PatchLinux", "OperatingSystem": "DEBIAN", "Product": "Debian12"}
         ],

@@ -40,6 +40,8 @@ class OutputOperations:
         wait = float(request.get("WaitSeconds", 0))
         stream, part = await self._service.read(caller.scope, asked, position=request.get("Offset", 0), wait=wait)
         return {
+            "CommandId": stream.command_id,
+            "InstanceId": stream.instance_id,
             "StepName": stream.step,
             "Stream": stream.name,
             "Offset": part.position,
