@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Dict, List, Mapping, Sequence, Union
 
 from patchwright.agent import reboot
-from patchwright.agent.actions import ACTIONS, Action, Context, Outcome, joined
+from patchwright.agent.actions import ACTIONS, Action, Context, Course, Outcome, joined
 from patchwright.core import flow
 from patchwright.core.actions import SCRIPTS
 from patchwright.core.document import Document, bind, environment, parse, prepared, ruling
@@ -53,6 +54,7 @@ def run_step(step: Step, context: Context, *, nested: bool = False) -> None:
     if action is None:
         settle(step, Outcome("Failed", 1, "", "action {} is not served by this agent".format(step["action"])))
         return
+    context = context._replace(course=Course(plan_steps, following, partial(run_step, nested=True), settle))
     try:
         outcome = _once(action, step, context) if nested else _entered(action, step, context)
     except PatchwrightError as error:

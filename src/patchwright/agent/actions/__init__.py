@@ -21,10 +21,10 @@ from patchwright.agent.actions import (
     script,
     update,
 )
-from patchwright.agent.actions.model import Action, Context, Outcome, StepState, joined
+from patchwright.agent.actions.model import Action, Context, Course, Outcome, StepState, joined
 from patchwright.core import actions
 
-__all__ = ["ACTIONS", "Action", "Context", "Outcome", "StepState", "joined"]
+__all__ = ["ACTIONS", "Action", "Context", "Course", "Outcome", "StepState", "joined"]
 
 ACTIONS: Mapping[str, Action] = {
     actions.PATCH: patch.run,

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
+from patchwright.agent.keeper import STDERR, STDOUT
 from patchwright.agent.patch_run import Desk
+from patchwright.core import flow
 from patchwright.core.protocol import STDERR_LIMIT, STDOUT_LIMIT
-
-# Files in a step's directory, in which its output grows; every run of the step appends.
-STDOUT, STDERR = "stdout", "stderr"
 
 StepState = Dict[str, Any]  # a step as the journal has it: see `steps.plan_steps`
 
@@ -33,6 +32,15 @@ class Outcome(NamedTuple):
     boot_id: str = ""
 
 
+class Course(NamedTuple):
+    """How the steps of a document within a document are gone through: by the functions of `steps` that have these names."""
+
+    plan_steps: Callable[[Mapping[str, Any]], List[StepState]]
+    following: Callable[[Sequence[StepState]], Union[flow.Run, flow.Skip, flow.Done]]
+    run_step: Callable[[StepState, Any], None]  # and its Context; it restarts no node
+    settle: Callable[[StepState, Outcome], None]
+
+
 class Context(NamedTuple):
     """
     What an action works with.
@@ -43,6 +51,7 @@ class Context(NamedTuple):
         directory: For the step's files, `work/COMMAND/NUMBER.STEP`; kept over restarts, removed when the command has ended.
         save: Journals the step. What the action keeps in `step["run"]` is there again when it is entered after a crash.
         meanwhile: Called several times a second while the action waits.
+        course: For an action that has steps of its own; None outside of `steps.run_step`.
     """
 
     desk: Desk
@@ -50,6 +59,7 @@ class Context(NamedTuple):
     directory: Path
     save: Callable[[], None]
     meanwhile: Callable[[], None] = lambda: None
+    course: Optional[Course] = None
 
     @property
     def stdout(self) -> Path:

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping
 
 from patchwright.agent.actions import download
 from patchwright.agent.actions.asking import Cancelled
-from patchwright.agent.actions.model import Context, Outcome, StepState
+from patchwright.agent.actions.model import Context, Course, Outcome, StepState
 from patchwright.agent.client import Refused
 from patchwright.core import actions, flow
 from patchwright.core.document import DOCUMENT_LIMIT_BYTES
@@ -47,8 +47,6 @@ def run(step: StepState, context: Context) -> Outcome:
 
 def _planned(step: StepState, context: Context) -> List[StepState]:
     """The steps of the document, not begun. Raises MalformedDocument, Refused, Cancelled, OSError."""
-    from patchwright.agent.steps import plan_steps
-
     inputs = step["inputs"]
     kind, path = str(inputs.get("documentType") or ""), str(inputs.get("documentPath") or "")
     if not path:
@@ -59,7 +57,9 @@ def _planned(step: StepState, context: Context) -> List[StepState]:
         content = _read(context.downloads / path)
     else:
         raise InvalidParameters(f"the documentType of the step is SSMDocument or LocalPath, not {kind[:40]!r}")
-    planned = plan_steps({"DocumentContent": content, "Parameters": _parameters(inputs.get("documentParameters"))})
+    planned = _course(context).plan_steps(
+        {"DocumentContent": content, "Parameters": _parameters(inputs.get("documentParameters"))}
+    )
     for child in planned:
         child["depth"] = step.get("depth", 0) + 1
         if child["action"] in DIRECT_ONLY and not child["refused"]:
@@ -69,29 +69,28 @@ def _planned(step: StepState, context: Context) -> List[StepState]:
 
 def _walk(steps: List[StepState], context: Context) -> str:
     """Run *steps* to the end, from where the journal has them; answers what they came to."""
-    from patchwright.agent.steps import NOT_BEGUN, following, run_step, settle
-
-    now = following(steps)
+    course = _course(context)
+    now = course.following(steps)
     while not isinstance(now, flow.Done):
         child = steps[now.position]
         if isinstance(now, flow.Skip):
-            settle(child, Outcome(now.status, 0, now.why))
-        elif child["status"] == NOT_BEGUN and context.desk.cancelled():
-            settle(child, Outcome(flow.CANCELLED, flow.KILLED_CODE, "", "cancelled before this step began"))
+            course.settle(child, Outcome(now.status, 0, now.why))
+        elif child["status"] != flow.IN_PROGRESS and context.desk.cancelled():
+            course.settle(child, Outcome(flow.CANCELLED, flow.KILLED_CODE, "", "cancelled before this step began"))
         else:
-            _run_child(child, now.position + 1, steps, context, run_step)
+            _run_child(child, now.position + 1, steps, context)
         context.save()
-        now = following(steps)
+        now = course.following(steps)
     return now.status
 
 
-def _run_child(child: StepState, number: int, steps: List[StepState], context: Context, run_step: Any) -> None:
+def _run_child(child: StepState, number: int, steps: List[StepState], context: Context) -> None:
     if child["status"] != flow.IN_PROGRESS:
         child["status"] = flow.IN_PROGRESS
         context.save()
     directory = _directory(context, number, child)
     inner = Context(context.desk, context.command_id, directory, context.save, lambda: _follow(steps, context))
-    run_step(child, inner, nested=True)
+    _course(context).run_step(child, inner)
     if not (directory / inner.stdout.name).exists() and not (directory / inner.stderr.name).exists():
         inner.tell(child["stdout"], child["stderr"])
     _follow(steps, context)
@@ -131,6 +130,11 @@ def _outcome(status: str, steps: List[StepState], context: Context) -> Outcome:
     steering = (0, flow.SUCCEED_CODE, flow.FAIL_CODE, flow.REBOOT_CODE)
     error = "\n".join(part for part in (heard.stderr.rstrip("\n"), *lines) if part)
     return heard._replace(status=status, code=1 if code in steering else code, stderr=error)
+
+
+def _course(context: Context) -> Course:
+    assert context.course is not None  # noqa: S101 - steps.run_step gives it
+    return context.course
 
 
 def _directory(context: Context, number: int, child: StepState) -> Path:
