@@ -91,6 +91,34 @@ _LIMITS = Limits(  # ten thousand items at once; an inventory and what it is wra
 )
 
 
+@dataclass(frozen=True)
+class Rooms:
+    """What the rooms offer, wired: of each service there is one, whoever uses it."""
+
+    config: Config
+    database: Database
+    clock: Clock
+    master: MasterKey
+    url: str
+    models: Models
+    trail: Trail
+    audit: AuditService
+    access: Access
+    authorities: Authorities
+    warden: aws.Warden
+    waking: commands.Waking
+    directory: nodes.Service
+    known: inventory.Service
+    snapshots: patching.Snapshots
+    buckets: Buckets
+    blobs: DirectoryBlobs
+    sent: commands.Service
+    printed: outputs.Service
+    news: events.News
+    snapshot_links: aws.SnapshotLinks
+    output_links: aws.OutputLinks
+
+
 @dataclass
 class House:
     """A server that is wired and ready to answer."""
@@ -183,119 +211,102 @@ async def build(
     Errors: InfraError where the database cannot be opened, UnreadableMasterKey, KeyTaken.
     """
     make_private(config)
-    clock = clock or SystemClock()
-    master = MasterKey.load(config.data_dir / "master.key")
-    opened = await open_database(config.database, data_dir=config.data_dir, clock=clock)
-    trail, audit = _audit(config, opened, clock, master)
-    database = Audited(opened)
-    access = open_access(database, clock, master, config.quotas, first=config.account_id, holder=nodes.holder)
-    root = await _root(config, access)
-    directory, waking = nodes.Service(database, clock), commands.Waking()
-    url = config.public_url or local_url(config, port or config.port)
-    downloads = gateway.Downloads(url, by_host=not config.public_url)
-    rendering = gateway.Rendering(downloads.script)
-    messages = gateway.Messages(database, clock, directory=directory, waking=waking, rendering=rendering)
-    registration = gateway.Registration(
-        database, clock, master, directory=directory, sessions=access.sessions, key_days=config.node_key_days
-    )
-    models = load_models(strict=strict)
-    links, snapshots = aws.SnapshotLinks(url, master.links, clock), patching.Snapshots(database, clock)
-    buckets = open_buckets(config.bucket_dir, _s3(config), clock)
-    sent, blobs = commands.Service(database, clock), DirectoryBlobs(config.blob_dir)
-    printed = outputs.Service(database, clock, config.quotas, blobs=blobs, sent=sent)
-    known = inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds)
-    channels = gateway.Channels(
-        database,
-        clock,
-        master,
-        messages=messages,
-        rendering=rendering,
-        waking=waking,
-        active=access.tenants.active,
-        served=config.control_channel,
-        rate=_bounds(config).nodes,
-    )
-    said = aws.OutputLinks(url, master.links, clock, buckets=config.s3_endpoint or url)
-    authorities = Authorities(database, clock.monotonic)
-    warden = aws.Warden(database, clock, authorities)
-    news = events.open_news(database, clock, master, config.quotas, networks=config.webhook_networks)
-    served = _operations(
-        config,
-        database,
-        clock,
-        directory=directory,
-        messages=messages,
-        registration=registration,
-        channels=channels,
-        waking=waking,
-        warden=warden,
-        master=master,
-        known=known,
-        sent=sent,
-        printed=printed,
-        said=said,
-        audit=audit,
-        access=access,
-        news=news,
-        buckets=buckets,
-        pager=Pager(master.paging, models),
-        snapshots=snapshots,
-        links=links,
-        models=models,
-    )
-    if "gateway" in config.roles:
-        served.update(gateway.program(downloads))
-    keys = KnownKeys(_lookup(access, registration), clock.monotonic, sessions=_sessions(access))
+    rooms = await _rooms(config, clock or SystemClock(), port=port, strict=strict)
+    root = await _root(config, rooms.access)
+    downloads = gateway.Downloads(rooms.url, by_host=not config.public_url)
+    edges = _edges(rooms, gateway.Rendering(downloads.script))
+    served = _operations(rooms, edges, downloads)
+    keys = KnownKeys(_lookup(rooms.access, edges.registration), rooms.clock.monotonic, sessions=_sessions(rooms.access))
     endpoint = Endpoint(
-        warden.guarded(served),
-        models=models,
+        rooms.warden.guarded(served),
+        models=rooms.models,
         lookup=keys.find,
         sessions=keys.find_session,
-        used=_noting(access),
-        clock=clock,
+        used=_noting(rooms.access),
+        clock=rooms.clock,
         errors=aws.ERRORS,
         parked=gateway.PARKED | aws.PARKED,
-        watch=aws.CallWatch(trail, reports=config.audit_node_reports),
+        watch=aws.CallWatch(rooms.trail, reports=config.audit_node_reports),
         bounds=_bounds(config),
         replays=replays,
         limits=_LIMITS,
     )
-    objects = aws.Objects(database, sent=sent, printed=printed, buckets=buckets)
-    by_bucket = aws.Warden(database, clock, authorities, aws.BUCKET_RULES).guarded(objects.operations())
-    application = Application(
-        endpoint,
-        downloads,
-        aws.SnapshotDownloads(snapshots, links),
-        database,
-        channels=channels.door(endpoint.identify),
-        printed=aws.OutputDownloads(printed, said),
-        buckets=aws.BucketFront(endpoint, by_bucket, domain=config.service_domain, largest=config.quotas.output_bytes),
-        stream=_stream(config, news, clock, endpoint=endpoint, warden=warden, waking=waking),
-    )
-    writer = reports.Writer(database, clock, buckets, known)
-    tender = outputs.Tender(database, clock, service=printed, sent=sent, buckets=buckets, blobs=blobs)
+    database, buckets, printed = rooms.database, rooms.buckets, rooms.printed
     return House(
-        application, database, clock, waking, channels.switchboard, root, writer, tender, trail, audit, access, news
+        _application(rooms, endpoint, downloads, edges.channels),
+        database,
+        rooms.clock,
+        rooms.waking,
+        edges.channels.switchboard,
+        root,
+        reports.Writer(database, rooms.clock, buckets, rooms.known),
+        outputs.Tender(database, rooms.clock, service=printed, sent=rooms.sent, buckets=buckets, blobs=rooms.blobs),
+        rooms.trail,
+        rooms.audit,
+        rooms.access,
+        rooms.news,
     )
 
 
-def _stream(
-    config: Config,
-    news: events.News,
-    clock: Clock,
-    *,
-    endpoint: Endpoint,
-    warden: aws.Warden,
-    waking: commands.Waking,
-) -> aws.EventStream:
-    """Events as they come, for as long as this process serves."""
-    return aws.EventStream(
-        news.feed,
+async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Rooms:
+    """The rooms over the database that the settings name."""
+    master = MasterKey.load(config.data_dir / "master.key")
+    opened = await open_database(config.database, data_dir=config.data_dir, clock=clock)
+    trail, audit = _audit(config, opened, clock, master)
+    database = Audited(opened)
+    url = config.public_url or local_url(config, port or config.port)
+    authorities = Authorities(database, clock.monotonic)
+    sent, blobs = commands.Service(database, clock), DirectoryBlobs(config.blob_dir)
+    return Rooms(
+        config=config,
+        database=database,
+        clock=clock,
+        master=master,
+        url=url,
+        models=load_models(strict=strict),
+        trail=trail,
+        audit=audit,
+        access=open_access(database, clock, master, config.quotas, first=config.account_id, holder=nodes.holder),
+        authorities=authorities,
+        warden=aws.Warden(database, clock, authorities),
+        waking=commands.Waking(),
+        directory=nodes.Service(database, clock),
+        known=inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds),
+        snapshots=patching.Snapshots(database, clock),
+        buckets=open_buckets(config.bucket_dir, _s3(config), clock),
+        blobs=blobs,
+        sent=sent,
+        printed=outputs.Service(database, clock, config.quotas, blobs=blobs, sent=sent),
+        news=events.open_news(database, clock, master, config.quotas, networks=config.webhook_networks),
+        snapshot_links=aws.SnapshotLinks(url, master.links, clock),
+        output_links=aws.OutputLinks(url, master.links, clock, buckets=config.s3_endpoint or url),
+    )
+
+
+def _application(
+    rooms: Rooms, endpoint: Endpoint, downloads: gateway.Downloads, channels: gateway.Channels
+) -> Application:
+    """What answers: the API and everything beside it."""
+    config, clock = rooms.config, rooms.clock
+    objects = aws.Objects(rooms.database, sent=rooms.sent, printed=rooms.printed, buckets=rooms.buckets)
+    by_bucket = aws.Warden(rooms.database, clock, rooms.authorities, aws.BUCKET_RULES).guarded(objects.operations())
+    stream = aws.EventStream(
+        rooms.news.feed,
         clock,
         identify=endpoint.identify,
-        warden=warden,
+        warden=rooms.warden,
         most=config.quotas.event_streams,
-        serving=lambda: waking.open,
+        serving=lambda: rooms.waking.open,  # for as long as this process serves
+    )
+    return Application(
+        endpoint,
+        downloads,
+        aws.SnapshotDownloads(rooms.snapshots, rooms.snapshot_links),
+        rooms.database,
+        channels=channels.door(endpoint.identify),
+        printed=aws.OutputDownloads(rooms.printed, rooms.output_links),
+        buckets=aws.BucketFront(endpoint, by_bucket, domain=config.service_domain, largest=config.quotas.output_bytes),
+        stream=stream,
     )
 
 
@@ -318,78 +329,90 @@ def _audit(config: Config, database: Database, clock: Clock, master: MasterKey) 
     return Trail(database, clock, key=master.audit, shared=shared), service
 
 
-def _operations(
-    config: Config,
-    database: Database,
-    clock: Clock,
-    *,
-    directory: nodes.Service,
-    messages: gateway.Messages,
-    registration: gateway.Registration,
-    channels: gateway.Channels,
-    waking: commands.Waking,
-    warden: aws.Warden,
-    master: MasterKey,
-    known: inventory.Service,
-    sent: commands.Service,
-    printed: outputs.Service,
-    said: aws.OutputLinks,
-    audit: AuditService,
-    access: Access,
-    news: events.News,
-    buckets: Buckets,
-    pager: Pager,
-    snapshots: patching.Snapshots,
-    links: aws.SnapshotLinks,
-    models: Models,
-) -> dict[str, Handler]:
+def _operations(rooms: Rooms, edges: gateway.Edges, downloads: gateway.Downloads) -> dict[str, Handler]:
     """What this process serves, by its roles."""
     served: dict[str, Handler] = {}
-    if "api" in config.roles:
-        services = aws.Services(
-            database=database,
-            clock=clock,
-            pager=pager,
-            waking=waking,
-            warden=warden,
-            directory=directory,
-            documents=documents.Service(database, clock, config.quotas),
-            commands=sent,
-            compliance=compliance.Service(database, clock, config.quotas),
-            inventory=known,
-            quotas=config.quotas,
-            parameters=parameters.Service(database, clock, config.quotas, master),
-            baselines=patching.Baselines(database, clock, config.quotas),
-            catalogue=patching.Catalogue(database, clock),
-            groups=patching.Groups(database),
-            snapshots=snapshots,
-            snapshot_links=links,
-            verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
-            settings=settings.Service(database, clock),
-            maintenance=windows.Service(database, clock, config.quotas),
-            executions=windows.Executions(database, clock),
-            outputs=printed,
-            output_links=said,
-            syncs=reports.Syncs(database, clock, config.quotas, buckets),
-            patch_reports=reports.PatchReports(
-                database, clock, compliance.Service(database, clock, config.quotas), buckets
-            ),
-            audit=audit,
-            subscriptions=news.subscriptions,
-            access=access,
-            online_seconds=config.online_seconds,
-        )
-        served.update(aws.operations(services))
-    if "gateway" in config.roles:
-        operations = patching.Operations(database, clock, finished=compliance.refresh)
-        daily = config.quotas.node_bytes_per_day
-        exchange = gateway.Exchange(
-            database, operations, monotonic=clock.monotonic, daily_bytes=daily, baselines=aws.BaselineFiles(models).read
-        )
-        daily = config.quotas.output_bytes_per_day
-        streams = gateway.Outputs(printed, monotonic=clock.monotonic, daily_bytes=daily)
-        served.update(gateway.operations(gateway.Edges(messages, exchange, streams, registration, channels)))
+    if "api" in rooms.config.roles:
+        served.update(aws.operations(_services(rooms)))
+    if "gateway" in rooms.config.roles:
+        served.update(gateway.operations(edges))
+        served.update(gateway.program(downloads))
     return served
+
+
+def _services(rooms: Rooms) -> aws.Services:
+    """What the edge of AWS's API translates to."""
+    config, database, clock, quotas = rooms.config, rooms.database, rooms.clock, rooms.config.quotas
+    complying = compliance.Service(database, clock, quotas)
+    return aws.Services(
+        database=database,
+        clock=clock,
+        pager=Pager(rooms.master.paging, rooms.models),
+        waking=rooms.waking,
+        warden=rooms.warden,
+        directory=rooms.directory,
+        documents=documents.Service(database, clock, quotas),
+        commands=rooms.sent,
+        compliance=complying,
+        inventory=rooms.known,
+        quotas=quotas,
+        parameters=parameters.Service(database, clock, quotas, rooms.master),
+        baselines=patching.Baselines(database, clock, quotas),
+        catalogue=patching.Catalogue(database, clock),
+        groups=patching.Groups(database),
+        snapshots=rooms.snapshots,
+        snapshot_links=rooms.snapshot_links,
+        verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
+        settings=settings.Service(database, clock),
+        maintenance=windows.Service(database, clock, quotas),
+        executions=windows.Executions(database, clock),
+        outputs=rooms.printed,
+        output_links=rooms.output_links,
+        syncs=reports.Syncs(database, clock, quotas, rooms.buckets),
+        patch_reports=reports.PatchReports(database, clock, complying, rooms.buckets),
+        audit=rooms.audit,
+        subscriptions=rooms.news.subscriptions,
+        access=rooms.access,
+        online_seconds=config.online_seconds,
+    )
+
+
+def _edges(rooms: Rooms, rendering: gateway.Rendering) -> gateway.Edges:
+    """What agents talk to."""
+    config, database, clock = rooms.config, rooms.database, rooms.clock
+    directory, waking, active = rooms.directory, rooms.waking, rooms.access.tenants.active
+    messages = gateway.Messages(database, clock, directory=directory, waking=waking, rendering=rendering)
+    operations = patching.Operations(database, clock, finished=compliance.refresh)
+    return gateway.Edges(
+        messages,
+        gateway.Exchange(
+            database,
+            operations,
+            monotonic=clock.monotonic,
+            daily_bytes=config.quotas.node_bytes_per_day,
+            baselines=aws.BaselineFiles(rooms.models).read,
+        ),
+        gateway.Outputs(rooms.printed, monotonic=clock.monotonic, daily_bytes=config.quotas.output_bytes_per_day),
+        gateway.Registration(
+            database,
+            clock,
+            rooms.master,
+            directory=directory,
+            sessions=rooms.access.sessions,
+            key_days=config.node_key_days,
+        ),
+        gateway.Channels(
+            database,
+            clock,
+            rooms.master,
+            messages=messages,
+            rendering=rendering,
+            waking=waking,
+            active=active,
+            served=config.control_channel,
+            rate=_bounds(config).nodes,
+        ),
+    )
 
 
 def _s3(config: Config) -> S3 | None:
