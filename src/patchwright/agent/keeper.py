@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 from patchwright.agent import log
-from patchwright.agent.actions.model import STDERR, STDOUT
 from patchwright.agent.clock import Clock
 from patchwright.agent.disk import Disk, read_json
 from patchwright.agent.errors import CommandMissing
@@ -26,6 +25,7 @@ from patchwright.agent.shell import Kept, Shell
 from patchwright.core.errors import PatchwrightError
 
 REQUEST, ACTING = "request.json", "acting"  # as in child.py
+STDOUT, STDERR = "stdout", "stderr"  # files in a step's directory, in which its output grows; every run of it appends
 MARK = "PATCHWRIGHT_STEP"  # in the environment of a script, and so of everything that it starts
 LOOK_SECONDS = 0.1  # how often it is looked whether the script was cancelled
 LATE_WORDS_SECONDS = 1.0  # for what others still write when the script itself has ended
