@@ -23,16 +23,19 @@ from patchwright.core.signing import CALL_HEADER, Signer
 OWN_OPERATIONS = frozenset(
     {
         "CreateAccount",
+        "DescribeSchedule",
         "DisableAccount",
         "EnableAccount",
         "ExportAuditTrail",
         "ExportPatchReport",
+        "GetCalendar",
         "GetOutput",
         "GetPatchReport",
         "GetVerdict",
         "ListAccounts",
         "ListAuditEntries",
         "ListOutputs",
+        "RunMaintenanceWindow",
         "VerifyAuditTrail",
     }
 )  # what AWS has no call for; everything else is of ssm

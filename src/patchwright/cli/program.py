@@ -121,6 +121,7 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         "node": ("patchwright.cli.program:node", "Managed nodes: list, show, tag."),
         "patch": ("patchwright.cli.patch:patch", "Scan nodes for missing patches, or install them."),
         "command": ("patchwright.cli.program:command", "Documents on nodes: send, list, show, tail, cancel."),
+        "window": ("patchwright.cli.program:window", "Maintenance windows: create, list, show, next, run, calendar."),
         "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create, register."),
         "report": ("patchwright.cli.program:report", "Reports as CSV: patches."),
         "account": ("patchwright.cli.program:account", "Accounts of the installation: create, list, disable."),
@@ -186,6 +187,22 @@ def command() -> None:
 )
 def baseline() -> None:
     """Patch baselines: what is approved, and when."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "create": ("patchwright.cli.windows:create_window", "Make a window that patches nodes."),
+        "list": ("patchwright.cli.windows:list_windows", "Every maintenance window."),
+        "show": ("patchwright.cli.windows:show_window", "One window, and how it went lately."),
+        "next": ("patchwright.cli.windows:next_openings", "When it opens next, and what its schedule means."),
+        "run": ("patchwright.cli.windows:run_window", "Open a window now, and watch."),
+        "cancel": ("patchwright.cli.windows:cancel_execution", "Let nothing of it start any more."),
+        "calendar": ("patchwright.cli.windows:calendar", "What opens in the days to come."),
+    },
+)
+def window() -> None:
+    """Maintenance windows: when nodes are patched by themselves."""
 
 
 @click.group(
