@@ -173,6 +173,12 @@ class Simulator:
             self.visible[message] = 0.0
             self.changed.notify_all()
 
+    def object(self, path: str) -> tuple[int, bytes]:
+        """What a GET of *path* gets."""
+        self.calls.append(("GET", {"Path": path}))
+        answers = self.served.get(path, [(404, b"<Code>NoSuchKey</Code>")])
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
     def replies_of(self, command_id: str) -> list[dict[str, Any]]:
         """The replies to a command in order of arrival, repetitions left out."""
         with self.lock:
@@ -410,9 +416,7 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             if self.headers.get("Authorization"):
                 _verify(simulator, self.headers, service="s3", body=b"", method="GET", path=self.path)
-            answers = simulator.served.get(self.path, [(404, b"<Code>NoSuchKey</Code>")])
-            status, content = answers.pop(0) if len(answers) > 1 else answers[0]
-            simulator.calls.append(("GET", {"Path": self.path}))
+            status, content = simulator.object(self.path)
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -29,6 +29,14 @@ QUICK = {
 }
 
 
+def until(condition: Callable[[], object], what: str = "it is so") -> None:
+    """Wait until *condition* holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.01)
+
+
 class Zygote:
     """Runs the agent in forks of one process: see made_node."""
 

@@ -8,12 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from agent.simulator import Refusal
-from agent.stage import NODE
+from agent.stage import NODE, until
 from patchwright.agent import guest
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings
@@ -272,11 +271,3 @@ def test_a_client_whose_server_answers_again_starts_counting_anew(stage, tmp_pat
     clock.moment += Settings().guest_patience_seconds + 1
     with pytest.raises(guest.Unreachable):
         client.call("UpdateInstanceInformation", question)
-
-
-def until(condition):
-    """Wait until *condition* holds."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -19,19 +18,19 @@ from pathlib import Path
 import pytest
 
 import patchwright
+from agent.stage import until
 from patchwright.agent import selfupdate
 from patchwright.agent.actions import update
 from patchwright.agent.actions.model import Context
 from patchwright.agent.child import Bench
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings
+from patchwright.agent.desk import Desk
 from patchwright.agent.disk import Disk
-from patchwright.agent.patch_run import Desk
 from patchwright.agent.shell import Result, Shell
 from patchwright.core.actions import UPDATE_AGENT
 from patchwright.server.gateway.zipapp import build
 
-DEADLINE = 60.0
 PATH = "/agent/patchwright-agent.pyz"
 NOW = patchwright.__version__
 DOCUMENT = {
@@ -138,14 +137,6 @@ class Node:
                 self._process = subprocess.Popen(words, stdout=log, stderr=log, env={"PATH": os.environ["PATH"]})
             self._process.wait()
             self._stop.wait(0.05)
-
-
-def until(condition):
-    """Wait until *condition* holds."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -374,11 +365,11 @@ def test_a_version_that_is_started_again_and_again_gives_way(tmp_path):
     }
     selfupdate.write(disk, {**record, "state": selfupdate.SWITCHED})
     for _ in range(selfupdate.MAX_STARTS + 1):
-        renewal = selfupdate.Renewal(disk, archive, ["python3", "x"], become=lambda *words: became.append(words))
+        renewal = selfupdate.Renewal(disk, archive, ["python3", "x"], become=became.append)
         assert not became
         renewal.began()
     assert archive.read_bytes() == CURRENT
-    assert became == [("python3", ["python3", "x"])]
+    assert became == [["python3", "x"]]
     assert selfupdate.read(disk)["state"] == selfupdate.RETURNED
 
 

@@ -142,6 +142,11 @@ def become_whole(outcome: Outcome, *, back: List[str]) -> NoReturn:
     _become(back, outcome)
 
 
+def become_anew(words: List[str]) -> NoReturn:
+    """Become what *words* start, with nothing handed over. Ends only by OSError: nothing changed."""
+    os.execv(words[0], words)  # noqa: S606 - no shell is wanted
+
+
 def taken(descriptor: int) -> Outcome:
     """What the waiting agent that this process was has come back with. Raises ValueError, EOFError, TypeError."""
     with open(descriptor, "rb") as baton:

@@ -16,9 +16,10 @@ import hashlib
 import os
 import signal
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from patchwright.agent import log
+from patchwright.agent.baton import become_anew
 from patchwright.agent.disk import Damaged, Disk, read_json, sync_directory
 
 PROGRAM_VARIABLE = "PATCHWRIGHT_PROGRAM"  # the archive of the agent that attends, for what it starts
@@ -34,7 +35,7 @@ class Renewal:
     """
     What the agent that attends has to do with it.
 
-    *archive* is what it was started from, *words* start it again; *become* is execv.
+    *archive* is what it was started from, *words* start it again; *become* does it.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Renewal:
         archive: Path,
         words: Sequence[str],
         *,
-        become: Callable[[str, Sequence[str]], object] = os.execv,
+        become: Callable[[List[str]], object] = become_anew,
     ) -> None:
         self._disk = disk
         self._archive = archive
@@ -70,7 +71,7 @@ class Renewal:
             return
         self._mark = mark
         log.info("another version of the agent is in place, and takes over")
-        self._become(self._words[0], self._words)
+        self._become(self._words)
 
     def reported(self) -> None:
         """The server has answered it."""

@@ -28,7 +28,7 @@ from patchwright.core.flow import FAILED, SUCCESS
 
 TRIAL_SECONDS = 120.0
 LOOK_SECONDS = 0.2
-PACKAGED = ("/usr/lib/", "/usr/share/", "/opt/")
+PACKAGED = ("/usr/lib/", "/usr/share/")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]{1,200}\Z")
 
 

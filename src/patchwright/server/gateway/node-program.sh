@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Does this step by the node program of Patchwright: downloaded once, held to its SHA-256, started by the system's Python.
 url=@URL@
 sha256=@SHA256@
