@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 from unittest import mock
 
 import pytest
@@ -109,6 +110,61 @@ async def test_an_agent_writes_the_output_of_its_own_command(house, shop, printe
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(text)))
 
 
+async def test_what_is_large_comes_in_parts(house, shop, printer):
+    """Out of order, one of them twice; nothing is an output before it is complete, and no part of another upload is taken."""
+    path = f"/{BUCKET}/{key_of(printer)}"
+    begun = await shop.ask("POST", f"{path}?uploads", printer.node)
+    upload = re.search(rb"<InitiateMultipartUploadResult>.*<UploadId>(\w+)</UploadId>", begun.body)[1].decode()
+    bodies = {number: bytes([96 + number]) * 300_000 for number in (1, 2, 3)}
+    etags = {}
+    for number in (2, 3, 1, 2):
+        part = f"{path}?partNumber={number}&uploadId={upload}"
+        etags[number] = (await shop.ask("PUT", part, printer.node, bodies[number])).headers["etag"]
+    assert await printer.streams() == []
+
+    def whole(tags):
+        rows = "".join(
+            f"<Part><ETag>{tag}</ETag><PartNumber>{number}</PartNumber></Part>" for number, tag in tags.items()
+        )
+        return f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()
+
+    other = await shop.ask("POST", f"/{BUCKET}/{key_of(printer, 'stderr')}?uploads", printer.node)
+    other_id = re.search(rb"<UploadId>(\w+)</UploadId>", other.body)[1].decode()
+    stolen = await shop.ask(
+        "POST", f"/{BUCKET}/{key_of(printer, 'stderr')}?uploadId={other_id}", printer.node, whole(etags)
+    )
+    assert (stolen.status, b"<Code>InvalidPart</Code>" in stolen.body) == (400, True)
+    for text in (b"", b"<Part></Part>", whole({1: '"' + "0" * 64 + "-" + "0" * 64 + '"'})):
+        assert (await shop.ask("POST", f"{path}?uploadId={upload}", printer.node, text)).status == 400
+    assert (await shop.ask("POST", f"{path}?uploadId=none", printer.node, whole(etags))).status == 404
+    assert await printer.streams() == []
+
+    done = await shop.ask("POST", f"{path}?uploadId={upload}", printer.node, whole(etags))
+    assert (done.status, b"<CompleteMultipartUploadResult>" in done.body) == (200, True)
+    assert await printer.whole() == b"".join(bodies[number] for number in (1, 2, 3))
+    assert (await shop.ask("DELETE", f"{path}?uploadId={upload}", printer.node)).status == 204
+
+
+async def test_a_node_fetches_the_files_that_its_operation_names(house, shop):
+    """Lists of patches in buckets: while the operation waits for them, and no other file."""
+    root = house.wired.tender._buckets._root
+    (root / BUCKET).mkdir(parents=True, exist_ok=True)
+    for name in ("list.yaml", "other.yaml"):
+        (root / BUCKET / name).write_bytes(b"patches: []\n")
+    listed = {"InstallOverrideList": [f"s3://{BUCKET}/list.yaml"]}
+    printer = await Printer(house).begin(operation="Install", Parameters=listed)
+    path = f"/{BUCKET}/list.yaml"
+    assert (await shop.ask("GET", path, printer.node)).status == 403
+    await house.begin(printer.node, printer.command)
+    found = await shop.ask("GET", path, printer.node)
+    assert (found.status, found.body) == (200, b"patches: []\n")
+    for where, who in ((path, house.root), (f"/{BUCKET}/other.yaml", printer.node)):
+        assert (await shop.ask("GET", where, who)).status == 403
+    (root / BUCKET / "list.yaml").unlink()
+    gone = await shop.ask("GET", path, printer.node)
+    assert (gone.status, b"<Code>NoSuchKey</Code>" in gone.body) == (404, True)
+
+
 async def test_buckets_are_found_by_host_where_a_domain_is_set(house, shared_url, master_key, tmp_path, printer):
     """As Amazon's agent addresses them; a host of another domain is none of ours."""
     (tmp_path / "other").mkdir()
@@ -145,7 +201,9 @@ async def test_nobody_writes_anything_else(house, shop, printer):
         answer = await shop.ask("PUT", path, who, b"x")
         assert (answer.status, b"<Code>AccessDenied</Code>" in answer.body) == (403, True), path
     assert (await shop.ask("PUT", own, house.root, b"x")).status == 403
-    for method, path in (("POST", f"{own}?uploads"), ("DELETE", own), ("GET", f"/{BUCKET}?list-type=2"), ("GET", "/")):
+    for path in (f"{own}?uploads", f"{own}?uploadId=1"):
+        assert (await shop.ask("POST", path, other.node)).status == 403
+    for method, path in (("POST", own), ("DELETE", own), ("GET", f"/{BUCKET}?list-type=2"), ("GET", "/")):
         assert (await shop.ask(method, path, printer.node)).status == 501, (method, path)
     assert await printer.streams() == []
 

@@ -17,7 +17,7 @@ from patchwright.server.aws.output_links import OutputDownloads, OutputLinks
 from patchwright.server.aws.outputs import PARKED
 from patchwright.server.aws.overrides import BaselineFiles
 from patchwright.server.aws.s3 import RULES as BUCKET_RULES
-from patchwright.server.aws.s3 import BucketFront, Objects
+from patchwright.server.aws.s3 import BucketFront, Objects, Uploads
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.snapshots import SnapshotDownloads
 from patchwright.server.aws.table import operations
@@ -36,6 +36,7 @@ __all__ = [
     "Services",
     "SnapshotDownloads",
     "SnapshotLinks",
+    "Uploads",
     "Warden",
     "operations",
     "rights_of_task",

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from patchwright.server.aws.s3.front import BucketFront
 from patchwright.server.aws.s3.objects import RULES, Objects
+from patchwright.server.aws.s3.uploads import Uploads
 
-__all__ = ["RULES", "BucketFront", "Objects"]
+__all__ = ["RULES", "BucketFront", "Objects", "Uploads"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
 from patchwright.server.wire import (
@@ -32,7 +32,19 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _BODY_SECONDS = 300.0
+_UNSERVED = "s3.Unserved"
 _XML = b"application/xml"
+# Operations by method and the names of the parameters in the query; of objects all but the first.
+_BY_QUERY: Mapping[tuple[str, tuple[str, ...]], str] = {
+    ("GET", ("encryption",)): "s3.GetEncryptionConfiguration",
+    ("DELETE", ("uploadId",)): "s3.AbortMultipartUpload",
+    ("GET", ()): "s3.GetObject",
+    ("HEAD", ()): "s3.GetObject",
+    ("POST", ("uploadId",)): "s3.CompleteMultipartUpload",
+    ("POST", ("uploads",)): "s3.CreateMultipartUpload",
+    ("PUT", ()): "s3.PutObject",
+    ("PUT", ("partNumber", "uploadId")): "s3.UploadPart",
+}
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 _BY_HOST = re.compile(r"(?:(.+)\.)?s3[.-][a-z0-9-]{1,64}\.(.+)\Z")
 # What S3 calls the refusals that every service knows.
@@ -109,8 +121,12 @@ class BucketFront:
         named = [(b"x-amz-request-id", caller.request_id.encode())]
         if asked.target == "s3.HeadBucket":
             return 200, [*named, (b"x-amz-bucket-region", answer["Region"].encode())], b""
-        if asked.target == "s3.PutObject":
+        if asked.target == "s3.AbortMultipartUpload":
+            return 204, named, b""
+        if asked.target in {"s3.PutObject", "s3.UploadPart"}:
             return 200, [*named, (b"etag", f'"{answer["ETag"]}"'.encode())], b""
+        if asked.target in {"s3.CreateMultipartUpload", "s3.CompleteMultipartUpload"}:
+            return 200, [*named, (b"content-type", _XML)], _told(asked, answer)
         status, more, body = _part(answer["Body"], headers.get(b"range", b"").decode("latin-1"))
         return status, [*named, *more, (b"content-type", answer["Kind"].encode())], body
 
@@ -134,16 +150,13 @@ class BucketFront:
         if not bucket:
             bucket, _, key = path.partition("/")
         members = {"Bucket": bucket, "Key": key}
-        parameters = sorted(one.partition("=")[0] for one in query.split("&") if one and not one.startswith("x-id="))
-        if method == "GET" and not key and parameters == ["encryption"]:
-            return Asked("s3.GetEncryptionConfiguration", members)
-        if parameters or not bucket:
-            return Asked("s3.Unserved", members)
-        if method == "HEAD" and not key:
-            return Asked("s3.HeadBucket", members)
-        if method in {"GET", "HEAD"} and key:
-            return Asked("s3.GetObject", members)
-        return Asked("s3.PutObject" if method == "PUT" and key else "s3.Unserved", members)
+        given = parse_qs(query, keep_blank_values=True, max_num_fields=10)
+        target = _BY_QUERY.get((method, tuple(sorted(given.keys() - {"x-id"}))), _UNSERVED)
+        if not key and target != "s3.GetEncryptionConfiguration":
+            target = "s3.HeadBucket" if method == "HEAD" and not given else _UNSERVED
+        if not bucket or (key and target == "s3.GetEncryptionConfiguration"):
+            target = _UNSERVED
+        return Asked(target, {**members, "UploadId": given.get("uploadId", [""])[0]})
 
     def _bucket_of(self, host: str) -> str:
         """The bucket that is named by the host, or none."""
@@ -162,6 +175,14 @@ def _part(body: bytes, wanted: str) -> tuple[int, Headers, bytes]:
     if begin > end:
         raise ApiError("InvalidRange", "The requested range is not satisfiable", status=416)
     return 206, [(b"content-range", f"bytes {begin}-{end}/{len(body)}".encode())], body[begin : end + 1]
+
+
+def _told(asked: Asked, answer: Mapping[str, Any]) -> bytes:
+    """What the beginning and the end of an upload in parts is answered with."""
+    name = asked.target.removeprefix("s3.").replace("Create", "Initiate")
+    members = {"Bucket": asked.members["Bucket"], "Key": asked.members["Key"], **answer}
+    inner = "".join(f"<{one}>{escape(str(value))}</{one}>" for one, value in members.items())
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{name}Result>{inner}</{name}Result>'.encode()
 
 
 def _as_refused(refused: NotAdmitted) -> ApiError:

@@ -16,9 +16,10 @@ from typing import Any
 from patchwright.server import commands, outputs, patching
 from patchwright.server.aws.authority import Access, Rule
 from patchwright.server.aws.authority.rules import Demand, Request
+from patchwright.server.aws.s3.taking import take_whole
 from patchwright.server.commands import UnknownInvocation
 from patchwright.server.infra import Bucket, BucketRefused, Buckets, Database, ObjectMissing
-from patchwright.server.outputs import PIECE_BYTES, STREAMS, Output, Place, Stream, place_of
+from patchwright.server.outputs import STREAMS, Output, Place, Stream, place_of
 from patchwright.server.wire import ApiError, Caller, Handler
 
 _LEVELS = 5  # of a key below its prefix: command, node, plugin, step, stream
@@ -35,10 +36,14 @@ def _object(_caller: Caller, request: Request) -> Sequence[Demand]:
 
 
 RULES: Mapping[str, Rule] = {
+    "s3.AbortMultipartUpload": Rule("s3:PutObject", Access.WRITE, _object),
+    "s3.CompleteMultipartUpload": Rule("s3:PutObject", Access.WRITE, _object),
+    "s3.CreateMultipartUpload": Rule("s3:PutObject", Access.WRITE, _object),
     "s3.GetEncryptionConfiguration": Rule("s3:GetEncryptionConfiguration", Access.READ, _bucket),
     "s3.GetObject": Rule("s3:GetObject", Access.READ, _object),
     "s3.HeadBucket": Rule("s3:ListBucket", Access.LIST, _bucket),
     "s3.PutObject": Rule("s3:PutObject", Access.WRITE, _object),
+    "s3.UploadPart": Rule("s3:PutObject", Access.WRITE, _object),
 }
 
 
@@ -76,18 +81,9 @@ class Objects:
 
     async def put_object(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """PutObject: the output of a step of a command of the node that signed."""
-        stream = await self._stream(caller, Place(request["Bucket"], "", request["Key"]))
-        if stream is None:
-            raise ApiError("AccessDenied", _DENIED, status=403)
         body: bytes = request["Body"]
-        position = 0
-        while True:
-            part = body[position : position + PIECE_BYTES]
-            last = position + len(part) >= len(body)
-            taken = await self._printed.take(caller.scope, stream, part, position=position, last=last)
-            position += len(part)
-            if last or taken.full:
-                return {"ETag": hashlib.md5(body, usedforsecurity=False).hexdigest()}
+        await take_whole(self._printed, caller.scope, await self.own(caller, request), [body])
+        return {"ETag": hashlib.md5(body, usedforsecurity=False).hexdigest()}
 
     async def get_object(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """GetObject: an output, or a file that a command of the node that signed names."""
@@ -106,6 +102,13 @@ class Objects:
         except BucketRefused as error:
             raise ApiError("InvalidRequest", str(error)) from None
         return {"Body": body, "Kind": "application/octet-stream"}
+
+    async def own(self, caller: Caller, request: Mapping[str, Any]) -> Stream:
+        """Which output of the node that signed a request is about. Raises ApiError (AccessDenied)."""
+        stream = await self._stream(caller, Place(request["Bucket"], "", request["Key"]))
+        if stream is None:
+            raise ApiError("AccessDenied", _DENIED, status=403)
+        return stream
 
     async def _stream(self, caller: Caller, place: Place) -> Stream | None:
         """Which output of the node that signed belongs there."""
