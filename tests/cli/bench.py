@@ -92,15 +92,15 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
-    def start(self, *, listen: str = "127.0.0.1:0") -> None:
-        """Start it, and wait until it serves."""
+    def start(self, *, listen: str = "127.0.0.1:0", **told: str) -> None:
+        """Start it, and wait until it serves. *told* are environment variables."""
         words = [sys.executable, "-m", "patchwright", "server", "--data-dir", str(self._data), "--listen", listen]
         words += ["--tls-cert", str(self._tls[0]), "--tls-key", str(self._tls[1])] if self._tls else []
         words += ["--database", self._database] if self._database else []
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PATCHWRIGHT_", "AWS_"))}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                words, stdout=subprocess.PIPE, stderr=log, text=True, env={**kept, "PYTHONPATH": SRC}
+                words, stdout=subprocess.PIPE, stderr=log, text=True, env={**kept, "PYTHONPATH": SRC, **told}
             )
         assert self._process.stdout
         self.url = self._process.stdout.readline().split()[-1]

@@ -24,6 +24,7 @@ OWN_OPERATIONS = frozenset(
     {
         "CreateAccount",
         "DescribeSchedule",
+        "DeleteSubscription",
         "DisableAccount",
         "EnableAccount",
         "ExportAuditTrail",
@@ -31,10 +32,16 @@ OWN_OPERATIONS = frozenset(
         "GetCalendar",
         "GetOutput",
         "GetPatchReport",
+        "GetSubscription",
         "GetVerdict",
         "ListAccounts",
         "ListAuditEntries",
+        "ListDeliveries",
+        "ListEvents",
         "ListOutputs",
+        "ListSubscriptions",
+        "PutSubscription",
+        "RedeliverEvents",
         "RunMaintenanceWindow",
         "VerifyAuditTrail",
     }
@@ -98,6 +105,32 @@ class Client:
             yield from answer.get(listed, [])
             token = answer.get("NextToken") or None
 
+    def open(self, path: str, *, query: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """
+        The answer to a signed GET, on a connection of its own that ends with it: whoever asked closes it.
+
+        *query* is percent-encoded, in order of name. Raises Unreachable, Refused.
+        """
+        for last in (False, True):
+            try:
+                connection = self._connected()
+                signed = self._signed(headers, b"", service="patchwright", method="GET", path=path, query=query)
+                connection.request("GET", f"{path}?{query}" if query else path, headers=signed)
+                answer = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreachable(error) from error
+            if answer.status == 200:
+                return answer
+            told = _Answer(answer.status, answer.read(ANSWER_LIMIT_BYTES), _http_time(answer.headers.get("Date", "")))
+            connection.close()
+            try:
+                self._members(told)
+            except Refused as error:
+                if last or error.code not in _OF_TIME or not self._learn(told.server_time):
+                    raise
+        msg = f"{self._config.endpoint} does not tell of events"
+        raise Unreachable(msg)
+
     def close(self) -> None:
         """Close the connection; the next call opens another."""
         if self._connection is not None:
@@ -138,19 +171,23 @@ class Client:
 
     def _headers(self, operation: str, body: bytes) -> dict[str, str]:
         own = operation in OWN_OPERATIONS
+        target = f"{'Patchwright' if own else 'AmazonSSM'}.{operation}"
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+        return self._signed(headers, body, service="patchwright" if own else "ssm")
+
+    def _signed(self, headers: Mapping[str, str], body: bytes, *, service: str, **what: str) -> dict[str, str]:
+        """*headers*, and those that say who asks; *what* of the request differs from a POST to `/`."""
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock.now() + self._offset))
-        headers = {
+        signed = {
             "Host": urlsplit(self._config.endpoint).netloc,
-            "Content-Type": "application/x-amz-json-1.1",
+            **headers,
             "X-Amz-Date": moment,
             CALL_HEADER: secrets.token_hex(16),
-            "X-Amz-Target": f"{'Patchwright' if own else 'AmazonSSM'}.{operation}",
         }
         if self._config.credentials.token:
-            headers["X-Amz-Security-Token"] = self._config.credentials.token
-        service = "patchwright" if own else "ssm"
-        headers["Authorization"] = self._signer.authorization(headers, body, service=service, moment=moment)
-        return headers
+            signed["X-Amz-Security-Token"] = self._config.credentials.token
+        signed["Authorization"] = self._signer.authorization(signed, body, service=service, moment=moment, **what)
+        return signed
 
     def _connected(self) -> http.client.HTTPConnection:
         parts = urlsplit(self._config.endpoint)

@@ -123,6 +123,8 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         "command": ("patchwright.cli.program:command", "Documents on nodes: send, list, show, tail, cancel."),
         "window": ("patchwright.cli.program:window", "Maintenance windows: create, list, show, next, run, calendar."),
         "baseline": ("patchwright.cli.program:baseline", "Patch baselines: list, show, create, register."),
+        "events": ("patchwright.cli.program:events", "What happens: tail, list."),
+        "subscription": ("patchwright.cli.program:subscription", "Where events are sent: create, list, show."),
         "report": ("patchwright.cli.program:report", "Reports as CSV: patches."),
         "account": ("patchwright.cli.program:account", "Accounts of the installation: create, list, disable."),
         "audit": ("patchwright.cli.program:audit", "Who did what: list, verify, export."),
@@ -203,6 +205,32 @@ def baseline() -> None:
 )
 def window() -> None:
     """Maintenance windows: when nodes are patched by themselves."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "tail": ("patchwright.cli.events:tail_events", "Events as they happen."),
+        "list": ("patchwright.cli.events:list_events", "What happened in the last 14 days."),
+    },
+)
+def events() -> None:
+    """Events: what happens to commands, windows, compliance and parameters."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "create": ("patchwright.cli.events:create_subscription", "Send events to a URL."),
+        "list": ("patchwright.cli.events:list_subscriptions", "Every subscription."),
+        "show": ("patchwright.cli.events:show_subscription", "One subscription, and what came of it."),
+        "delete": ("patchwright.cli.events:delete_subscription", "Send nothing there any more."),
+        "deliveries": ("patchwright.cli.events:list_deliveries", "What was sent, and why it failed."),
+        "redeliver": ("patchwright.cli.events:redeliver", "Send again what was given up."),
+    },
+)
+def subscription() -> None:
+    """Subscriptions: events sent to URLs, signed."""
 
 
 @click.group(

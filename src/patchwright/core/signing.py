@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Signing requests with AWS Signature Version 4, as the API and the agents' messages need it, a POST to `/`, and as object
-stores need it: requests without a query.
+stores need it.
 
 Pure: the moment is an argument. The server's side of it is `server.wire.sigv4`.
 """
@@ -43,6 +43,7 @@ class Signer:
         moment: str,
         method: str = "POST",
         path: str = "/",
+        query: str = "",
     ) -> str:
         """
         The Authorization header of a request with *body*.
@@ -54,10 +55,11 @@ class Signer:
             moment: `YYYYMMDDTHHMMSSZ`, equal to `X-Amz-Date`.
             method: Of the request.
             path: Of the request, percent-encoded as it is sent.
+            query: Of the request, as it is sent: percent-encoded, in order of name.
         """
         lowered = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
         names = ";".join(name for name, _ in lowered)
-        lines = [method, path, "", *(f"{name}:{value}" for name, value in lowered), "", names]
+        lines = [method, path, query, *(f"{name}:{value}" for name, value in lowered), "", names]
         canonical = "\n".join([*lines, hashlib.sha256(body).hexdigest()])
         parts = (moment[:8], self.region, service, "aws4_request")
         scope = "/".join(parts)
