@@ -458,10 +458,10 @@ async def test_a_process_serves_what_its_roles_say(postgres_url, tmp_path):
 
 
 async def test_only_what_is_spoken_here_is_answered(sqlite_url, tmp_path):
-    """A WebSocket is not, yet."""
+    """HTTP and WebSockets; nothing else that an ASGI server might offer."""
     house = await build(tmp_path, sqlite_url, "000000000001")
     with pytest.raises(NotImplementedError):
-        await house.wired.application({"type": "websocket"}, None, None)
+        await house.wired.application({"type": "lifespan"}, None, None)
     await house.close()
 
 

@@ -16,6 +16,7 @@ import re
 import secrets
 import signal
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +24,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from farm import amazon_wire
+from farm.amazon_wire import KeyPair
 from patchwright.core.signing import Signer
 from server.databases import find_postgres
 from server.test_app import Process
@@ -147,6 +150,24 @@ class Used:
                 guess = {**members, "ActivationCode": made["ActivationCode"][::-1], "EnrollmentToken": token[::-1]}
                 assert Caller(self.server.url).call("Patchwright.Enroll", guess)[0] == 400
 
+    def registered(self):
+        """A node with a key of its own, and its session."""
+        made, key = self.client("ssm").create_activation(IamRole="node"), KeyPair.fresh()
+        line = amazon_wire.Line(self.server.url)
+        fingerprint = {"Fingerprint": "250c05bb-529c-4167-8796-2a47d7d7366f"}
+        members = {**fingerprint, "ActivationId": made["ActivationId"], "ActivationCode": made["ActivationCode"]}
+        instance_id = line.send(
+            *amazon_wire.registration_request(line.host, {**members, "PublicKey": key.public, "PublicKeyType": "Rsa"})
+        )["InstanceId"]
+        headers, body = amazon_wire.asymmetric_request(
+            line.host, "RequestManagedInstanceRoleToken", fingerprint,
+            instance_id=instance_id, key=key, region="us-east-1", now=time.time(),
+        )  # fmt: skip
+        given = line.send(headers, body)
+        self.secrets["activation code of the registered node"] = made["ActivationCode"].encode()
+        self.secrets["token of the node's session"] = given["SessionToken"].encode()
+        self._keep("node's session", given["AccessKeyId"], given["SecretAccessKey"])
+
     def parameters(self):
         """Secret parameters, two versions and one that was deleted, read and refused; one that is none."""
         ssm = self.client("ssm")
@@ -175,6 +196,7 @@ def stolen(request, tmp_path):
         used = Used(server)
         used.people()
         used.nodes()
+        used.registered()
         used.parameters()
         running = _files(server.data) if not url else b""
     finally:
