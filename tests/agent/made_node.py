@@ -37,6 +37,7 @@ from patchwright.agent import (  # noqa: E402, F401 - forks start with all impor
 )
 from patchwright.agent import disk as disk_module  # noqa: E402
 from patchwright.agent.__main__ import main  # noqa: E402
+from patchwright.agent.actions import patch, script  # noqa: E402, F401 - the same
 from patchwright.agent.errors import CommandFailed, LockHeld  # noqa: E402
 from patchwright.core.facts import RepositoryProblem, SliceRef  # noqa: E402
 from patchwright.core.package import Manager, Offer, OffersSlice, Origin, Package, PackageSet  # noqa: E402

@@ -11,6 +11,7 @@ import pytest
 from agent.simulator import Refusal
 from patchwright.agent import facts, patch_run
 from patchwright.agent.client import Refused
+from patchwright.agent.desk import Desk
 from patchwright.agent.errors import UnsupportedSystem
 from patchwright.core.protocol import MAX_REPLANS
 
@@ -206,7 +207,7 @@ def test_a_system_that_no_baseline_covers_is_told_to_the_server(monkeypatch, tmp
 
     monkeypatch.setattr(facts, "supported_system", strange)
     settings = SimpleNamespace(backoff_cap_seconds=1.0)
-    desk = patch_run.Desk(Server(), None, SimpleNamespace(clock=None), settings, lambda: False)
+    desk = Desk(Server(), None, SimpleNamespace(clock=None), settings, lambda: False)
     with pytest.raises(UnsupportedSystem, match="Strange 1"):
         patch_run.PatchRun(desk, {}, lambda: None, tmp_path).run("command", "PatchLinux")
     assert said == [("BeginOperation", "command", "UNSUPPORTED")]

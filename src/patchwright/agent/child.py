@@ -9,7 +9,6 @@ done again; a second process for the same task finds the lock held and leaves.
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
 
@@ -20,7 +19,6 @@ from patchwright.agent.disk import Disk, Lock, read_json
 from patchwright.agent.errors import AgentError
 from patchwright.agent.reboot import boot_id
 from patchwright.agent.shell import Detached, Shell
-from patchwright.core import source
 from patchwright.core.errors import PatchwrightError
 
 EXIT_BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else is at it
@@ -97,6 +95,8 @@ def perform(task: str, directory: Path, disk: Disk) -> int:
     except PatchwrightError as error:
         answer = {"error": {"kind": type(error).__name__, "message": str(error)[-MESSAGE_LIMIT:]}}
     except Exception as error:  # noqa: BLE001 - whatever goes wrong here has to reach the report, not only this log
+        import traceback  # which is large, and seldom needed
+
         traceback.print_exc()
         answer = {"error": {"kind": "Unexpected", "message": f"{type(error).__name__}: {error}"[-MESSAGE_LIMIT:]}}
     disk.write_json(directory / RESULT, answer)
@@ -149,6 +149,7 @@ def _give_up(bench: Bench, task: str, directory: Path) -> None:
 def _facts(directory: Path, disk: Disk) -> Dict[str, Any]:
     """Request: refresh, clock_offset, sources. Result: facts, and by digest the file of every body."""
     from patchwright.agent import facts, sourcing
+    from patchwright.core import source
 
     request = read_json(directory / REQUEST)
     provider, clock = _provider(disk, request)
@@ -217,6 +218,7 @@ def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
 
 def _provider(disk: Disk, request: Mapping[str, Any]) -> Tuple[Any, Clock]:
     from patchwright.agent import providers, sourcing
+    from patchwright.core import source
 
     clock, settings = Clock(), load_settings(disk.root)
     sources = source.from_json(request.get("sources", []))

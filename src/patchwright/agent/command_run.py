@@ -16,10 +16,10 @@ from patchwright.agent.actions import Context, Outcome
 from patchwright.agent.child import Bench
 from patchwright.agent.client import OFFSET_WORTH_LEARNING_SECONDS, Client
 from patchwright.agent.config import Settings
+from patchwright.agent.desk import Desk
 from patchwright.agent.disk import Damaged, DiskFull
 from patchwright.agent.journal import Entry, Journal
 from patchwright.agent.outbox import FINAL, STARTED, Outbox, try_to_drain
-from patchwright.agent.patch_run import Desk
 from patchwright.agent.steps import NOT_BEGUN, Step, following, plan_steps, run_step, settle
 from patchwright.agent.streaming import Spool, Streamer
 from patchwright.agent.turns import Turns

@@ -25,10 +25,11 @@ from patchwright.agent import child, log, reboot
 from patchwright.agent.client import Client, Refused, ServerUnavailable
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings, inherited_environment, load_settings
+from patchwright.agent.desk import Desk
 from patchwright.agent.disk import Damaged, Disk, Lock, read_json
 from patchwright.agent.errors import AgentError
 from patchwright.agent.outbox import Outbox
-from patchwright.agent.patch_run import Desk, PatchRun, StepFailed
+from patchwright.agent.patch_run import PatchRun, StepFailed
 from patchwright.agent.shell import Shell
 from patchwright.agent.transport import Server
 from patchwright.core.flow import REBOOT_CODE, SUCCEED_CODE

@@ -14,15 +14,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from patchwright import __version__
 from patchwright.agent import child, log, reboot
-from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
-from patchwright.agent.config import Settings
+from patchwright.agent.client import Backoff, Refused, ServerUnavailable
+from patchwright.agent.desk import Desk
 from patchwright.agent.errors import AgentError, UnsupportedSystem
-from patchwright.agent.outbox import Outbox, try_to_drain
-from patchwright.agent.turns import Turns
+from patchwright.agent.outbox import try_to_drain
 from patchwright.core import source
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
@@ -55,19 +54,6 @@ class Cancelled(AgentError):
 
 class StepFailed(AgentError):
     """The operation cannot go on. The message says what happened and what to do next."""
-
-
-class Desk(NamedTuple):
-    """
-    What a run works with. *cancelled* says whether the server wants the command stopped, *turns* who else is at work.
-    """
-
-    client: Client
-    outbox: Outbox
-    bench: child.Bench
-    settings: Settings
-    cancelled: Callable[[], bool]
-    turns: Turns = Turns()
 
 
 class PatchRun:

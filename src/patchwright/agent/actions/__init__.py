@@ -8,32 +8,33 @@ but PatchwrightError, which is reported as the step's failure. It is entered aga
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Mapping
 
-from patchwright.agent.actions import (
-    associations,
-    download,
-    inventory,
-    patch,
-    patch_check,
-    powershell,
-    run_document,
-    script,
-    update,
-)
 from patchwright.agent.actions.model import Action, Context, Course, Outcome, StepState, joined
 from patchwright.core import actions
 
 __all__ = ["ACTIONS", "Action", "Context", "Course", "Outcome", "StepState", "joined"]
 
+
+def _in(module: str) -> Action:
+    """The action in a module of this package, which is loaded where a step asks for it: a script needs nothing of patching."""
+
+    def run(step: StepState, context: Context) -> Outcome:
+        action: Action = import_module(f"{__name__}.{module}").run
+        return action(step, context)
+
+    return run
+
+
 ACTIONS: Mapping[str, Action] = {
-    actions.PATCH: patch.run,
-    actions.PATCH_CHECK: patch_check.run,
-    actions.SHELL_SCRIPT: script.run,
-    actions.UPDATE_AGENT: update.run,
-    actions.POWERSHELL_SCRIPT: powershell.run,
-    actions.RUN_DOCUMENT: run_document.run,
-    actions.DOWNLOAD_CONTENT: download.run,
-    actions.SOFTWARE_INVENTORY: inventory.run,
-    actions.REFRESH_ASSOCIATION: associations.run,
+    actions.PATCH: _in("patch"),
+    actions.PATCH_CHECK: _in("patch_check"),
+    actions.SHELL_SCRIPT: _in("script"),
+    actions.UPDATE_AGENT: _in("update"),
+    actions.POWERSHELL_SCRIPT: _in("powershell"),
+    actions.RUN_DOCUMENT: _in("run_document"),
+    actions.DOWNLOAD_CONTENT: _in("download"),
+    actions.SOFTWARE_INVENTORY: _in("inventory"),
+    actions.REFRESH_ASSOCIATION: _in("associations"),
 }

@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
+from patchwright.agent.desk import Desk
 from patchwright.agent.keeper import STDERR, STDOUT
-from patchwright.agent.patch_run import Desk
 from patchwright.core import flow
 from patchwright.core.protocol import STDERR_LIMIT, STDOUT_LIMIT
 
