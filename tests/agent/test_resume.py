@@ -9,9 +9,9 @@ import signal
 import pytest
 
 from agent.stage import Stage
+from patchwright.agent.command_run import RUN_LIMIT
 from patchwright.agent.disk import Disk
 from patchwright.agent.journal import Journal
-from patchwright.agent.command_run import RUN_LIMIT
 
 INSTALLS = ["install openssl 3.0.2-1", "install zlib1g 1.2-2"]
 CRASH_CODE = 86  # of made_node

@@ -48,7 +48,8 @@ FIRST_PORT, PORTS = 18_000, 10_000
 _turns = itertools.count()
 FINAL = {"Success", "Failed", "TimedOut", "Cancelled"}
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]  # of the fixture `database`
-QUICK = {"backoff_cap_seconds": 0.3}  # a test has no time for patience
+# A test has no time for patience, and what stands between nodes and server passes on requests, no channels.
+QUICK = {"backoff_cap_seconds": 0.3, "control_channel": 0}
 KEY_ID, SECRET = "AKIATESTTESTTESTTEST", "made-up-secret-of-the-end-to-end-tests-00"
 
 
@@ -190,14 +191,16 @@ class Station:
         )
         return str(command["Command"]["CommandId"])
 
-    def send_document(
-        self, node: Node, name: str, content: Mapping[str, Any], parameters: Mapping[str, Sequence[str]] | None = None
-    ) -> str:
-        """Send a command document of the test's own, made where it is not there yet; returns the command's id."""
+    def make_documents(self, contents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make command documents of the test's own, by name, where they are not there yet."""
         client = self.client()
-        with contextlib.suppress(client.exceptions.DocumentAlreadyExists):
-            client.create_document(Name=name, Content=json.dumps(content), DocumentType="Command")
-        command = client.send_command(
+        for name, content in contents.items():
+            with contextlib.suppress(client.exceptions.DocumentAlreadyExists):
+                client.create_document(Name=name, Content=json.dumps(content), DocumentType="Command")
+
+    def send_document(self, node: Node, name: str, parameters: Mapping[str, Sequence[str]] | None = None) -> str:
+        """Send any document; returns the command's id."""
+        command = self.client().send_command(
             DocumentName=name, InstanceIds=[self.ids[node.name]], Parameters=dict(parameters or {})
         )
         return str(command["Command"]["CommandId"])

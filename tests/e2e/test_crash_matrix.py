@@ -14,11 +14,11 @@ import time
 
 import pytest
 
-from .matrix import documents, record
+from .matrix import documents, hooks, record
 from .matrix.faults import befall
 from .matrix.points import OPERATIONS, Outcome, Point, chosen, points, steps
 from .matrix.stage import Theatre
-from .matrix.truth import check, check_document
+from .matrix.truth import check, check_document, check_hooks
 
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
@@ -46,7 +46,7 @@ def stage(theatre):
     made.node.destroy()
 
 
-def _id(point: Point | documents.DocumentPoint) -> str:
+def _id(point: Point | documents.DocumentPoint | hooks.HookPoint) -> str:
     return re.sub(r"\W+", "_", str(point))
 
 
@@ -60,6 +60,12 @@ def test_a_point_of_the_matrix_ends_truthfully(stage, point):
 def test_a_point_of_a_document_of_scripts_ends_truthfully(stage, point):
     """No script runs twice that did not ask for it, what nobody knows is Failed, and the rest is as if nothing had been."""
     _play(stage, point, lambda: check_document(stage, point))
+
+
+@pytest.mark.parametrize("point", hooks.chosen(), ids=_id)
+def test_a_point_of_an_install_with_hooks_ends_truthfully(stage, point):
+    """A hook whose outcome is unknown counts as one that failed, whatever befalls a patch step changes nothing."""
+    _play(stage, point, lambda: check_hooks(stage, point))
 
 
 def _play(stage, point, checking):
@@ -101,4 +107,6 @@ def test_the_matrix_is_as_large_as_it_has_to_be():
     scripts = documents.points()
     assert {point.step for point in scripts} == documents.steps()
     assert len(set(scripts)) == len(scripts) >= 80
-    assert len({point.fault for point in scripts}) == 7
+    hooked = hooks.points()
+    assert len(set(hooked)) == len(hooked) >= 40
+    assert {len({point.fault for point in found}) for found in (scripts, hooked)} == {7}

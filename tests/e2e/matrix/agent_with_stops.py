@@ -104,6 +104,8 @@ def name_of(root, path, data=b""):
         )
     task = re.sub(r"-[0-9a-f]{8}$", "", parts[3]) if len(parts) > 3 else "the step"
     task = task if parts[2] == ALONE else "{} {}".format(parts[2].partition(".")[2], task)
+    if len(parts) > 5:  # of a document that a step runs
+        task, parts = f"{task} {parts[4]}", parts[1:]
     file = parts[4] if len(parts) > 4 else "directory"
     if file == "starts.json":
         file = "start, noted" if b"process" in data else "start, counted"
@@ -132,6 +134,8 @@ def _entry(path, data):
         return f", {name}, restart " + ("asked for" if step["restart"]["asked"] else "wanted")
     if not run:
         return f", {name} " + ("entered again" if step["restarts"] else "begun")
+    if "phase" not in run:
+        return f", {name} goes on"
     if run["phase"] == "reboot" and run["reboot"]["asked"]:
         return ", restart asked for"
     return ", phase " + run["phase"] + (" the restart" if run["phase"] == "after" and run["boots"] else "")

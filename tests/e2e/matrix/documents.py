@@ -22,7 +22,7 @@ from .stops import script
 
 SCRIPTS = "Scripts"
 RAN = "/var/log/ran"
-SAMPLE = 3
+SAMPLE = 2
 UNKNOWN = "the outcome is unknown"
 UNKNOWN_RESULT = ("Failed", 1)
 RESULTS = {

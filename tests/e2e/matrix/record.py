@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from . import documents
+from . import documents, hooks
 from .points import FULL, SEED, Point, chosen
 
 VARIABLE = "PATCHWRIGHT_MATRIX_LOG"
@@ -29,7 +29,7 @@ def log_path() -> Path | None:
     return Path(tempfile.gettempdir()) / f"crash-matrix-{SEED}.log" if FULL else None
 
 
-def note(point: Point | documents.DocumentPoint, outcome: str, *, boots: int, seconds: float) -> None:
+def note(point: Point | documents.DocumentPoint | hooks.HookPoint, outcome: str, *, boots: int, seconds: float) -> None:
     """Put a point's line into the log."""
     path = log_path()
     if path is None:
@@ -49,7 +49,7 @@ def note(point: Point | documents.DocumentPoint, outcome: str, *, boots: int, se
 
 
 def _text(rows: list[str]) -> str:
-    order = {str(point): number for number, point in enumerate([*chosen(), *documents.chosen()])}
+    order = {str(point): number for number, point in enumerate([*chosen(), *documents.chosen(), *hooks.chosen()])}
     rows = sorted(rows, key=lambda row: order.get(row[:90].strip(), -1))
     wrong = [row for row in rows if " as expected, " not in row]
     spent = sum(float(row.split()[-2]) for row in rows)

@@ -11,6 +11,7 @@ from typing import Any
 from e2e.station import STATE_DIR, Station
 from farm import DebRepo, Farm, FarmError, Node, until
 
+from . import hooks
 from .documents import RAN, SCRIPTS, DocumentPoint, document
 from .points import Point
 from .stops import Stops, agent_archive, script
@@ -31,7 +32,7 @@ class Stage:
     stops: Stops
     command: str = ""
 
-    def begin(self, point: Point | DocumentPoint) -> None:
+    def begin(self, point: Point | DocumentPoint | hooks.HookPoint) -> None:
         """Send the command, and wait until the node stands at the step of *point*."""
         self.stops.at(point.stop)
         self.send(point.operation)
@@ -40,7 +41,12 @@ class Stage:
     def send(self, operation: str) -> None:
         """Send the command of an operation."""
         if operation == SCRIPTS:
-            self.command = self.station.send_document(self.node, SCRIPTS, document())
+            self.station.make_documents({SCRIPTS: document()})
+            self.command = self.station.send_document(self.node, SCRIPTS)
+            return
+        if operation == hooks.WITH_HOOKS:
+            self.station.make_documents(hooks.documents())
+            self.command = self.station.send_document(self.node, hooks.DOCUMENT, hooks.parameters())
             return
         kind = operation.partition(",")[0]
         self.command = self.station.send(self.node, kind, reboot=REBOOT.get(operation, "NoReboot"))

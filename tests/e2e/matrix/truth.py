@@ -11,6 +11,7 @@ from e2e.station import FINAL
 from farm import until
 
 from .documents import RESULTS, SCRIPTS_IN_ORDER, UNKNOWN, UNKNOWN_RESULT, DocumentPoint
+from .hooks import HookPoint
 from .points import SCAN, Outcome
 from .stage import NAMES, NEW, OLD, Stage
 
@@ -42,9 +43,7 @@ def check(stage: Stage, operation: str, expected: Outcome) -> None:
 def check_document(stage: Stage, point: DocumentPoint | None = None) -> None:
     """Wait for the end of a document of scripts, and look at everything; without a *point* nothing befell it."""
     results = point.results if point else RESULTS
-    until(lambda: stage.invocation()["Status"] in FINAL, what=f"command {stage.command} ends", timeout=60)
-    stage.node.wait_running()
-    until(lambda: not stage.left_to_do(), what="nothing is left to do or to say", timeout=30)
+    _ends(stage)
     done = stage.invocation()
     found = {one["Name"]: (one["Status"], one["ResponseCode"]) for one in done["CommandPlugins"]}
     assert (done["Status"], found) == ("Failed", results), done
@@ -60,6 +59,37 @@ def check_document(stage: Stage, point: DocumentPoint | None = None) -> None:
     assert _select(stage, "SELECT detail FROM command WHERE id = ?") == ["Failed"]
     assert _select(stage, "SELECT detail FROM invocation WHERE command_id = ? AND ended_at IS NULL") == []
     _a_second_delivery_runs_nothing(stage)
+
+
+def check_hooks(stage: Stage, point: HookPoint | None = None) -> None:
+    """The same for an Install with hooks; without a *point* nothing befell it."""
+    point = point or HookPoint("before", "", "", "before")
+    status = "Failed" if point.unknown else "Success"
+    _ends(stage)
+    done = stage.invocation()
+    assert (done["Status"], {one["Name"]: one["Status"] for one in done["CommandPlugins"]}) == (status, point.results)
+    if point.unknown:
+        text = stage.station.result(stage.node, stage.command, point.unknown)
+        assert UNKNOWN in text["StandardErrorContent"], text
+    assert stage.ran() == point.ran
+    assert stage.node.boots == point.boots
+    database, patches = stage.node.installed(), stage.station.patches(stage.node)
+    assert {name: patches[f"{name}.all"]["State"] for name in NAMES} == dict.fromkeys(NAMES, point.state)
+    version = OLD if point.state == "Missing" else NEW
+    assert [database[f"{name}.all"] for name in NAMES] == [(version, "ii")] * len(NAMES)
+    for name in NAMES:
+        lines = [line for line in stage.dpkg_log() if line.endswith(f" status installed {name}:all {NEW}")]
+        assert len(lines) == (point.state != "Missing"), lines
+    _is_told_once(stage, status)
+    assert _select(stage, "SELECT detail FROM command WHERE id = ?") == [status]
+    assert _select(stage, "SELECT state FROM operation WHERE command_id = ? AND ended_at IS NULL") == []
+    _a_second_delivery_runs_nothing(stage)
+
+
+def _ends(stage: Stage) -> None:
+    until(lambda: stage.invocation()["Status"] in FINAL, what=f"command {stage.command} ends", timeout=60)
+    stage.node.wait_running()
+    until(lambda: not stage.left_to_do(), what="nothing is left to do or to say", timeout=30)
 
 
 def _is_told_once(stage: Stage, status: str) -> None:
