@@ -180,6 +180,32 @@ async def test_what_it_asks_for_and_nobody_knows_is_refused_as_such(house):
     assert (answer.status, answer.code) == (400, "UnknownOperationException")
 
 
+async def test_what_a_newer_agent_says_besides_is_passed_over(house):
+    """Members that nobody here knows, in every call it makes before it can run anything."""
+    made = keys()
+    activation = await house.ask("AmazonSSM.CreateActivation", {"IamRole": "node"})
+    answer = await register(house, activation, next(made), SomethingNew="x", Later={"a": [1]})
+    assert answer.status == 200
+    node = Amazon(house, answer.json["InstanceId"], next(keys()))
+    token = await node.asymmetric(
+        "RequestManagedInstanceRoleToken", {"Fingerprint": node.fingerprint, "SomethingNew": 1}
+    )
+    assert token.status == 200
+    said = json.loads(SHORT % node.instance_id)
+    assert (
+        await say(node, "AmazonSSM.UpdateInstanceInformation", json.dumps({**said, "SomethingNew": []}))
+    ).status == 200
+    asked = {"Destination": node.instance_id, "MessagesRequestId": "1", "VisibilityTimeoutInSeconds": 10}
+    sent = {
+        "DocumentName": "AWS-RunShellScript",
+        "InstanceIds": [node.instance_id],
+        "Parameters": {"commands": ["true"]},
+    }
+    await house.ask("AmazonSSM.SendCommand", sent)
+    polled = await say(node, f"{MESSAGES}.GetMessages", json.dumps({**asked, "SomethingNew": "x"}))
+    assert len(polled.json["Messages"]) == 1
+
+
 async def test_a_fault_that_passes_is_never_a_denial(house):
     """After a denial the agent sleeps for half an hour: while the database is away it is told that the fault is ours."""
     node = await Amazon.registered(house)
