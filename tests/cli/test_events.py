@@ -62,14 +62,13 @@ def change(server, *names):
 
 def tail(server, *words):
     """`events tail` in a process of its own; its lines as they come."""
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-u", "-m", "patchwright", "events", "tail", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **server.environment, "PYTHONPATH": SRC},
     )
-    return process
 
 
 def test_what_happens_is_told_followed_and_sent(hooked, receiver):
