@@ -58,10 +58,15 @@ def send_command(setup: Setup, client: Client, /, *, no_wait: bool, as_json: boo
     else 1. Ctrl-C ends the watching and not the command: `patchwright command cancel` does.
     """
     command = client.call("SendCommand", _request(client, asked))["Command"]
-    command_id = command["CommandId"]
     if no_wait:
-        print_json({"Command": command}) if as_json else print(command_id)
+        print_json({"Command": command}) if as_json else print(command["CommandId"])
         return DONE
+    return follow(setup, client, command, as_json=as_json)
+
+
+def follow(setup: Setup, client: Client, command: Mapping[str, Any], *, as_json: bool) -> int:
+    """Watch *command*, as SendCommand answered it, to its end, and show what came of it; answers the exit code."""
+    command_id = command["CommandId"]
     shown = Plain(sys.stderr) if as_json else screen()
     count = command["TargetCount"]
     shown.line(f"Command {command_id}: {command['DocumentName']} on {count} node{'s' * (count != 1)}")

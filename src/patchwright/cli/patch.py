@@ -9,23 +9,23 @@ from typing import Any
 
 import click
 
+from patchwright.cli import now
 from patchwright.cli.client import Client
 from patchwright.cli.clock import Clock
+from patchwright.cli.commands import follow
 from patchwright.cli.errors import Refused, Unreachable
-from patchwright.cli.nodes import find_nodes, name_of
+from patchwright.cli.nodes import name_of
 from patchwright.cli.output import Plain, Progress, Screen, print_json, screen
 from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
 from patchwright.cli.wording import Watched, label, since
 from patchwright.core.invocation import Detail
 
-DOCUMENT = "AWS-RunPatchBaseline"
-NODES_LIMIT = 50  # of one command (spec §1.5)
 PAUSE_SECONDS = 1.0
 SILENCE_SECONDS = 300.0  # how long a server that does not answer is asked again while watching
 
 
 @click.command("patch")
-@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@click.argument("nodes", nargs=-1, metavar="[NODE...]")
 @click.option(
     "--operation",
     required=True,
@@ -44,6 +44,7 @@ SILENCE_SECONDS = 300.0  # how long a server that does not answer is asked again
     metavar="SECONDS",
     help="A node that has not begun by then does not begin any more. Default: 3600.",
 )
+@now.reach_options
 @click.option("--no-wait", is_flag=True, help="Print the command's id and leave.")
 @json_option
 @connected
@@ -55,18 +56,23 @@ def patch(
     Scan nodes for missing patches, or install them, as their patch baselines say.
 
     NODE is an id, or a name that only one node has; up to 50 of them. The exit code is 0 if every node ended in Success,
-    else 1. Ctrl-C ends the watching and not the command.
+    else 1. Ctrl-C ends the watching and not the command. What is reached by --all, --tag or --patch-group is patched a few
+    at a time, the fewer the smaller the fleet, and watched by its counts.
     """
-    found = find_nodes(client, nodes)
-    if len(found) > NODES_LIMIT:
-        msg = f"one command takes up to {NODES_LIMIT} nodes, not {len(found)}"
-        raise click.UsageError(msg)
-    command = client.call("SendCommand", _request(list(found), asked))["Command"]
-    names = {instance_id: name_of(node) for instance_id, node in found.items()}
+    when = now.moment_of(asked["reboot_at"], setup.clock.now()) if asked["reboot_at"] else ""
+    found = now.named(client, nodes)
+    request = now.request_of(client, found, asked)
+    command = client.call("SendCommand", request)["Command"]
+    shown = Plain(sys.stderr) if as_json or no_wait else screen()
+    if when:
+        window_id = now.restart_at(client, when, command, request)
+        shown.line(f"What waits for a restart is restarted at {when} UTC, by window {window_id}.")
     if no_wait:
         print_json({"Command": command}) if as_json else print(command["CommandId"])
         return DONE
-    shown = Plain(sys.stderr) if as_json else screen()
+    if not found:
+        return follow(setup, client, command, as_json=as_json)
+    names = {instance_id: name_of(node) for instance_id, node in found.items()}
     shown.line(f"Command {command['CommandId']}: {asked['operation']} on {len(found)} node{'s' * (len(found) != 1)}")
     _warn_of_silent(shown, found, setup.clock)
     try:
@@ -111,22 +117,6 @@ def watch(
         if all(key in found and _final(found[key]) for key in names):
             return [found[key] for key in names]
         clock.sleep(PAUSE_SECONDS)
-
-
-def _request(ids: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = {
-        "Operation": asked["operation"],
-        "RebootOption": asked["reboot_option"],
-        "SnapshotId": asked["snapshot_id"],
-    }
-    request: dict[str, Any] = {
-        "DocumentName": DOCUMENT,
-        "InstanceIds": list(ids),
-        "Parameters": {name: [value] for name, value in parameters.items() if value},
-    }
-    if asked["timeout"] is not None:
-        request["TimeoutSeconds"] = asked["timeout"]
-    return request
 
 
 def _final(invocation: Mapping[str, Any]) -> bool:
