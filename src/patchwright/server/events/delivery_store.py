@@ -67,7 +67,8 @@ def remove(scope: Scope, name: str) -> UnitOfWork[bool]:
     rows = yield sql(
         "DELETE FROM subscription WHERE account = $1 AND region = $2 AND name = $3 RETURNING name", *scope, name
     )
-    yield sql(f"DELETE FROM event_delivery WHERE {_OF}", *scope, name)
+    if rows:
+        yield sql(f"DELETE FROM event_delivery WHERE {_OF}", *scope, name)
     return bool(rows)
 
 
