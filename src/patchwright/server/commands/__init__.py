@@ -46,6 +46,7 @@ from patchwright.server.commands.model import (
     UnsupportedPlatform,
 )
 from patchwright.server.commands.moving import abandon, expire, record
+from patchwright.server.commands.recording import Recorded, Said, record_all
 from patchwright.server.commands.sending import send
 from patchwright.server.commands.service import Service, fresh_ids, step_names, step_result
 from patchwright.server.commands.steering import cancel, detail, withdraw
@@ -68,9 +69,11 @@ __all__ = [
     "LogGroup",
     "Notification",
     "Permitted",
+    "Recorded",
     "Reply",
     "Request",
     "Rights",
+    "Said",
     "Service",
     "StepResult",
     "Target",
@@ -101,6 +104,7 @@ __all__ = [
     "parameters_of_step",
     "postpone",
     "record",
+    "record_all",
     "send",
     "step_names",
     "step_result",

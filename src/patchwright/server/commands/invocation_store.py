@@ -13,7 +13,7 @@ from patchwright.server.accounts import Scope
 from patchwright.server.commands import tally_store
 from patchwright.server.commands.model import Command, Invocation, StepResult
 from patchwright.server.commands.tally import Standing, let_go, moved
-from patchwright.server.infra import Row, UnitOfWork, sql, sql_each
+from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
 
 _INVOCATION = (
     "account, region, command_id, instance_id, position, detail, released, requested_at, due_at, begin_by,"
@@ -101,6 +101,44 @@ def find(scope: Scope, command_id: str, instance_id: str) -> UnitOfWork[Invocati
     """The invocation, or None."""
     rows = yield sql(f"SELECT {_INVOCATION} FROM invocation WHERE {_ONE}", *scope, command_id, instance_id)
     return _invocation(rows[0]) if rows else None
+
+
+def find_some(scope: Scope, command_id: str, instance_ids: Sequence[str]) -> UnitOfWork[dict[str, Invocation]]:
+    """A command's invocations on some nodes, by node."""
+    rows = yield sql(
+        f"SELECT {_INVOCATION} FROM invocation WHERE {_OF_COMMAND}"
+        f" AND instance_id IN ({placeholders(4, len(instance_ids))})",
+        *scope,
+        command_id,
+        *instance_ids,
+    )
+    return {found.instance_id: found for found in map(_invocation, rows)}
+
+
+def put_reported(changed: Sequence[Invocation], *, now: float) -> UnitOfWork[None]:
+    """
+    Store what nodes reported of invocations, which thereby are acknowledged.
+
+    For who has read them in the same transaction, and found that they were under way.
+    """
+    yield sql_each(
+        "UPDATE invocation SET detail = $5, response_code = $6, steps = $7, trace = $8, ended_at = $9,"
+        f" acknowledged_at = COALESCE(acknowledged_at, $10) WHERE {_ONE}",
+        [
+            (
+                *one.scope,
+                one.command_id,
+                one.instance_id,
+                one.detail.value,
+                one.response_code,
+                json.dumps({name: vars(step) for name, step in one.steps.items()}),
+                one.trace,
+                one.ended_at,
+                now,
+            )
+            for one in changed
+        ],
+    )
 
 
 def page(
@@ -292,6 +330,24 @@ def take_reply(scope: Scope, instance_id: str, reply_id: str, *, now: float) -> 
         now,
     )
     return bool(rows)
+
+
+def take_replies(scope: Scope, replies: Sequence[tuple[str, str]], *, now: float) -> UnitOfWork[set[tuple[str, str]]]:
+    """Note replies (node, id), each of them once; returns those that were not taken before."""
+    fresh: set[tuple[str, str]] = set()
+    for size in (32, 1):  # few texts, so that they are prepared once
+        while len(replies) >= size:
+            part, replies = replies[:size], replies[size:]
+            values = ", ".join(f"($1, $2, {placeholders(4 + 2 * place, 2)}, $3)" for place in range(size))
+            rows = yield sql(
+                f"INSERT INTO reply (account, region, instance_id, id, recorded_at) VALUES {values}"
+                " ON CONFLICT (account, region, instance_id, id) DO NOTHING RETURNING instance_id, id",
+                *scope,
+                now,
+                *(value for one in part for value in one),
+            )
+            fresh.update((row[0], row[1]) for row in rows)
+    return fresh
 
 
 def open_of(scope: Scope, instance_id: str) -> UnitOfWork[list[Invocation]]:

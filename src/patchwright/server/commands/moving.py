@@ -59,13 +59,13 @@ def record(
         yield from _add_late(invocation, reply, now=now)
         return False, []
     wanted = invocation.detail if _is_late_start(invocation, reply) else advance(invocation.detail, reply.detail)
-    steps = _merged(invocation.steps, reply.steps)
+    steps = merged(invocation.steps, reply.steps)
     changed = replace(
         invocation,
         detail=wanted,
         steps=steps,
         trace=reply.trace or invocation.trace,
-        response_code=_code(steps) if wanted.final else -1,
+        response_code=exit_code(steps) if wanted.final else -1,
         ended_at=now if wanted.final else None,
     )
     yield from invocation_store.acknowledge(scope, reply.command_id, instance_id, now=now)
@@ -187,11 +187,12 @@ def _add_late(invocation: Invocation, reply: Reply, *, now: float) -> UnitOfWork
         if step.status not in _OPEN_STEPS and (name not in steps or steps[name].status in _OPEN_STEPS):
             steps[name] = step
     if steps != invocation.steps:
-        changed = replace(invocation, steps=steps, response_code=_code(steps))
+        changed = replace(invocation, steps=steps, response_code=exit_code(steps))
         yield from invocation_store.put(changed, before=invocation, event_id="", reason="late reply", now=now)
 
 
-def _merged(known: Mapping[str, StepResult], told: Mapping[str, StepResult]) -> dict[str, StepResult]:
+def merged(known: Mapping[str, StepResult], told: Mapping[str, StepResult]) -> dict[str, StepResult]:
+    """What is known of the steps with what was told now: a step that has a result is not under way again."""
     fresh = {
         name: step
         for name, step in told.items()
@@ -200,7 +201,7 @@ def _merged(known: Mapping[str, StepResult], told: Mapping[str, StepResult]) -> 
     return {**known, **fresh}
 
 
-def _code(steps: Mapping[str, StepResult]) -> int:
+def exit_code(steps: Mapping[str, StepResult]) -> int:
     """The exit code of an invocation: that of the first step that failed, else of the last one; -1 without any."""
     codes = [step.code for step in steps.values() if step.status not in _OPEN_STEPS]
     return next((code for code in codes if code), codes[-1] if codes else -1)

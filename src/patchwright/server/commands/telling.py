@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,10 @@ _ALL = "All"
 
 def event_id(scope: Scope, command_id: str, instance_id: str, detail: Detail) -> str:
     """The id of the event that a command, or its invocation on a node, became *detail*: which happens once."""
-    return str(uuid.uuid5(_OURS, "/".join((*scope, command_id, instance_id, detail.value))))
+    name = "/".join((*scope, command_id, instance_id, detail.value))
+    digits = hashlib.sha1(_OURS.bytes + name.encode()).hexdigest()  # noqa: S324 - a UUID of version 5, four times as fast
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def tell_command(command: Command, detail: Detail, *, now: float) -> UnitOfWork[None]:
@@ -50,7 +54,7 @@ def tell_command(command: Command, detail: Detail, *, now: float) -> UnitOfWork[
 
 def tell_invocations(command: Command, instance_ids: Sequence[str], detail: Detail, *, now: float) -> UnitOfWork[None]:
     """Say that the invocations of a command on some nodes became *detail*."""
-    scope = command.scope
+    scope, requested = command.scope, iso_millis(command.requested_at)
     happened = [
         events.Event(
             scope,
@@ -61,7 +65,7 @@ def tell_invocations(command: Command, instance_ids: Sequence[str], detail: Deta
                 "command-id": command.id,
                 "document-name": command.request.document_name,
                 "instance-id": instance_id,
-                "requested-date-time": iso_millis(command.requested_at),
+                "requested-date-time": requested,
                 "status": detail.status,
             },
             now,

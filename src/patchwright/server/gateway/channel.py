@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -13,10 +14,12 @@ import structlog
 from patchwright.core import frames
 from patchwright.core.errors import MalformedMessage, PatchwrightError
 from patchwright.core.frames import Frame, MalformedFrame
+from patchwright.core.protocol import command_of, message_id
 from patchwright.server.accounts import Scope
-from patchwright.server.commands import Delivery, Held
-from patchwright.server.gateway.messages import Messages, message_of
-from patchwright.server.infra import Clock, InfraError, new_uuid
+from patchwright.server.commands import Delivery, Held, Said
+from patchwright.server.gateway.messages import Messages, message_of, read_reply
+from patchwright.server.gateway.recorder import Recorder
+from patchwright.server.infra import Clock, InfraError, RequestIds
 from patchwright.server.wire import Caller
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -26,6 +29,8 @@ LATER_SECONDS = 30.0  # spec agent-protocol §7.1: what a node had no room for i
 _BAD_FRAMES = 10  # after so many that cannot be read the channel is closed
 _POLICY, _SUPERSEDED = 1008, 4000  # close codes; from 4000 on they are ours
 _LATER = frozenset({frames.CLOSED, frames.FULL})
+_THERE = frozenset({frames.TAKEN, frames.DUPLICATE})
+_COMMANDS = "aws.ssm."  # what ids of messages begin with that deliver commands
 
 _log = structlog.get_logger("patchwright.channel")
 
@@ -37,7 +42,7 @@ class Channel:
     *held* is set once a process holds it. Replies are recorded in the order in which they come.
     """
 
-    def __init__(self, caller: Caller, send: Send, *, messages: Messages, clock: Clock) -> None:
+    def __init__(self, caller: Caller, send: Send, *, messages: Messages, recorder: Recorder, clock: Clock) -> None:
         self.scope: Scope = caller.scope
         self.instance_id = str(caller.instance_id)
         self.held: Held | None = None
@@ -45,6 +50,9 @@ class Channel:
         self._caller = caller
         self._send = send
         self._messages = messages
+        self._recorder = recorder
+        self._recording: set[asyncio.Task[None]] = set()
+        self._ids = RequestIds()
         self._clock = clock
         self._under_way = 0
         self._bad = 0
@@ -101,21 +109,55 @@ class Channel:
             msg = "An acknowledgement has no status."
             raise MalformedMessage(msg)
         self.offered.pop(job, None)
-        if status in {frames.TAKEN, frames.DUPLICATE}:
-            await self._refusable(self._messages.acknowledge_message, {"MessageId": job})
-        elif status in _LATER:
+        if status in _LATER:
             await self._messages.postpone_message(self._caller, job, seconds=LATER_SECONDS)
-        else:
+        elif status not in _THERE:
             why = f"status {status}: {str(members.get('errorMessage', ''))[:200]}"
             await self._refusable(self._messages.fail_message, {"MessageId": job, "FailureType": why})
+        elif job.startswith(_COMMANDS):
+            # Nobody waits for it: with a reply that follows it is recorded together, and unrecorded it comes again.
+            said = Said(self.scope, self.instance_id, self._own_command(job), None)
+            self._recorder.take(said).add_done_callback(_heed)
+        else:
+            await self._refusable(self._messages.acknowledge_message, {"MessageId": job})
 
     async def _take_reply(self, frame: Frame) -> None:
         """agent_job_reply: recorded, then acknowledged, whatever was thought of it: it would only come again."""
         members = _members(frame)
         job = str(members.get("jobId", ""))[:300]
-        request = {"MessageId": job, "ReplyId": frame.message_id, "Payload": str(members.get("content", ""))}
-        await self._refusable(self._messages.send_reply, request)
-        await self._write(frames.JOB_REPLY_ACK, {"jobId": job, "acknowledgedMessageId": frame.message_id})
+        try:
+            command_id = self._own_command(job)
+            reply = read_reply({"ReplyId": frame.message_id, "Payload": str(members.get("content", ""))}, command_id)
+        except MalformedMessage as error:
+            _log.warning("refused", node=self.instance_id, error=str(error)[:300])
+            await self._write(frames.JOB_REPLY_ACK, {"jobId": job, "acknowledgedMessageId": frame.message_id})
+            return
+        while len(self._recording) >= UNDER_WAY:
+            await asyncio.wait(self._recording, return_when=asyncio.FIRST_COMPLETED)
+        future = self._recorder.take(Said(self.scope, self.instance_id, command_id, reply))
+        task = asyncio.get_running_loop().create_task(self._recorded(future, job, frame.message_id))
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)
+
+    async def _recorded(self, future: asyncio.Future[None], job: str, message: str) -> None:
+        """Acknowledge a reply once it is durable. Where it cannot be kept it is not: the node says it again."""
+        try:
+            await future
+        except InfraError as error:
+            _log.warning("not recorded", node=self.instance_id, error=str(error))
+            return
+        except PatchwrightError as error:
+            _log.warning("refused", node=self.instance_id, error=str(error)[:300])
+        with contextlib.suppress(OSError, RuntimeError):  # closed meanwhile
+            await self._write(frames.JOB_REPLY_ACK, {"jobId": job, "acknowledgedMessageId": message})
+
+    def _own_command(self, job: str) -> str:
+        """The command that *job* delivers, which must be one to this node. Raises MalformedMessage."""
+        command_id = command_of(job)
+        if job != message_id(command_id, self.instance_id):
+            msg = f"{self.instance_id} may not speak for the receiver of {job[:120]}."
+            raise MalformedMessage(msg)
+        return command_id
 
     async def _refusable(
         self, operation: Callable[[Caller, dict[str, Any]], Awaitable[object]], request: dict[str, Any]
@@ -130,7 +172,7 @@ class Channel:
     async def _write(self, kind: str, payload: dict[str, Any]) -> None:
         created = int(self._clock.now() * 1000)
         content = json.dumps(payload, separators=(",", ":")).encode()
-        frame = Frame(kind, content, message_id=new_uuid(), created_ms=created)
+        frame = Frame(kind, content, message_id=self._ids.next(), created_ms=created)
         await self._send({"type": "websocket.send", "bytes": frame.pack()})
 
     def _close(self, code: int, reason: str) -> None:
@@ -154,3 +196,9 @@ def _members(frame: Frame) -> dict[str, Any]:
         msg = f"The content of {frame.kind} is no object."
         raise MalformedMessage(msg)
     return members
+
+
+def _heed(future: asyncio.Future[None]) -> None:
+    """Take note of what came of what nobody waits for."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        _log.warning("not acknowledged", error=str(error)[:300])

@@ -16,6 +16,7 @@ from patchwright.server.accounts import MasterKey
 from patchwright.server.commands import Waking
 from patchwright.server.gateway.channel import Channel
 from patchwright.server.gateway.messages import Messages
+from patchwright.server.gateway.recorder import Recorder
 from patchwright.server.gateway.rendering import Rendering
 from patchwright.server.gateway.switchboard import Switchboard
 from patchwright.server.infra import Clock, Database, InfraError
@@ -87,6 +88,7 @@ class Channels:
         self._clock = clock
         self._tokens = Tokens(master, clock)
         self._messages = messages
+        self._recorder = Recorder(database, clock, waking=waking)
         self._served = served
         self._rates = Rates(rate, clock.monotonic)
 
@@ -106,6 +108,7 @@ class Channels:
             self._tokens,
             identify=identify,
             messages=self._messages,
+            recorder=self._recorder,
             clock=self._clock,
             rates=self._rates,
         )
@@ -121,6 +124,7 @@ class ChannelDoor:
         *,
         identify: Identify,
         messages: Messages,
+        recorder: Recorder,
         clock: Clock,
         rates: Rates,
     ) -> None:
@@ -128,6 +132,7 @@ class ChannelDoor:
         self._tokens = tokens
         self._identify = identify
         self._messages = messages
+        self._recorder = recorder
         self._clock = clock
         self._rates = rates
 
@@ -140,7 +145,7 @@ class ChannelDoor:
             await _refuse(send, refused)
             return
         await send({"type": "websocket.accept"})
-        channel = Channel(caller, send, messages=self._messages, clock=self._clock)
+        channel = Channel(caller, send, messages=self._messages, recorder=self._recorder, clock=self._clock)
         with contextlib.suppress(OSError):  # the node went away
             if not await self._opens(channel.instance_id, receive):
                 await send({"type": "websocket.close", "code": _REFUSED, "reason": "no token of this node"})
