@@ -25,7 +25,7 @@ _ELLIPSIS = re.compile(r"^\s*(?:\.\.\.\S*|<\.\.\.[^>]*>)\s*,?\s*$|--- ?truncated
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _OPEN_STRING = re.compile(r'(: "[^"\n]*),$', re.MULTILINE)
 _BARE_TIME = re.compile(r": (\d{4}-\d\d-\d\dT[\d:.]+Z)")
-_MISSING_COMMA = re.compile(r'(["\d}\]])(\s*\n\s*")')
+_MISSING_COMMA = re.compile(r'(["\d}\]])(\s*\n\s*["{])')
 
 
 @dataclass(frozen=True)

@@ -323,6 +323,46 @@ def _command_result(stage: Stage) -> Names:
     return {NODE: str(node.instance_id), "ef7fdfd8-9b57-4151-a15c-db9a12345678": stage.scan(node)}
 
 
+def _sent(stage: Stage) -> Names:
+    """A command that waits for a node."""
+    node = stage.account.enrol(**MACHINE)
+    sent = stage.ssm.send_command(
+        DocumentName="AWS-RunShellScript", InstanceIds=[node.instance_id], Parameters={"commands": ["date"]}
+    )
+    command_id = str(sent["Command"]["CommandId"])
+    return {
+        "0831e1a8-a1ac-4257-a1fd-c831bEXAMPLE": command_id,
+        "662add3d-5831-4a10-b64a-f2ff3EXAMPLE": command_id,
+        "i-02573cafcfEXAMPLE": str(node.instance_id),
+    }
+
+
+def _receiver(stage: Stage) -> Names:
+    """A node, a document of one's own, a topic and the account that they belong to."""
+    stage.document("ExampleDocument")
+    hook = {"Name": "SNSTopicName", "Url": "https://hooks.example.com/"}
+    stage.account.run(stage.account.house.ask("Patchwright.PutSubscription", hook, region=stage.account.region))
+    region, account = stage.account.region, stage.account.house.account
+    return {
+        NODE: str(stage.account.enrol(**MACHINE).instance_id),
+        "us-east-1:123456789012": f"{region}:{account}",
+        "arn:aws:iam::123456789012": f"arn:aws:iam::{account}",
+    }
+
+
+def _all_sent(stage: Stage) -> Names:
+    """Commands of every kind."""
+    names = {**_sent(stage), **_receiver(stage)}
+    topic = f"arn:aws:sns:{names['us-east-1:123456789012']}:SNSTopicName"
+    stage.ssm.send_command(
+        DocumentName="AWS-RunShellScript",
+        Targets=[{"Key": "tag:Env", "Values": ["Dev"]}],
+        Parameters={"commands": ["date"]},
+        NotificationConfig={"NotificationArn": topic, "NotificationEvents": ["All"], "NotificationType": "Invocation"},
+    )
+    return names
+
+
 def _setting(stage: Stage) -> Names:
     return {SETTING: f"arn:aws:ssm:{stage.account.region}:{stage.account.house.account}:servicesetting"}
 
@@ -418,6 +458,10 @@ SCENES: dict[str, Callable[[Stage], Names]] = {
     "get-service-setting": _setting,
     "label-parameter-version": _parameters,
     "list-command-invocations": _command_result,
+    "cancel-command": _sent,
+    "list-commands": _sent,
+    "list-commands 3": _all_sent,
+    "send-command": _receiver,
     "list-compliance-items": _checked,
     "list-compliance-summaries": _checked,
     "list-document-metadata-history": _template,

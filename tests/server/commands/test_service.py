@@ -117,6 +117,7 @@ async def test_targets_are_resolved_by_id_tag_key_and_wildcard(bench):
 
     assert await reached(*EVERYONE) == sorted([*web, *db, *bare])
     assert await reached(Target("InstanceIds", (bare[0], "mi-00000000000000000"))) == bare
+    assert await reached(Target("instanceids", (bare[0],))) == bare
     assert await reached(Target("tag:role", ("web",))) == web
     assert await reached(Target("tag:role", ("web", "db"))) == sorted([*web, *db])
     assert await reached(Target("tag:role", ("WEB",))) == []

@@ -50,7 +50,7 @@ from patchwright.server.commands.recording import Recorded, Said, record_all
 from patchwright.server.commands.sending import send
 from patchwright.server.commands.service import Service, fresh_ids, step_names, step_result
 from patchwright.server.commands.steering import cancel, detail, withdraw
-from patchwright.server.commands.targets import matching
+from patchwright.server.commands.targets import matching, named_nodes
 from patchwright.server.commands.waking import Waking
 
 __all__ = [
@@ -101,6 +101,7 @@ __all__ = [
     "hold",
     "let_go",
     "matching",
+    "named_nodes",
     "parameters_of_step",
     "postpone",
     "record",

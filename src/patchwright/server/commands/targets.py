@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from patchwright.server import nodes, tags
 from patchwright.server.accounts import Scope
-from patchwright.server.commands.model import TOGETHER, InvalidTargets, Target
+from patchwright.server.commands.model import TOGETHER, InvalidTargets, Request, Target
 from patchwright.server.infra import UnitOfWork
 
 GROUP_TAG = "patchwright:resource-group"
@@ -24,19 +24,30 @@ _EVERY = ("*",)
 _Window = Callable[[str], UnitOfWork[list[str]]]  # the next ids after one
 
 
+def by_id(target: Target) -> bool:
+    """Whether a target names nodes by their ids; that key may be written in any case."""
+    return target.key.lower() == _IDS.lower()
+
+
+def named_nodes(request: Request) -> list[str]:
+    """The nodes that *request* names by their ids."""
+    by_target = [one for target in request.targets if by_id(target) for one in target.values if one not in _EVERY]
+    return [*request.instance_ids, *dict.fromkeys(by_target)]
+
+
 def check(targets: Sequence[Target]) -> None:
     """Raise InvalidTargets for a target by something that is not served, or without values."""
     for target in targets:
         if not target.values:
             msg = f"The target {target.key!r} names no value. To reach every node with a tag, use tag-key."
             raise InvalidTargets(msg)
-        known = target.key in {_IDS, _TAG_KEY, _GROUP, _GROUP_TYPES}
+        known = by_id(target) or target.key in {_TAG_KEY, _GROUP, _GROUP_TYPES}
         if not known and not (target.key.startswith(_TAG) and len(target.key) > len(_TAG)):
             msg = (
                 f"Targets by {target.key!r} are not served; use InstanceIds, tag:KEY, tag-key or resource-groups:Name."
             )
             raise InvalidTargets(msg)
-        if target.key == _IDS and "*" in target.values and target.values != _EVERY:
+        if by_id(target) and "*" in target.values and target.values != _EVERY:
             msg = "InstanceIds names nodes, or is * alone."
             raise InvalidTargets(msg)
     keys = {target.key for target in targets}
@@ -79,10 +90,10 @@ def matching(scope: Scope, targets: Sequence[Target]) -> UnitOfWork[list[str]]:
 def _narrowest(scope: Scope, targets: Sequence[Target]) -> _Window:
     """Where the nodes come from that are looked at: named ones, else carriers of a tag, else all there are."""
     for target in targets:
-        if target.key == _IDS and target.values != _EVERY:
+        if by_id(target) and target.values != _EVERY:
             return lambda after: _named(target.values, after)
     for target in targets:
-        if target.key not in {_IDS, _GROUP_TYPES}:
+        if not by_id(target) and target.key != _GROUP_TYPES:
             keys, values = _tag_of(target)
             return lambda after: tags.carriers(scope, tags.MANAGED_INSTANCE, keys, values, after=after, limit=TOGETHER)
     return lambda after: nodes.ids_after(scope, after=after, limit=TOGETHER)
@@ -101,7 +112,7 @@ def _tag_of(target: Target) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _reaches(target: Target, instance_id: str, labels: Mapping[str, str]) -> bool:
-    if target.key == _IDS:
+    if by_id(target):
         return target.values == _EVERY or instance_id in target.values
     if target.key == _GROUP_TYPES:
         return True

@@ -12,6 +12,7 @@ from patchwright.core.invocation import Detail
 from patchwright.server import events
 from patchwright.server.accounts import Scope
 from patchwright.server.commands.model import Command, Notification
+from patchwright.server.commands.targets import named_nodes
 from patchwright.server.events import iso_millis
 from patchwright.server.infra import UnitOfWork
 
@@ -39,12 +40,12 @@ def tell_command(command: Command, detail: Detail, *, now: float) -> UnitOfWork[
         "requested-date-time": iso_millis(command.requested_at),
         "status": detail.status,
     }
-    resources = [events.node_arn(scope, one) for one in request.instance_ids]
+    resources = [events.node_arn(scope, one) for one in named_nodes(request)]
     yield from events.emit(scope, events.COMMAND, resources, shown, now=now, id=identity, subject=command.id)
     if _wanted(request.notification, "Command", detail):
         body = {
             **_common(command, detail, now),
-            "instanceIds": list(request.instance_ids),
+            "instanceIds": named_nodes(request),
             "expiresAfter": iso_millis(command.expires_at),
             "outputS3BucketName": request.output_bucket,
             "outputS3KeyPrefix": request.output_prefix,

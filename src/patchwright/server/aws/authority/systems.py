@@ -169,7 +169,7 @@ def named_nodes(request: Request) -> list[str]:
     """The nodes that a SendCommand names by id, each once."""
     ids = list(request.get("InstanceIds", ()))
     for target in request.get("Targets", ()):
-        if target.get("Key") == "InstanceIds":
+        if target.get("Key", "").lower() == "instanceids":
             ids += [one for one in target.get("Values", ()) if one != "*"]
     return list(dict.fromkeys(ids))
 

@@ -203,7 +203,7 @@ def describe_command(command: Command) -> dict[str, Any]:
         "Comment": request.comment,
         "ExpiresAfter": command.expires_at,
         "Parameters": {name: list(values) for name, values in request.parameters.items()},
-        "InstanceIds": list(request.instance_ids),
+        "InstanceIds": commands.named_nodes(request),
         "Targets": [{"Key": target.key, "Values": list(target.values)} for target in request.targets],
         "RequestedDateTime": command.requested_at,
         "Status": command.detail.status,
