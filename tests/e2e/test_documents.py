@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents that come with the product, on a real node: what each says, fetches and tells (spec §5.9)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .station import FINAL, there, until
+
+pytestmark = [pytest.mark.farm, pytest.mark.e2e]
+
+GREETING = {
+    "schemaVersion": "2.2",
+    "parameters": {"word": {"type": "String", "interpolationType": "ENV_VAR"}},
+    "mainSteps": [
+        {"name": "Say", "action": "aws:runShellScript", "inputs": {"runCommand": ['echo "$SSM_word {{ word }}"']}},
+        {"name": "Elsewhere", "action": "aws:psModule", "inputs": {}},
+    ],
+}
+HOSTILE = '"; touch /injected; echo "'
+
+
+def run(station, node, name, **parameters):
+    """Send a document and wait for its end: its status, and what each of its steps printed."""
+    command = station.send_document(node, name, {key: [value] for key, value in parameters.items()})
+    done = until(lambda: (found := station.invocation(node, command))["Status"] in FINAL and found, what=f"{name} ends")
+    return done["Status"], {plugin["Name"]: plugin["Output"] for plugin in done["CommandPlugins"]}
+
+
+def test_every_document_does_what_it_says_on_a_real_node(station, debrepo, new_node):
+    """
+    Scripts, a document of one's own by way of AWS-RunDocument, inventory, and what has nothing to do.
+
+    The node fetches documents with its own key; what is a variable is never a command; a path that is not there fails.
+    """
+    debrepo.release("foo", "1.0-1")
+    node = new_node("deb12", debrepo, installed=["foo"])
+    instance_id = station.enrol(node, settings={"inventory_hours": 0})
+    station.make_documents({"Greet": GREETING})
+
+    status, output = run(
+        station, node, "AWS-RunShellScript", commands="echo $SSM_COMMAND_ID; pwd", workingDirectory="/etc"
+    )
+    assert (status, list(output)) == ("Success", ["aws:runShellScript"])
+    assert output["aws:runShellScript"].endswith("\n/etc\n")
+    assert run(station, node, "AWS-RunShellScript", commands="exit 3")[0] == "Failed"
+    assert run(station, node, "AWS-Noop") == ("Success", {"Noop": ""})
+    assert run(station, node, "AWS-RefreshAssociation")[0] == "Success"
+
+    source = {"sourceType": "SSMDocument", "sourceInfo": json.dumps({"name": "Greet"})}
+    status, output = run(station, node, "AWS-RunDocument", **source, documentParameters=json.dumps({"word": HOSTILE}))
+    assert status == "Success"
+    assert output["runDocument"].splitlines() == [HOSTILE + " {{ word }}", "action aws:psModule is not for Linux"]
+    assert not there(node, "/injected")
+    status, output = run(station, node, "AWS-RunDocument", **{**source, "sourceInfo": json.dumps({"name": "Nowhere"})})
+    assert status == "Failed"
+    assert "does not exist" in output["downloadContent"]
+
+    status, output = run(station, node, "AWS-GatherSoftwareInventory", services="Disabled", networkConfig="Disabled")
+    assert status == "Success", output
+    told = station.client().list_inventory_entries(InstanceId=instance_id, TypeName="AWS:Application")["Entries"]
+    assert "foo" in [entry["Name"] for entry in told]
+    assert station.client().list_inventory_entries(InstanceId=instance_id, TypeName="AWS:Network")["Entries"] == []
