@@ -96,7 +96,7 @@ async def test_an_agent_writes_the_output_of_its_own_command(house, shop, printe
     assert again.status == 200
 
     assert await printer.whole() == text
-    assert await house.wired.tender.tend() == 1
+    assert await house.wired.tender.tend() >= 1
     found = house.wired.tender._buckets._root / BUCKET / key_of(printer)
     assert found.read_bytes() == text
     for who in (printer.node, house.root):

@@ -18,7 +18,7 @@ from botocore.client import Config
 from botocore.exceptions import ClientError
 
 from farm.amazon_agent import AmazonAgent
-from server.test_app import Process
+from server.process import Process
 
 BUCKET = "outputs"
 PLUGIN = "awsrunShellScript"
@@ -77,7 +77,9 @@ def test_an_agent_writes_to_s3_with_its_session_and_people_read_it(server, agent
         b"line %d\n" % number for number in range(900_000)
     )  # more than the 8 MB from which boto3 makes parts
     s3.put_object(Bucket=BUCKET, Key=f"{key}/stderr", Body=b"oops\n", ACL="bucket-owner-full-control")
-    s3.upload_fileobj(io.BytesIO(text), BUCKET, f"{key}/stdout", Config=TransferConfig(max_concurrency=3))
+    s3.upload_fileobj(
+        io.BytesIO(text), BUCKET, f"{key}/stdout", Config=TransferConfig(5_000_000, multipart_chunksize=5_000_000)
+    )
 
     root = server.client()._request_signer._credentials
     people = s3_of(server, root.access_key, root.secret_key)
