@@ -12,13 +12,13 @@ import hashlib
 import json
 import signal
 import threading
-import time
 
 import pytest
 
 from farm.amazon_agent import AmazonAgent
 from farm.amazon_wire import Refused
-from server.test_app import Process
+from farm.commands import until
+from server.process import Process
 
 END_SECONDS = 30.0
 
@@ -65,11 +65,12 @@ def seen(ssm, agent, command_id, **members):
 
 def wait_for(ssm, agent, command_id, *statuses):
     """GetCommandInvocation, as soon as it has one of *statuses*."""
-    end = time.monotonic() + END_SECONDS
-    while (found := seen(ssm, agent, command_id))["Status"] not in statuses:
-        assert time.monotonic() < end, found
-        time.sleep(0.02)
-    return found
+
+    def found():
+        shown = seen(ssm, agent, command_id)
+        return shown if shown["Status"] in statuses else None
+
+    return until(found, what=f"{command_id} is {' or '.join(statuses)}", timeout=END_SECONDS)
 
 
 def document(ssm, name, *steps, **parameters):

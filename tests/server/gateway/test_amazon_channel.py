@@ -13,8 +13,9 @@ import time
 import pytest
 
 from farm.amazon_channel import FULL, Channel
+from farm.commands import until
 from server.gateway.test_amazon_agent import END_SECONDS, document, seen, send, started, steps_of, wait_for
-from server.test_app import SOURCE, Process
+from server.process import SOURCE, Process
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +73,8 @@ def test_what_the_agent_has_no_room_for_is_kept_for_later(server, ssm, agent, tm
     gate = tmp_path / "gate"
     with Channel(agent, server.url) as channel:
         sent = [send(ssm, agent, commands=[f"while ! test -e {gate}; do sleep 0.05; done"]) for _ in range(11)]
-        end = time.monotonic() + END_SECONDS
-        while len(channel.acknowledged) < 11:
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        details = sorted(wait_until_told(ssm, agent, command_id) for command_id in sent)
+        until(lambda: len(channel.acknowledged) == 11, what="all were answered", timeout=END_SECONDS)
+        details = sorted(told(ssm, agent, command_id) for command_id in sent)
         gate.touch()
         for command_id in sent:
             if seen(ssm, agent, command_id)["StatusDetails"] != "Delayed":
@@ -88,22 +86,22 @@ def test_what_the_agent_has_no_room_for_is_kept_for_later(server, ssm, agent, tm
 
 def ended(ssm, command_id):
     """The command, as soon as it has ended on every node."""
-    end = time.monotonic() + END_SECONDS
-    while (command := ssm.list_commands(CommandId=command_id)["Commands"][0])["CompletedCount"] < command[
-        "TargetCount"
-    ]:
-        assert time.monotonic() < end, command
-        time.sleep(0.02)
-    return command
+
+    def found():
+        command = ssm.list_commands(CommandId=command_id)["Commands"][0]
+        return command if command["CompletedCount"] == command["TargetCount"] else None
+
+    return until(found, what=f"{command_id} has ended", timeout=END_SECONDS)
 
 
-def wait_until_told(ssm, agent, command_id):
+def told(ssm, agent, command_id):
     """StatusDetails, once it is no longer Pending."""
-    end = time.monotonic() + END_SECONDS
-    while (found := seen(ssm, agent, command_id)["StatusDetails"]) == "Pending":
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
+
+    def found():
+        detail = seen(ssm, agent, command_id)["StatusDetails"]
+        return detail if detail != "Pending" else None
+
+    return until(found, what=f"{command_id} was told of", timeout=END_SECONDS)
 
 
 def test_both_agents_serve_at_one_server(server, ssm, agent, tmp_path):
