@@ -103,6 +103,46 @@ def test_a_job_comes_over_it_whole_or_in_pieces(serve):
     assert server.talked == [(Opcode.PONG, b"are you there", b"still")]
 
 
+def test_a_job_with_nothing_to_do_is_done_at_once(serve):
+    """By which nodes are pinged: acknowledged, and its success reported, in the form of every other reply."""
+    payload = PAYLOAD[:-1].replace(b": ", b":") + b',"NoopStep":"Noop"}'
+    job = Frame(JOB, payload, message_id=WANTED.message_id, created_ms=1)
+
+    def talk(line):
+        line.hear()
+        line.say(Opcode.BINARY, job.pack())
+        return [Frame.unpack(bytes(line.hear().data)) for _ in range(2)]
+
+    server, channel = serve(talk)
+    assert channel.done_already(channel.next_job(10))
+    server.close()
+    ((ack, reply),) = server.talked
+    acknowledged, said = json.loads(ack.payload), json.loads(reply.payload)
+    assert (ack.kind, acknowledged["statusCode"], acknowledged["jobId"]) == ("agent_job_ack", 200, JOB_ID)
+    assert acknowledged["acknowledgedMessageId"] == WANTED.message_id
+    assert (reply.kind, said["jobId"], said["schemaVersion"]) == ("agent_job_reply", JOB_ID, 1)
+    content = json.loads(said["content"])
+    assert content["documentStatus"] == "Success"
+    assert content["runtimeStatus"]["Noop"]["code"] == 0
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        PAYLOAD,
+        PAYLOAD.replace(b'"{}"', b'"{\\"NoopStep\\":\\"Noop\\"}"'),
+        b'{"JobId":"a","NoopStep":"x\\u0022"}',
+        b'{"JobId":"a b","NoopStep":"x"}',
+        b'{"NoopStep":"x"}',
+        b'{"JobId":"a","NoopStep":""}',
+    ],
+)
+def test_every_other_job_is_left_to_the_whole_agent(serve, payload):
+    """One that only speaks of it, or in which something else stands than a name."""
+    _, channel = serve(opening)
+    assert not channel.done_already(Frame(JOB, payload, message_id=WANTED.message_id, created_ms=1))
+
+
 def test_without_a_job_the_wait_ends(serve):
     """And the channel is good for the next one."""
 

@@ -30,6 +30,9 @@ PING_SECONDS = 54.0  # as amazon-ssm-agent's; a peer that has not said a word fo
 _GREETING = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 
+# A job of a document that does nothing names its step here. No string of JSON has a quote in it: these are members.
+_NOTHING_TO_DO, _JOB_ID = b'"NoopStep":"', b'"JobId":"'
+
 
 class NoChannel(Exception):
     """There is no channel to be had; messages are polled for. *refused*: the server has none for this node."""
@@ -94,17 +97,32 @@ class Channel:
             if message is not None and message.kind == JOB:
                 return message
 
-    def answer(self, job: Frame, job_id: str, reply: str) -> None:
-        """Acknowledge *job* and send the one *reply* to it (the content of agent_job_reply, ready for a string of JSON)."""
-        created = int(self._now() * 1000)
+    def done_already(self, job: Frame) -> bool:
+        """
+        Acknowledge *job* and report its success, if there is nothing to do for it: AWS-Noop, by which nodes are pinged.
+
+        Whoever gets such a job by a poll runs it as any other. Nothing is journalled: it may be done twice.
+        """
+        step, job_id = _member(job.payload, _NOTHING_TO_DO, "_"), _member(job.payload, _JOB_ID, "-.")
+        if not step or not job_id:
+            return False
+        now = self._now()
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(now))
         ack = (
-            f'{{"jobId":"{job_id}","acknowledgedMessageId":"{job.message_id}","createdDate":{created},'
+            f'{{"jobId":"{job_id}","acknowledgedMessageId":"{job.message_id}","createdDate":{int(now * 1000)},'
             f'"statusCode":{TAKEN},"errorMessage":""}}'
         )
-        said = f'{{"schemaVersion":1,"jobId":"{job_id}","content":"{reply}","topic":"aws.ssm.sendCommand"}}'
-        for kind, content in ((JOB_ACK, ack), (JOB_REPLY, said)):
-            frame = Frame(kind, content.encode(), message_id=_uuid(), created_ms=created)
+        content = (
+            '{"additionalInfo":{},"documentStatus":"Success","documentTraceOutput":"","runtimeStatus":{"'
+            + step
+            + '":{"status":"Success","code":0,"name":"aws:runShellScript","output":"","standardOutput":"",'
+            f'"standardError":"","startDateTime":"{moment}","endDateTime":"{moment}"}}}}}}'
+        ).replace('"', '\\"')
+        reply = f'{{"schemaVersion":1,"jobId":"{job_id}","content":"{content}","topic":"aws.ssm.sendCommand"}}'
+        for kind, text in ((JOB_ACK, ack), (JOB_REPLY, reply)):
+            frame = Frame(kind, text.encode(), message_id=_uuid(), created_ms=int(now * 1000))
             self._send(_BINARY, frame.pack())
+        return True
 
     def close(self) -> None:
         """End it."""
@@ -222,6 +240,13 @@ class Channel:
         masked = (int.from_bytes(data, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")
         self._stream.socket.settimeout(self._seconds)
         self._stream.send(head + mask + masked)
+
+
+def _member(payload: bytes, name: bytes, allowed: str) -> str:
+    """The value of a member of *payload*; empty where there is none of letters, digits and what is *allowed*."""
+    value, _, _ = payload.partition(name)[2].partition(b'"')
+    text = value[:200].decode("latin-1")
+    return text if all((one.isalnum() and one.isascii()) or one in allowed for one in text) else ""
 
 
 def _uuid() -> str:

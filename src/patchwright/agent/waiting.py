@@ -118,6 +118,8 @@ class Waiting:
             if self._channel is None:
                 return b""
             job = self._channel.next_job(max(0.0, min(LISTEN_SECONDS, order.hello_due - now, order.house_due - now)))
+            if job is not None and self._channel.done_already(job):
+                job = None
         except NoChannel as error:
             self._give_up_channel(REFUSED_SECONDS if error.refused else 0.0)
         except WrongCertificate:

@@ -151,6 +151,16 @@ async def test_a_command_goes_out_and_its_end_comes_back(house, address):
         assert (found["Status"], found["StandardOutputContent"]) == ("Success", "out")
 
 
+async def test_a_ping_says_that_there_is_nothing_to_do(house, address):
+    """AWS-Noop, so that our agent answers at once; no other document says so."""
+    node = await house.enrol()
+    async with address.channel(node) as line:
+        await house.ask("AmazonSSM.SendCommand", {"DocumentName": "AWS-Noop", "InstanceIds": [node.instance_id]})
+        assert (await line.take())["NoopStep"] == "Noop"
+        await house.send(node)
+        assert "NoopStep" not in await line.take()
+
+
 async def test_what_waited_is_delivered_when_the_channel_opens(house, address):
     """In order, one after the other; what was taken does not wait any more, for a poll either."""
     node = await house.enrol()

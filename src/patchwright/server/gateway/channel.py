@@ -28,6 +28,7 @@ UNDER_WAY = 10  # jobs that are being written to one node; amazon-ssm-agent take
 LATER_SECONDS = 30.0  # spec agent-protocol §7.1: what a node had no room for is offered again after that
 _BAD_FRAMES = 10  # after so many that cannot be read the channel is closed
 _POLICY, _SUPERSEDED = 1008, 4000  # close codes; from 4000 on they are ours
+_NOOP, _NOOP_STEP = "AWS-Noop", "Noop"  # the document that does nothing, and its only step
 _LATER = frozenset({frames.CLOSED, frames.FULL})
 _THERE = frozenset({frames.TAKEN, frames.DUPLICATE})
 _COMMANDS = "aws.ssm."  # what ids of messages begin with that deliver commands
@@ -75,6 +76,10 @@ class Channel:
                     "Topic": message["Topic"],
                     "Content": message["Payload"],
                 }
+                if delivery.payload.get("DocumentName") == _NOOP:
+                    job["NoopStep"] = (
+                        _NOOP_STEP  # our agent answers without becoming its whole self; Amazon's passes it over
+                    )
                 self.offered[message["MessageId"]] = None
                 await self._write(frames.JOB, job)
         except (OSError, RuntimeError):  # closed meanwhile
