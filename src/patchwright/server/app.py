@@ -494,7 +494,7 @@ def jobs(config: Config, house: House) -> list[Job]:
     return [
         *always,
         Job("seal", SEAL_SECONDS, house.audit.seal),
-        Job("events", events.STEP_SECONDS, house.news.courier.run),
+        Job("events", events.STEP_SECONDS, house.news.courier.step),
         Job("event history", events.TIDY_SECONDS, lambda: events.tidy(database, clock)),
         Job("signatures", SIGNATURE_SECONDS, lambda: forget_signatures(database, clock, window=window)),
         Job("sweep", gateway.SWEEP_SECONDS, lambda: gateway.sweep(database, clock)),

@@ -108,6 +108,7 @@ async def _serve(config: Config, certificate: Certificate | None, sock: socket.s
 
 async def _close(house: House) -> None:
     """Write and seal what the audit trail waits for, and let go of the database."""
+    await house.news.courier.close()
     with contextlib.suppress(InfraError):
         await house.access.keys.write_uses()
         await house.trail.flush(everything=True)

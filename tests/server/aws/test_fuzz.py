@@ -107,7 +107,7 @@ SHAPES = {
     "Targets": [[{"Key": "InstanceIds", "Values": ["*"]}], [{"Key": "tag:Patch Group", "Values": ["web"]}]],
     "PatchGroup": ["web", "db"],
     "SubscriptionName": ["ops", "pager"],
-    "SubscriptionUrl": ["https://hook.example/x"],
+    "SubscriptionUrl": ["https://hook.invalid/x"],
     "SubscriptionSecret": [f"whsec_{'QUJD' * 8}"],
     "EventPattern": ['{"source": ["aws.ssm"]}', '{"detail": {"name": [{"exists": true}]}}'],
     "EventSubject": ["/app/colour", "plain"],

@@ -164,12 +164,11 @@ async def test_what_a_process_claimed_that_ended_is_sent_by_the_next(desk):
         receiver.held = asyncio.Event()
         await desk.subscribe("ops", receiver.url)
         [event_id] = await desk.happen(1)
-        dying = asyncio.create_task(desk.courier.run())
+        await desk.courier.step()
         async with asyncio.timeout(20):
             while not receiver.posted:
                 await asyncio.sleep(0.01)
-        dying.cancel()
-        await asyncio.gather(dying, return_exceptions=True)
+        await desk.courier.close()
         receiver.held.set()
         following = desk.another()
         desk.clock.time += 61

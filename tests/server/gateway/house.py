@@ -175,6 +175,7 @@ class House:
 
     async def close(self) -> None:
         """Let go of the database."""
+        await self.wired.news.courier.close()
         await self.wired.database.close()
 
 

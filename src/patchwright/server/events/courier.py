@@ -55,17 +55,12 @@ class Courier:
         self._turns: dict[tuple[Scope, str], float] = {}  # when it was each one's turn
         self._failing: set[tuple[Scope, str]] = set()
 
-    async def run(self) -> None:
-        """Work until cancelled. Raises InfraError, after which it may be called again."""
-        try:
-            while True:
-                await self.step()
-                await self._clock.sleep(STEP_SECONDS)
-        finally:
-            tasks = list(self._served.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    async def close(self) -> None:
+        """Send nothing more. What was under way is sent again by whoever comes next."""
+        tasks = list(self._served.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def step(self) -> None:
         """Number what waits, share it out, and begin to send what is due."""
