@@ -18,7 +18,7 @@ from patchwright.cli.output import Plain, Progress, Screen, print_json, screen
 from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
 from patchwright.cli.wording import Watched, moment, since
 
-PAUSE_SECONDS = 1.0
+FIRST_PAUSE_SECONDS, PAUSE_SECONDS = 0.03, 1.0  # a ping is answered within a tenth of a second; most commands take long
 SILENCE_SECONDS = 300.0  # how long a server that does not answer is asked again while watching
 NODES_LIMIT = 50  # that one command names (spec §1.5)
 _SHOWN_NODES = 100  # that are watched one by one; of more the counts are shown
@@ -180,7 +180,7 @@ def watch(client: Client, command_id: str, *, clock: Clock, progress: Progress) 
 
     A server that is restarted meanwhile is asked again. Raises Unreachable when it stays away, Refused.
     """
-    heard = clock.monotonic()
+    heard, pause = clock.monotonic(), FIRST_PAUSE_SECONDS
     while True:
         try:
             (command,) = client.call("ListCommands", {"CommandId": command_id})["Commands"]
@@ -193,7 +193,8 @@ def watch(client: Client, command_id: str, *, clock: Clock, progress: Progress) 
             if command["Status"] not in _OPEN:
                 found: dict[str, Any] = command
                 return found
-        clock.sleep(PAUSE_SECONDS)
+        clock.sleep(pause)
+        pause = min(2 * pause, PAUSE_SECONDS)
 
 
 def _watched(client: Client, command: Mapping[str, Any]) -> list[Watched]:
