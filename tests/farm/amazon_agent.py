@@ -127,6 +127,7 @@ class AmazonAgent:
         now: Callable[[], float] = time.time,
         described: Mapping[str, str] | None = None,
     ) -> None:
+        self.context = context
         self.line = Line(url, context=context)
         self.home = home
         self.region = region

@@ -2,7 +2,7 @@
 """
 The control channel of Amazon's agent, played (docs/reference/spec/agent-protocol.md §7): jobs in, acknowledgements and replies out.
 
-    with Channel(agent) as channel:             creates it, opens it, reads it in a thread of its own
+    with Channel(agent, url) as channel:            creates it, opens it, reads it in a thread of its own
         …                                       documents run beside each other, as the agent runs them
     channel.unheard                             replies that nobody acknowledged within their second
 

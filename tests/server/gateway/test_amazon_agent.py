@@ -13,6 +13,7 @@ import json
 import signal
 import threading
 
+import boto3
 import pytest
 
 from farm.amazon_agent import AmazonAgent
@@ -340,6 +341,25 @@ def test_it_reads_documents_and_parameters_and_reports_what_it_found(ssm, agent)
     kept = ssm.list_compliance_items(ResourceIds=[agent.instance_id], ResourceTypes=["ManagedInstance"])
     assert [one["Id"] for one in kept["ComplianceItems"]] == ["a"]
     assert agent.associations() == []
+
+
+def test_scripts_sign_with_what_the_agent_shares(server, ssm, agent):
+    """In the file that the environment names; they are the node, and may what nodes may."""
+    ssm.put_parameter(Name="/edge/word", Value="known", Type="String")
+    command_id = send(ssm, agent, commands=['cat "$AWS_SHARED_CREDENTIALS_FILE"'])
+    agent.poll()
+    shared = seen(ssm, agent, command_id)["StandardOutputContent"]
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    given = dict(line.split(" = ", 1) for line in shared.splitlines() if " = " in line)
+    session = boto3.session.Session(**{name: given[name] for name in names}, region_name="us-east-1")
+
+    who = session.client("sts", endpoint_url=server.url).get_caller_identity()
+    node = session.client("ssm", endpoint_url=server.url)
+
+    assert who["Arn"] == f"arn:aws:ssm:us-east-1:{who['Account']}:managed-instance/{agent.instance_id}"
+    assert node.get_parameters(Names=["/edge/word"])["Parameters"][0]["Value"] == "known"
+    with pytest.raises(node.exceptions.ClientError, match="AccessDenied"):
+        node.put_parameter(Name="/edge/word", Value="changed", Type="String", Overwrite=True)
 
 
 def test_it_is_told_where_there_are_no_channels_in_the_words_it_looks_for(server, agent):

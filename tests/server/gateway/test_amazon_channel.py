@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Amazon's agent on its control channel, and beside an agent of ours, at a server that is a process (spec agent-protocol §7)."""
+"""
+Amazon's agent on its control channel, and beside an agent of ours, at a server that is a process (spec agent-protocol §7).
+
+Over TLS, without which the real one opens no channel.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -16,26 +21,38 @@ from farm.amazon_channel import FULL, Channel
 from farm.commands import until
 from server.gateway.test_amazon_agent import END_SECONDS, document, seen, send, started, steps_of, wait_for
 from server.process import SOURCE, Process
+from server.test_app import make_certificate
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server with control channels."""
-    process = Process(tmp_path_factory.mktemp("channel") / "data", "--listen", "127.0.0.1:0")
-    yield process.ready()
+    """A server with control channels; its certificate is of a CA that the machine trusts."""
+    directory = tmp_path_factory.mktemp("channel")
+    chain, key = make_certificate(directory)
+    process = Process(directory / "data", "--listen", "127.0.0.1:0", "--tls-cert", str(chain), "--tls-key", str(key))
+    process.ready()
+    process.url = process.url.replace("127.0.0.1", "localhost")
+    process.chain = chain
+    yield process
     process.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def trust(server):
+    """What the machine trusts."""
+    return ssl.create_default_context(cafile=server.chain)
 
 
 @pytest.fixture(scope="module")
 def ssm(server):
     """A client of root."""
-    return server.client()
+    return server.client(verify=str(server.chain))
 
 
 @pytest.fixture
-def agent(server, ssm, tmp_path):
+def agent(server, ssm, trust, tmp_path):
     """An agent that has registered and said that it is there; the end of what it does is told before its last step."""
-    return started(server, ssm, tmp_path / "agent", disorder=True)
+    return started(server, ssm, tmp_path / "agent", disorder=True, context=trust)
 
 
 def test_commands_come_and_go_over_the_channel(server, ssm, agent):
@@ -43,7 +60,7 @@ def test_commands_come_and_go_over_the_channel(server, ssm, agent):
     name = document(ssm, "OverChannel", ("step1", ["echo 1"]), ("step2", ["echo 2"]))
     waited = send(ssm, agent, name)
 
-    with Channel(agent, server.url) as channel:
+    with Channel(agent, server.url, context=agent.context) as channel:
         ended(ssm, waited)
         sent = [send(ssm, agent, name) for _ in range(4)]
         for command_id in sent:
@@ -56,7 +73,7 @@ def test_commands_come_and_go_over_the_channel(server, ssm, agent):
 
 def test_a_command_is_cancelled_over_the_channel(server, ssm, agent):
     """At once, while it runs."""
-    with Channel(agent, server.url) as channel:
+    with Channel(agent, server.url, context=agent.context) as channel:
         command_id = send(ssm, agent, commands=["echo begun; sleep 60"])
         wait_for(ssm, agent, command_id, "InProgress")
         begun = time.monotonic()
@@ -71,7 +88,7 @@ def test_a_command_is_cancelled_over_the_channel(server, ssm, agent):
 def test_what_the_agent_has_no_room_for_is_kept_for_later(server, ssm, agent, tmp_path):
     """It refuses the eleventh command; that one is Delayed, and none of the others."""
     gate = tmp_path / "gate"
-    with Channel(agent, server.url) as channel:
+    with Channel(agent, server.url, context=agent.context) as channel:
         sent = [send(ssm, agent, commands=[f"while ! test -e {gate}; do sleep 0.05; done"]) for _ in range(11)]
         until(lambda: len(channel.acknowledged) == 11, what="all were answered", timeout=END_SECONDS)
         details = sorted(told(ssm, agent, command_id) for command_id in sent)
@@ -106,7 +123,7 @@ def told(ssm, agent, command_id):
 
 def test_both_agents_serve_at_one_server(server, ssm, agent, tmp_path):
     """One command reaches a node of each kind, and what they print is shown in the same way."""
-    with ours(server, ssm, tmp_path / "ours") as instance_id, Channel(agent, server.url):
+    with ours(server, ssm, tmp_path / "ours") as instance_id, Channel(agent, server.url, context=agent.context):
         command_id = ssm.send_command(
             DocumentName="AWS-RunShellScript",
             InstanceIds=[agent.instance_id, instance_id],
@@ -139,7 +156,7 @@ def ours(server, ssm, home):
     words = [sys.executable, "-m", "patchwright", "agent"]
     said = subprocess.run(
         [*words, "enroll", "--server", server.url, "--activation-id", activation["ActivationId"],
-         "--activation-code", activation["ActivationCode"], "--state-dir", str(home / "state")],
+         "--activation-code", activation["ActivationCode"], "--ca", str(server.chain), "--state-dir", str(home / "state")],
         env=environment, check=True, capture_output=True, text=True, timeout=END_SECONDS,
     )  # fmt: skip
     instance_id = next(word.strip(".,") for word in said.stdout.split() if word.startswith("mi-"))

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from farm import amazon_wire
 from farm.amazon_wire import KeyPair
+from patchwright.server.wire import Credential
 from server.gateway.amazon import FINGERPRINT, HOST, Amazon, keys, register
 from server.gateway.house import build
 
@@ -197,6 +198,26 @@ async def test_a_session_is_over_when_its_node_is_deregistered(house):
     assert (await ping(node)).code == "UnrecognizedClientException"
     assert (await node.token()).code == "UnrecognizedClientException"
     assert "node_key" not in {table for table, rows in (await house.dump()).items() if rows}
+
+
+async def test_a_session_is_over_while_its_account_is_disabled(house):
+    """With the key that it began with; both go on afterwards, and nobody joins meanwhile."""
+    made = await house.ask("Patchwright.CreateAccount", {"Name": "another"})
+    account, key = made["Account"]["AccountId"], made["AccessKey"]
+    root = Credential(key["AccessKeyId"], key["SecretAccessKey"], account, f"arn:aws:iam::{account}:root")
+    activation = await house.ask("AmazonSSM.CreateActivation", {"IamRole": "node", "RegistrationLimit": 2}, key=root)
+    first, second = itertools.islice(keys(), 2)
+    node = Amazon(house, (await register(house, activation, first)).json["InstanceId"], first)
+    assert (await ping(node)).status == 200
+
+    await house.ask("Patchwright.DisableAccount", {"AccountId": account})
+    house.clock.time += 1
+
+    assert (await ping(node)).code == "UnrecognizedClientException"
+    assert (await node.token()).code == "UnrecognizedClientException"
+    assert (await register(house, activation, second)).code == "InvalidActivation"
+    await house.ask("Patchwright.EnableAccount", {"AccountId": account})
+    assert [(await node.token()).status, (await ping(node)).status] == [200, 200]
 
 
 async def test_a_session_is_good_for_its_key_token_and_region_only(house):
