@@ -29,6 +29,7 @@ NODE_TARGETS = (
     "Patchwright.BeginOperation",
     "Patchwright.PutBodies",
     "Patchwright.PutFacts",
+    "Patchwright.PutOverrides",
     "Patchwright.PutResolution",
 )
 

@@ -200,6 +200,12 @@ async def furnish(house, node, region):
     }
 
 
+FILES = [
+    ("InstallOverrideList", "patches: [{id: foo, title: foo}]"),
+    ("BaselineOverride", '[{"OperatingSystem": "DEBIAN"}]'),
+]
+
+
 def requests_about(there):
     """Whole requests that are answered, by the shape of the input."""
     target = {"Key": "InstanceIds", "Values": [there.node]}
@@ -208,6 +214,9 @@ def requests_about(there):
     return {
         "PutFactsRequest": [there.facts],
         "PutBodiesRequest": [{"OperationId": there.operation, "Bodies": there.bodies}],
+        "PutOverridesRequest": [
+            {"OperationId": there.operation, "Files": [{"Name": name, "Body": body}]} for name, body in FILES
+        ],
         "AddTagsToResourceRequest": [{**tagged, "Tags": [{"Key": "x", "Value": "y"}]}],
         "ListTagsForResourceRequest": [tagged],
         "RemoveTagsFromResourceRequest": [{**tagged, "TagKeys": ["x"]}],

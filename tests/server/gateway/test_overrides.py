@@ -216,3 +216,15 @@ async def test_a_node_learns_which_agent_the_server_hands_out(house, node):
     """Version and digest of the file that is to be downloaded."""
     told = await house.ask("Patchwright.DescribeAgent", {}, key=node)
     assert set(told) == {"Path", "Sha256", "Version"}
+
+
+@pytest.mark.parametrize(
+    ("association", "kind"), [("", "Command"), ("11111111-2222-3333-4444-555555555555", "PatchPolicy")]
+)
+async def test_compliance_says_what_the_run_was_part_of(house, node, association, kind):
+    """A run of a patch policy names its association."""
+    begun = await begin(house, node, "Scan", AssociationId=association)
+    await put(house, node, begun, OUTDATED)
+    asked = {"ResourceIds": [node.instance_id], "ResourceTypes": ["ManagedInstance"]}
+    answer = await house.ask("AmazonSSM.ListComplianceItems", asked)
+    assert {item["ExecutionSummary"]["ExecutionType"] for item in answer["ComplianceItems"]} == {kind}

@@ -173,13 +173,16 @@ def refresh(scope: Scope, instance_id: str) -> UnitOfWork[None]:
         tally = model.tally(map(model.entry_of, rows))
         yield from store.put_content(scope, last.states_digest, tally, b"", now=last.ended_at)
     name, version = yield from commands.document_of(scope, last.command_id)
+    by = (
+        "PatchPolicy" if last.association_id else "Command"
+    )  # patch policies say which association they run by (spec §3.3)
     record = Record(
         instance_id=instance_id,
         type=PATCH,
         digest=last.states_digest,
         status=tally.status,
         severity=tally.severity,
-        execution=Execution(last.ended_at, last.command_id, "Command"),
+        execution=Execution(last.ended_at, last.command_id, by),
         patch_group=last.patch_group,
         baseline_id=last.baseline_id,
         document_name=name,

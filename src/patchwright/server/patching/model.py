@@ -294,6 +294,7 @@ class Finished(NamedTuple):
     baseline_id: str
     states_digest: str
     ended_at: float
+    association_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def last_of_each(
 def last_finished(scope: Scope, instance_id: str) -> UnitOfWork[Finished | None]:
     """What `last` finds, without all that it was about."""
     rows = yield sql(
-        "SELECT o.id, o.command_id, o.patch_group, o.baseline_id, o.states_digest, o.ended_at"
+        "SELECT o.id, o.command_id, o.patch_group, o.baseline_id, o.states_digest, o.ended_at, o.association_id"
         " FROM last_operation l JOIN operation o"
         " ON o.account = l.account AND o.region = l.region AND o.id = l.operation_id"
         " WHERE l.account = $1 AND l.region = $2 AND l.instance_id = $3",
