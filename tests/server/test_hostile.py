@@ -27,7 +27,7 @@ import pytest
 from patchwright.core.protocol import FactsMessage, Phase, message_id
 from patchwright.core.signing import CALL_HEADER, Signer
 from server.patching.bench import OUTDATED, bodies_of
-from server.test_app import Process
+from server.process import Process
 
 SERVICES = {"AmazonSSM": "ssm", "EC2WindowsMessageDeliveryService": "ec2messages", "Patchwright": "patchwright"}
 MESSAGES = "EC2WindowsMessageDeliveryService"

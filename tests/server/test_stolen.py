@@ -28,7 +28,7 @@ from farm import amazon_wire
 from farm.amazon_wire import KeyPair
 from patchwright.core.signing import Signer
 from server.databases import find_postgres
-from server.test_app import Process
+from server.process import Process
 from server.test_hostile import Caller
 
 _LIKE_A_SECRET = re.compile(rb"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{40,43}=?(?![A-Za-z0-9+/=])")
