@@ -202,13 +202,16 @@ def test_a_node_that_does_not_restart_fails_the_step(stage):
     assert "Operation inhibited" in final["runtimeStatus"]["One"]["standardError"]
 
 
-def sweep(tmp_path, simulator, zygote, role, steps):
-    """Send *steps* to fresh nodes, each dying at the next durable write of *role*, before and after it, until none is left."""
+def sweep(tmp_path, simulator, zygote, role, sending):
+    """
+    Let *sending* send commands to fresh nodes, each dying at the next durable write of *role*, before and after it, until none is
+    left. Yields the node, the final replies, and where it died.
+    """
     for when in ("before", "after"):
         for at in range(1, MORE_THAN_ANY):
             stage = Stage(tmp_path / f"{role}-{when}-{at}", simulator, zygote)
             stage.set(crash={"role": role, "at": at, "when": when})
-            command = send(stage, *steps(stage))
+            commands = sending(stage)
             codes = [stage.once()]
             while (codes[-1] == CRASH_CODE or simulator.queue) and len(codes) < 10:
                 codes.append(stage.once())
@@ -216,23 +219,25 @@ def sweep(tmp_path, simulator, zygote, role, steps):
                 assert at > 1, "the crash never happened"
                 break
             assert codes[-1] == 0, stage.logs()
-            yield stage, simulator.final(command), f"{when} write {at} of {(stage.directory / 'crashed').read_text()}"
+            where = f"{when} write {at} of {(stage.directory / 'crashed').read_text()}"
+            yield stage, [simulator.final(command) for command in commands], where
         else:
             pytest.fail("the sweep did not end")
 
 
 def restarting(stage):
-    """Three steps, the second of which restarts the node; each notes that it ran."""
+    """A document of three steps, the second of which restarts the node; each notes that it ran."""
     ran = f"echo $0 >>{stage.directory}/ran"
     again = f'test "$(grep -c 2.Two {stage.directory}/ran)" = 1 && exit 194'
-    return step("One", ran), step("Two", ran, f"{again}; true"), step("Three", ran)
+    return [send(stage, step("One", ran), step("Two", ran, f"{again}; true"), step("Three", ran))]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("role", ["work", "run"])
 def test_agent_and_worker_die_at_every_transition_of_a_document(tmp_path, simulator, zygote, role):
     """Each script runs once, the one that asks for it twice, with one restart between, and there is one final reply."""
-    for stage, final, where in sweep(tmp_path, simulator, zygote, role, restarting):
+    for stage, (final,), where in sweep(tmp_path, simulator, zygote, role, restarting):
         assert final["documentStatus"] == "Success", f"{where}: {final}"
         runs = [line.split("/")[-3:-1] for line in (stage.directory / "ran").read_text().splitlines()]
         expected = [["1.One", "run-0"], ["2.Two", "run-0"], ["2.Two", "run-1"], ["3.Three", "run-0"]]
@@ -241,9 +246,10 @@ def test_agent_and_worker_die_at_every_transition_of_a_document(tmp_path, simula
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_keeper_dies_at_every_transition_of_a_document(tmp_path, simulator, zygote):
     """No script runs more often than it should, and what is not known is Failed: never a success that was none."""
-    for stage, final, where in sweep(tmp_path, simulator, zygote, "script", restarting):
+    for stage, (final,), where in sweep(tmp_path, simulator, zygote, "script", restarting):
         path = stage.directory / "ran"
         runs = [line.split("/")[-3:-1] for line in path.read_text().splitlines()] if path.exists() else []
         assert len({tuple(run) for run in runs}) == len(runs), where

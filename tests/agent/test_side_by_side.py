@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from agent.test_scripts import send, step
+from agent.test_scripts import send, step, sweep
 from patchwright.agent.turns import Turns
 
 GATE = "while test -e {}; do sleep 0.02; done"
@@ -180,3 +180,21 @@ def test_the_restart_of_a_patch_operation_waits_as_well(real_stage, gate):
 
     assert [stage.wait_for_final(one)["documentStatus"] for one in (other, install)] == ["Success"] * 2
     assert stage.history.count("reboot asked") == 1
+
+
+def three(stage):
+    """A script, an installation and a scan, all at once."""
+    script = send(stage, step("Note", f"echo ran >>{stage.directory}/ran"))
+    return [script, stage.send("Install", reboot="NoReboot"), stage.send("Scan")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_worker_dies_at_every_transition_of_three_commands(tmp_path, simulator, zygote):
+    """The script runs once, each package is installed once, no other operation is in between, and each has one final reply."""
+    for stage, finals, where in sweep(tmp_path, simulator, zygote, "work", three):
+        assert [final["documentStatus"] for final in finals] == ["Success"] * 3, f"{where}: {finals}"
+        assert (stage.directory / "ran").read_text() == "ran\n", where
+        begin, end = stage.history.index("install begins"), stage.history.index("install ends")
+        assert stage.history[begin:end] == ["install begins", *INSTALLS], where
+        assert stage.history.count("install begins") == 1, where
