@@ -33,7 +33,9 @@ async def test_a_window_is_opened_by_hand(stage, node):
 
     (execution,) = await stage.executions()
     assert (execution["WindowExecutionId"], execution["Status"]) == (made["WindowExecutionId"], "SUCCESS")
-    assert await code(stage, "RunMaintenanceWindow", WindowId=stage.id) == "InvalidOperationException"  # the clock stands
+    assert (
+        await code(stage, "RunMaintenanceWindow", WindowId=stage.id) == "InvalidOperationException"
+    )  # the clock stands
     stage.house.clock.time += 1
     await ask(stage, "RunMaintenanceWindow", WindowId=stage.id)
     assert len(await stage.executions()) == 2
