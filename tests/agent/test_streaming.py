@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import os
 import random
+import shutil
 
 import pytest
 
@@ -300,3 +301,62 @@ def test_a_server_that_keeps_nothing_is_not_asked_without_end(step):
     step.server.call = lambda *_, **__: {"Offset": 0, "Full": False}
     step.finish()
     assert len(step.spool.waiting()) == 1
+
+
+class Lossy(Server):
+    """A server that is away at times, and whose answers are lost at times."""
+
+    def __init__(self, dice):
+        super().__init__()
+        self.dice = dice
+        self.well = False
+
+    def call(self, operation, members, *, timeout, compress):
+        """PutOutput, perhaps."""
+        fate = 1.0 if self.well else self.dice.random()
+        if fate < 0.2:
+            raise ServerUnavailable("away")
+        answer = super().call(operation, members, timeout=timeout, compress=compress)
+        if fate < 0.4:
+            raise ServerUnavailable("the answer is lost")
+        return answer
+
+
+def history(root, dice):
+    """One made-up life of a step: what it printed, and what the server has in the end."""
+    step = Step(root, always=dice.random() < 0.3)
+    step.server = Lossy(dice)
+    step.restart()
+    printed = b""
+    for _ in range(dice.randrange(12)):
+        fate = dice.randrange(4)
+        if fate == 0:
+            step.restart()
+        elif fate == 1:
+            step.look(dice.choice((0.3, 1.0, 70.0)))
+        else:
+            more = dice.randbytes(dice.choice((1, 80, 5_000, PIECE_BYTES, PIECE_BYTES + 3)))
+            step.say(more)
+            printed += more
+    begun = bool(step.server.kept)
+    for _ in range(dice.choice((1, 1, 2))):  # its worker may die right after the first
+        step.finish()
+        if dice.random() < 0.3:
+            step.restart()
+    step.server.well = True
+    assert step.spool.try_to_drain(step.server, seconds=10**9)
+    assert step.spool.waiting() == []
+    return printed, step.server.kept.get(step.key, b""), begun or step.always, step.key in step.server.ended
+
+
+def test_whatever_happens_the_server_has_what_was_printed(tmp_path):
+    """Made-up lives: processes end, the server is away, answers are lost; nothing is missing, doubled or out of order."""
+    lives = 5_000 if os.environ.get("PATCHWRIGHT_FULL") == "1" else 60
+    whole = 0
+    for number in range(lives):
+        printed, kept, needed, ended = history(tmp_path / str(number), random.Random(f"{SEED} {number}"))
+        if kept or needed or len(printed) > 24_000:
+            assert (kept, ended) == (printed, bool(printed)), f"life {number} of seed {SEED}"
+            whole += bool(printed)
+        shutil.rmtree(tmp_path / str(number), ignore_errors=True)
+    assert whole > lives // 3
