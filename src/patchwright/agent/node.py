@@ -10,7 +10,7 @@ from typing import Dict
 
 from patchwright import __version__
 
-AGENT_NAME = "patchwright-agent"
+AGENT_NAME = "patchwright-agent"  # as core.actions says it, which the waiting agent does not import
 TEXT_LIMIT = 512  # characters of one member
 
 

@@ -43,7 +43,9 @@ _KNOWN: Mapping[str, Tuple[str, ...]] = {
     PATCH_CHECK: ("Linux",),
 }
 
-# What our agent runs. The others are refused when a command is sent, with this as the reason.
+OUR_AGENT, AMAZONS_AGENT = "patchwright-agent", "amazon-ssm-agent"  # what they call themselves
+
+# What our agent runs. Where nodes of ours alone are sent others, they are refused, with this as the reason.
 SERVED = frozenset(
     {
         PATCH,
@@ -57,6 +59,14 @@ SERVED = frozenset(
         UPDATE_AGENT,
     }
 )
+
+# What only Amazon's agent runs, without anything of the server's.
+_AMAZONS = frozenset({"aws:configureDocker", "aws:dockerContainer", "aws:runDockerAction"})
+
+
+def is_served(action: str, agent: str = "") -> bool:
+    """Whether *agent* runs an action; empty: whether any agent does."""
+    return action in SERVED or (action in _AMAZONS and agent in ("", AMAZONS_AGENT))
 
 
 def platforms_of(action: str, *, schema: str = "2.2") -> Tuple[str, ...]:

@@ -137,8 +137,8 @@ def test_what_nodes_do_not_run_yet_is_refused_by_name(aws, ssm, members, code, p
 @pytest.mark.parametrize(
     "text",
     [
-        content({"name": "a", "action": "aws:psModule"}),
-        content({"name": "a", "action": "my:own", "precondition": {"StringEquals": ["platformType", "MacOS"]}}),
+        content(FIXED, {"name": "a", "action": "aws:psModule"}),
+        content(FIXED, {"name": "a", "action": "my:own", "precondition": {"StringEquals": ["platformType", "MacOS"]}}),
         content({"name": "a", "action": "my:own", "precondition": {"StringLike": ["platformType", "Linux"]}}),
         content({"name": "a", "action": "aws:runShellScript"}).replace("2.2", "2.0"),
         '{"schemaVersion": "1.2", "runtimeConfig": {"aws:runShellScript": {"properties": [{"runCommand": ["true"]}]}}}',
@@ -150,6 +150,58 @@ def test_what_no_node_comes_to_is_no_reason_to_refuse(aws, ssm, text):
     create(ssm, content=text)
 
     assert send(aws, ssm)["Status"] == "Pending"
+
+
+def test_what_only_amazons_agent_runs_goes_to_its_nodes_alone(aws, ssm):
+    """Named, a node of ours refuses the command; reached by a tag, it alone has an invocation that says so."""
+    create(ssm, content=content({"name": "a", "action": "aws:runDockerAction", "inputs": {"action": "info"}}))
+    ours, amazons = aws.enrol(), aws.enrol()
+    told = {"InstanceId": amazons.instance_id, "AgentName": "amazon-ssm-agent", "AgentVersion": "3.3.0.0"}
+    told |= {"AgentStatus": "Active", "PlatformType": "Linux", "PlatformName": "Debian", "PlatformVersion": "12"}
+    aws.run(aws.house.ask("AmazonSSM.UpdateInstanceInformation", told, key=amazons))
+
+    found, message = refusal(ssm.send_command, DocumentName="Nightly", InstanceIds=[ours.instance_id])
+    assert (found, "aws:runDockerAction" in message) == ("InvalidDocument", True)
+    both = [ours.instance_id, amazons.instance_id]
+    command = ssm.send_command(DocumentName="Nightly", InstanceIds=both)["Command"]["CommandId"]
+    invocations = ssm.list_command_invocations(CommandId=command)["CommandInvocations"]
+    assert {one["InstanceId"]: one["StatusDetails"] for one in invocations} == {
+        ours.instance_id: "InvalidPlatform",
+        amazons.instance_id: "Pending",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "step"),
+    [
+        ("AWS-RunShellScript", {"commands": ["echo a", "echo b"]}, "aws:runShellScript"),
+        ("AWS-RunPowerShellScript", {"commands": ["Get-Date"]}, "runPowerShellScript"),
+        ("AWS-RunPatchBaseline", {"Operation": ["Scan"]}, "PatchLinux"),
+        ("AWS-RunPatchBaselineWithHooks", {"Operation": ["Install"]}, "OnExitHook"),
+        (
+            "AWS-RunRemoteScript",
+            {"sourceType": ["S3"], "sourceInfo": ['{"path": "x"}'], "commandLine": ["ls"]},
+            "runShellScript",
+        ),
+        ("AWS-RunDocument", {"sourceType": ["SSMDocument"], "sourceInfo": ['{"name": "Doc"}']}, "runDocument"),
+        ("AWS-GatherSoftwareInventory", {}, "collectSoftwareInventoryItems"),
+        ("AWS-UpdateSSMAgent", {}, "updateSsmAgent"),
+        ("AWS-RefreshAssociation", {}, "refreshAssociation"),
+        ("AWS-Noop", {}, "Noop"),
+    ],
+)
+def test_every_document_of_the_product_can_be_sent(aws, ssm, name, parameters, step):
+    """With what it requires; its steps have names, and the node is given the values that its parameters have."""
+    node = aws.enrol()
+    command = ssm.send_command(DocumentName=name, InstanceIds=[node.instance_id], Parameters=parameters)["Command"]
+    asked = {"CommandId": command["CommandId"], "InstanceId": node.instance_id, "PluginName": step}
+
+    assert ssm.get_command_invocation(**asked)["Status"] == "Pending"
+    (message,) = aws.run(aws.house.messages(node))
+    given = json.loads(message["Payload"])["Parameters"]
+    assert set(parameters) <= set(given)
+    if "sourceInfo" in parameters:
+        assert given["sourceInfo"] == json.loads(parameters["sourceInfo"][0])
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,8 @@ def read(found: Found, request: Request) -> tuple[Mapping[str, Any], document.Do
         msg = f"{found.document.reference} has attachments, which this version cannot hand to nodes."
         raise UnservedDocument(msg)
     content, parsed = _parsed(version.content, version.format)
-    unserved = sorted({step.action for step in parsed.steps if _unserved(parsed, step)})
-    if unserved:
-        msg = f"{found.document.reference} has steps that this version's nodes do not run: {', '.join(unserved)}."
-        raise UnservedDocument(msg[:1000])
+    if beyond := unserved(parsed):
+        raise refused(found.document.reference, beyond)
     return content, parsed
 
 
@@ -62,14 +60,27 @@ def check(parsed: document.Document, given: Mapping[str, Sequence[str]]) -> None
             PatchCheck.read(step.name, step.inputs)
 
 
-def _unserved(parsed: document.Document, step: document.Step) -> bool:
-    """Whether a node would come to this step and could not run it; what is skipped there may be anything."""
-    if not document.may_run_on(step, _PLATFORM) or step.fault:
-        return False
-    if step.action in actions.SERVED:
-        return False
-    elsewhere = _PLATFORM not in actions.platforms_of(step.action, schema=parsed.schema_version)
-    return not elsewhere
+def unserved(parsed: document.Document, agent: str = "") -> list[str]:
+    """
+    The actions that a node with this *agent* (empty: any node) would come to and could not run.
+
+    Steps that are skipped there, or fail whatever their action is, may have any.
+    """
+    return sorted(
+        {
+            step.action
+            for step in parsed.steps
+            if document.may_run_on(step, _PLATFORM)
+            and not step.fault
+            and _PLATFORM in actions.platforms_of(step.action, schema=parsed.schema_version)
+            and not actions.is_served(step.action, agent)
+        }
+    )
+
+
+def refused(name: str, beyond: Sequence[str]) -> UnservedDocument:
+    """What is said of a document whose actions *beyond* none of the nodes runs."""
+    return UnservedDocument(f"{name} has steps that these nodes do not run: {', '.join(beyond)}."[:1000])
 
 
 def _check_hash(content: str, request: Request) -> None:

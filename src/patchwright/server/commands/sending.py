@@ -38,7 +38,10 @@ from patchwright.server.infra import UnitOfWork, new_uuid
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _AT_ONCE = frozenset({Detail.ACCESS_DENIED, Detail.INVALID_PLATFORM})
-_WHY = {Detail.ACCESS_DENIED: "whoever sent it may not send it here", Detail.INVALID_PLATFORM: "not for this platform"}
+_WHY = {
+    Detail.ACCESS_DENIED: "whoever sent it may not send it here",
+    Detail.INVALID_PLATFORM: "not for this platform, or this agent",
+}
 
 
 class Spread(NamedTuple):
@@ -93,7 +96,7 @@ def send(
         resolved=None if given == request.parameters else given,
     )
     if request.instance_ids:
-        yield from _check_named(command, platforms(read))
+        yield from _check_named(command, read)
     yield from store.put(command)
     yield from tally_store.begin(scope, command.id)
     yield from tell_command(command, Detail.PENDING, now=now)
@@ -147,7 +150,7 @@ def _spread(
     else:
         ids, last = yield from window(scope, request.targets, after=after)
     if ids:
-        details = yield from _begin_as(command.scope, ids, platforms(read), permitted)
+        details = yield from _begin_as(command.scope, ids, read, permitted)
         first = yield from store.count_targets(scope, command.id, len(ids))
         yield from invocation_store.add(command, details, first=first - len(ids))
         yield from _tell_ended(command, details, now=now)
@@ -158,14 +161,16 @@ def _spread(
 
 
 def _begin_as(
-    scope: Scope, ids: Sequence[str], wanted: Set[str], permitted: Permitted | None
+    scope: Scope, ids: Sequence[str], read: Document, permitted: Permitted | None
 ) -> UnitOfWork[Mapping[str, Detail]]:
     """What the invocations on some nodes begin as: pending, or ended where the document cannot be sent there."""
     allowed = set(ids) if permitted is None else (yield from permitted.nodes(scope, ids))
-    machines = {node.id: node.machine.platform_type for node in (yield from nodes.known(scope, ids))}
+    machines = {node.id: node.machine for node in (yield from nodes.known(scope, ids))}
+    wanted, agents = platforms(read), {machine.agent_name for machine in machines.values()}
+    runs = {agent: not runnable.unserved(read, agent) for agent in agents}
     details = {}
     for one in ids:
-        fits = _fits(machines.get(one, ""), wanted)
+        fits = one not in machines or (_fits(machines[one].platform_type, wanted) and runs[machines[one].agent_name])
         details[one] = (
             Detail.ACCESS_DENIED if one not in allowed else Detail.PENDING if fits else Detail.INVALID_PLATFORM
         )
@@ -212,14 +217,17 @@ def _check_notification(scope: Scope, request: Request) -> UnitOfWork[None]:
             raise InvalidNotification(str(error)) from None
 
 
-def _check_named(command: Command, wanted: Set[str]) -> UnitOfWork[None]:
-    ids = command.request.instance_ids
+def _check_named(command: Command, read: Document) -> UnitOfWork[None]:
+    ids, wanted, name = command.request.instance_ids, platforms(read), command.request.document_name
     known = yield from nodes.known(command.scope, ids)
     unknown = sorted(set(ids) - {node.id for node in known})
     if unknown:
         msg = f"Not managed nodes of this account and region: {', '.join(unknown)}."
         raise UnknownInstances(msg)
-    if not any(_fits(node.machine.platform_type, wanted) for node in known):
-        name = command.request.document_name
+    fitting = [node.machine.agent_name for node in known if _fits(node.machine.platform_type, wanted)]
+    if not fitting:
         msg = f"None of these nodes can run {name}, which is for {', '.join(sorted(wanted)) or 'no platform'}."
         raise UnsupportedPlatform(msg)
+    beyond = [runnable.unserved(read, agent) for agent in set(fitting)]
+    if all(beyond):
+        raise runnable.refused(name, beyond[0])
