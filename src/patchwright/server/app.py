@@ -256,7 +256,7 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
     database = Audited(opened)
     url = config.public_url or local_url(config, port or config.port)
     authorities = Authorities(database, clock.monotonic)
-    sent, blobs = commands.Service(database, clock), DirectoryBlobs(config.blob_dir)
+    sent, blobs, waking = commands.Service(database, clock), DirectoryBlobs(config.blob_dir), commands.Waking()
     return Rooms(
         config=config,
         database=database,
@@ -269,14 +269,16 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
         access=open_access(database, clock, master, config.quotas, first=config.account_id, holder=nodes.holder),
         authorities=authorities,
         warden=aws.Warden(database, clock, authorities),
-        waking=commands.Waking(),
+        waking=waking,
         directory=nodes.Service(database, clock),
         known=inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds),
         snapshots=patching.Snapshots(database, clock),
         buckets=open_buckets(config.bucket_dir, _s3(config), clock),
         blobs=blobs,
         sent=sent,
-        printed=outputs.Service(database, clock, config.quotas, blobs=blobs, sent=sent),
+        printed=outputs.Service(
+            database, clock, config.quotas, blobs=blobs, sent=sent, serving=lambda: waking.open
+        ),
         news=events.open_news(database, clock, master, config.quotas, networks=config.webhook_networks),
         snapshot_links=aws.SnapshotLinks(url, master.links, clock),
         output_links=aws.OutputLinks(url, master.links, clock, buckets=config.s3_endpoint or url),

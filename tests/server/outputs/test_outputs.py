@@ -112,6 +112,14 @@ async def test_who_waits_is_answered_as_soon_as_there_is_more(printer):
     assert (await later)["Body"] == b""
 
 
+async def test_who_waits_is_let_go_when_the_server_stops(printer):
+    """A stop is not held up by those who watch."""
+    waiting = asyncio.create_task(printer.get(0, WaitSeconds=15))
+    await asyncio.sleep(0)
+    printer.house.wired.waking.close()
+    assert (await asyncio.wait_for(waiting, 5))["Body"] == b""
+
+
 async def test_what_came_with_the_result_alone_is_read_the_same_way(printer):
     """A short step sends no stream of its own."""
     assert (await printer.get())["Body"] == b""

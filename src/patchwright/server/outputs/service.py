@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from patchwright.server import commands
@@ -22,16 +22,27 @@ _UNENDED = frozenset({"", "Pending", "InProgress"})
 
 
 class Service:
-    """Outputs of every account. Bytes are in *blobs* or, where they are few, beside their row."""
+    """
+    Outputs of every account. Bytes are in *blobs* or, where they are few, beside their row. Who waits is let go when this process
+    is no longer *serving*.
+    """
 
     def __init__(
-        self, database: Database, clock: Clock, quotas: Quotas, *, blobs: Blobs, sent: commands.Service
+        self,
+        database: Database,
+        clock: Clock,
+        quotas: Quotas,
+        *,
+        blobs: Blobs,
+        sent: commands.Service,
+        serving: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
         self._clock = clock
         self._quotas = quotas
         self._blobs = blobs
         self._commands = sent
+        self._serving = serving
         self._listening: dict[Stream, list[asyncio.Event]] = {}
 
     async def take(
@@ -84,7 +95,7 @@ class Service:
             while True:
                 part = await self._part(scope, stream, position)
                 left = deadline - self._clock.monotonic()
-                if part.data or part.ended or left <= 0:
+                if part.data or part.ended or left <= 0 or not self._serving():
                     return stream, part
                 event.clear()
                 await _heard(event, min(left, _LOOK_AGAIN_SECONDS))
