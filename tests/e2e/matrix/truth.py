@@ -162,8 +162,17 @@ def _seen(stage: Stage) -> dict[str, Any]:
         "boots": stage.node.boots,
         "events": _events(stage),
         "ran": stage.ran(),
-        "result": stage.invocation(),
+        "result": _without_links(stage.invocation()),
     }
+
+
+def _without_links(invocation: dict[str, Any]) -> dict[str, Any]:
+    """What is said of an invocation, but for links to its output, which are signed anew every time."""
+    steps = [
+        {key: value for key, value in step.items() if not key.endswith("Url")} for step in invocation["CommandPlugins"]
+    ]
+    left = {key: value for key, value in invocation.items() if not key.endswith("Url")}
+    return {**left, "CommandPlugins": steps}
 
 
 def _events(stage: Stage) -> list[str]:
