@@ -276,9 +276,7 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
         buckets=open_buckets(config.bucket_dir, _s3(config), clock),
         blobs=blobs,
         sent=sent,
-        printed=outputs.Service(
-            database, clock, config.quotas, blobs=blobs, sent=sent, serving=lambda: waking.open
-        ),
+        printed=outputs.Service(database, clock, config.quotas, blobs=blobs, sent=sent, serving=lambda: waking.open),
         news=events.open_news(database, clock, master, config.quotas, networks=config.webhook_networks),
         snapshot_links=aws.SnapshotLinks(url, master.links, clock),
         output_links=aws.OutputLinks(url, master.links, clock, buckets=config.s3_endpoint or url),
