@@ -20,7 +20,6 @@ _INVOCATION = (
     " acknowledged_at, deliveries, response_code, steps, trace, ended_at, cancel_id"
 )
 _NAMES = tuple(name.strip() for name in _INVOCATION.split(","))
-_SHOWN = ", ".join(f"i.{name}" for name in _NAMES)
 _OF_COMMAND = "account = $1 AND region = $2 AND command_id = $3"
 _ONE = f"{_OF_COMMAND} AND instance_id = $4"
 _CANCELLING = Detail.CANCELLING.value
@@ -88,7 +87,7 @@ def uncancelled(scope: Scope, command_id: str, *, limit: int) -> UnitOfWork[list
     """Up to *limit* invocations that were released, have not ended, and are not being cancelled."""
     rows = yield sql(
         f"SELECT {_INVOCATION} FROM invocation WHERE {_OF_COMMAND} AND released = 1 AND ended_at IS NULL"
-        " AND detail <> $4 ORDER BY position LIMIT $5",
+        " AND detail <> $4 ORDER BY instance_id LIMIT $5",
         *scope,
         command_id,
         _CANCELLING,
@@ -141,38 +140,42 @@ def put_reported(changed: Sequence[Invocation], *, now: float) -> UnitOfWork[Non
     )
 
 
-def page(
-    scope: Scope, *, command_id: str, instance_id: str, before: tuple[float, str, str] | None, limit: int
-) -> UnitOfWork[list[Invocation]]:
-    """
-    Up to *limit* invocations, newest first; empty texts do not narrow.
-
-    *before* is (requested_at, command id, instance id) of the last one seen.
-    """
-    requested, last_command, last_instance = before or (9e15, "", "")
-    narrowed = bool(command_id or instance_id)
-    # Everything there is: along the commands, which are in order, instead of sorting all invocations of the account.
-    source = (
-        "invocation i WHERE i.account = $1 AND i.region = $2"
-        if narrowed
-        else "command c JOIN invocation i ON i.account = c.account AND i.region = c.region AND i.command_id = c.id"
-        " WHERE c.account = $1 AND c.region = $2"
-    )
-    at = "i.requested_at" if narrowed else "c.requested_at"
-    of = "i.command_id" if narrowed else "c.id"
-    of_command = " AND i.command_id = $7" if command_id else ""
-    place = "$8" if command_id else "$7"
-    of_node = f" AND i.instance_id = {place}" if instance_id else ""
+def of_command(scope: Scope, command_id: str, *, after: str, limit: int) -> UnitOfWork[list[Invocation]]:
+    """Up to *limit* invocations of a command on nodes behind *after*, in order of node."""
     rows = yield sql(
-        f"SELECT {_SHOWN} FROM {source} AND {at} <= $3"
-        f" AND ({at} < $3 OR {of} > $4 OR ({of} = $4 AND i.instance_id > $5)){of_command}{of_node}"
-        f" ORDER BY {at} DESC, {of}, i.instance_id LIMIT $6",
+        f"SELECT {_INVOCATION} FROM invocation WHERE {_OF_COMMAND} AND instance_id > $4 ORDER BY instance_id LIMIT $5",
         *scope,
-        requested,
-        last_command,
-        last_instance,
+        command_id,
+        after,
         limit,
-        *(value for value in (command_id, instance_id) if value),
+    )
+    return [_invocation(row) for row in rows]
+
+
+def of_commands(scope: Scope, command_ids: Sequence[str]) -> UnitOfWork[list[Invocation]]:
+    """The invocations of several commands, which together should have few, in order of command and node."""
+    if not command_ids:
+        return []
+    rows = yield sql(
+        f"SELECT {_INVOCATION} FROM invocation"
+        f" WHERE account = $1 AND region = $2 AND command_id IN ({placeholders(3, len(command_ids))})"
+        " ORDER BY command_id, instance_id",
+        *scope,
+        *command_ids,
+    )
+    return [_invocation(row) for row in rows]
+
+
+def of_node(scope: Scope, instance_id: str, *, before: tuple[float, str], limit: int) -> UnitOfWork[list[Invocation]]:
+    """Up to *limit* invocations on a node, newest first; *before* is (requested_at, command id) of the last one seen."""
+    rows = yield sql(
+        f"SELECT {_INVOCATION} FROM invocation WHERE account = $1 AND region = $2 AND instance_id = $3"
+        " AND requested_at <= $4 AND (requested_at < $4 OR command_id > $5)"
+        " ORDER BY requested_at DESC, command_id LIMIT $6",
+        *scope,
+        instance_id,
+        *before,
+        limit,
     )
     return [_invocation(row) for row in rows]
 
@@ -263,14 +266,16 @@ def cancels(scope: Scope, instance_id: str, *, now: float, limit: int) -> UnitOf
     return [(row[0], row[1]) for row in rows]
 
 
-def mark_delivered(
-    scope: Scope, instance_id: str, command_ids: Sequence[str], *, visible_at: float
-) -> UnitOfWork[None]:
-    """Note that commands are on their way; unacknowledged, they are delivered again at *visible_at*."""
-    yield sql_each(
-        f"UPDATE invocation SET visible_at = $5, deliveries = deliveries + 1 WHERE {_ONE}",
-        [(*scope, command_id, instance_id, visible_at) for command_id in command_ids],
+def mark_delivered(scope: Scope, command_id: str, instance_id: str, *, visible_at: float) -> UnitOfWork[int]:
+    """Note that a command is on its way; unacknowledged, it is delivered again at *visible_at*. Returns how often it was."""
+    rows = yield sql(
+        f"UPDATE invocation SET visible_at = $5, deliveries = deliveries + 1 WHERE {_ONE} RETURNING deliveries",
+        *scope,
+        command_id,
+        instance_id,
+        visible_at,
     )
+    return int(rows[0][0]) if rows else 0
 
 
 def mark_cancel_delivered(

@@ -155,8 +155,46 @@ def _invocations(
 ) -> UnitOfWork[list[tuple[Command, Invocation]]]:
     if command_id and (yield from store.detail_of(scope, command_id)) is None:
         raise UnknownCommand(command_id)
-    page = yield from invocation_store.page(
-        scope, command_id=command_id, instance_id=instance_id, before=before, limit=limit
-    )
+    seen = before or (9e15, "", "")
+    if command_id and instance_id:
+        one = yield from invocation_store.find(scope, command_id, instance_id)
+        page = [] if one is None or before else [one]
+    elif command_id:
+        page = yield from invocation_store.of_command(scope, command_id, after=seen[2], limit=limit)
+    elif instance_id:
+        page = yield from invocation_store.of_node(scope, instance_id, before=seen[:2], limit=limit)
+    else:
+        page = yield from _along_commands(scope, before=seen, limit=limit)
     heads = yield from store.heads(scope, sorted({invocation.command_id for invocation in page}))
     return [(heads[one.command_id], one) for one in page if one.command_id in heads]
+
+
+def _along_commands(scope: Scope, *, before: tuple[float, str, str], limit: int) -> UnitOfWork[list[Invocation]]:
+    """
+    Invocations of every command, newest first: as many commands are read whole as fit into the page, of the next one a part.
+
+    So no more is read than is shown, however many nodes a command went to.
+    """
+    requested, command_id, node = before
+    page: list[Invocation] = []
+    if command_id:
+        page = yield from invocation_store.of_command(scope, command_id, after=node, limit=limit)
+    while len(page) < limit:
+        whole: list[str] = []
+        room, part = limit - len(page), ""
+        sizes = yield from store.sizes(scope, before=(requested, command_id), limit=room)
+        for name, size in sizes:
+            if size > room:
+                part = name
+                break
+            whole.append(name)
+            room -= size
+        read = yield from invocation_store.of_commands(scope, whole)
+        page += sorted(read, key=lambda one: (whole.index(one.command_id), one.instance_id))
+        if part:
+            page += yield from invocation_store.of_command(scope, part, after="", limit=limit - len(page))
+        if not sizes or part:
+            break
+        command_id = sizes[-1][0]
+        requested = (yield from store.heads(scope, [command_id]))[command_id].requested_at
+    return page

@@ -106,6 +106,18 @@ def page(scope: Scope, *, instance_id: str, before: tuple[float, str] | None, li
     return (yield from _counted(scope, [_command(row) for row in rows]))
 
 
+def sizes(scope: Scope, *, before: tuple[float, str], limit: int) -> UnitOfWork[list[tuple[str, int]]]:
+    """Up to *limit* commands, newest first: id, and how many targets it has. *before* is as of `page`."""
+    rows = yield sql(
+        "SELECT id, target_count FROM command WHERE account = $1 AND region = $2 AND requested_at <= $3"
+        " AND (requested_at < $3 OR id > $4) ORDER BY requested_at DESC, id LIMIT $5",
+        *scope,
+        *before,
+        limit,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def document_of(scope: Scope, command_id: str) -> UnitOfWork[tuple[str, str]]:
     """Name and version of a command's document; both empty without the command."""
     rows = yield sql(f"SELECT document_name, document_version FROM command WHERE {_ONE}", *scope, command_id)
