@@ -311,6 +311,9 @@ class Simulator:
     def _on_ListInstanceAssociations(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         return {"Associations": self.associations}
 
+    def _on_GetPatchCheck(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
+        return {"Continue": bool(self.files), "Text": f"of {members['StepName']}"}
+
     def _on_DescribeAgent(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         return self.agent
 

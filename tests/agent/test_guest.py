@@ -243,6 +243,21 @@ def test_the_action_it_does_is_ours(stage):
     assert [step["action"] for step in payload["DocumentContent"]["mainSteps"]] == [PATCH_ACTION]
 
 
+def test_a_check_goes_on_or_ends_the_document(visitor):
+    """0 where something is left to do, else 168; a server that is away for a moment is waited for, a refusal is a failure."""
+    stage = visitor.stage
+    command = stage.send("Scan")
+    assert visitor.run(command, "patch-check") == (168, f"of {STEP}\n", "")
+    stage.simulator.files = {"InstallOverrideList": "s3://bucket/list"}
+    stage.simulator.losing["GetPatchCheck"] = 1
+    assert visitor.run(command, "patch-check") == (0, f"of {STEP}\n", "")
+    stage.simulator.refusing["GetPatchCheck"] = Refusal("InvalidOperationException", "not that step")
+    code, out, err = visitor.run(command, "patch-check")
+    assert (code, out) == (1, "")
+    assert "not that step" in err
+    assert visitor.run(command, "patch-check", AWS_SHARED_CREDENTIALS_FILE="")[0] == 1
+
+
 def test_a_client_whose_server_answers_again_starts_counting_anew(stage, tmp_path):
     """Patience is for one absence."""
     file = tmp_path / "credentials"

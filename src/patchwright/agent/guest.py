@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, TypeVar
 
 from patchwright.agent import child, log, reboot
-from patchwright.agent.client import Client, Refused, ServerUnavailable
+from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings, inherited_environment, load_settings
 from patchwright.agent.desk import Desk
@@ -273,15 +273,23 @@ def check(name: str, server: Server, *, state_dir: Path) -> int:
     """Ask the server whether the document goes on after the step called *name*. Answers the exit code."""
     with _logged(state_dir):
         try:
-            step, client, _ = _opened(name, server, state_dir)
-            answer = client.call("GetPatchCheck", {"CommandId": step.command_id, "StepName": step.name})
-        except (AgentError, Refused, ServerUnavailable) as error:
+            step, client, settings = _opened(name, server, state_dir)
+            answer = _asked(client, step, Backoff(Clock(), cap=settings.backoff_cap_seconds))
+        except (AgentError, Refused) as error:
             answer = {"Error": str(error)}
     if "Error" in answer:
         sys.stderr.write(f"{answer['Error']}\n")
         return 1
     _say("{}\n".format(answer.get("Text", "")))
-    return 0 if answer.get("Continue") else SUCCEED_CODE
+    return 0 if answer.get("Continue") is True else SUCCEED_CODE
+
+
+def _asked(client: SharedClient, step: Step, backoff: Backoff) -> Dict[str, Any]:
+    """What the server says of the check, as soon as it is there. Raises Refused, AgentError."""
+    while True:
+        with contextlib.suppress(ServerUnavailable):
+            return client.call("GetPatchCheck", {"CommandId": step.command_id, "StepName": step.name})
+        backoff.pause()
 
 
 def credentials(file: Path, region: str) -> Signer:
