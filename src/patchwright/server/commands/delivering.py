@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from patchwright.core import document
 from patchwright.core.errors import MalformedMessage
@@ -15,6 +17,9 @@ from patchwright.server.commands.model import Command, Delivery, LogGroup, Unkno
 from patchwright.server.commands.moving import move, settle
 from patchwright.server.commands.telling import event_id
 from patchwright.server.infra import UnitOfWork
+
+_REMEMBERED = 32
+_SENT: dict[tuple[Scope, str], tuple[float, Mapping[str, Any]]] = {}
 
 
 def deliveries(
@@ -43,16 +48,15 @@ def deliveries(
     if len(found) == limit:
         return found
     ids = yield from invocation_store.deliverable(scope, instance_id, now=now, limit=limit - len(found))
-    if ids:
-        yield from invocation_store.mark_delivered(scope, instance_id, ids, visible_at=now + visibility)
     for command_id in ids:
-        yield from _delay(scope, command_id, instance_id, deliveries=2, now=now)
-        command = yield from store.find(scope, command_id)
-        if command is not None:
+        times = yield from invocation_store.mark_delivered(scope, command_id, instance_id, visible_at=now + visibility)
+        if times > 1:
+            yield from _delay(scope, command_id, instance_id, deliveries=2, now=now)
+        sent = yield from _sent(scope, command_id)
+        if sent is not None:
+            requested_at, payload = sent
             whole = message_id(command_id, instance_id)
-            found.append(
-                Delivery(command_id, instance_id, command.requested_at, _payload(command), whole, SEND_COMMAND_TOPIC)
-            )
+            found.append(Delivery(command_id, instance_id, requested_at, payload, whole, SEND_COMMAND_TOPIC))
     return found
 
 
@@ -120,6 +124,19 @@ def _delay(scope: Scope, command_id: str, instance_id: str, *, deliveries: int, 
     stands = yield from move(changed, before=invocation, event=event, reason="not acknowledged in time", now=now)
     if stands is not None:
         yield from settle(scope, command_id, stands, now=now)
+
+
+def _sent(scope: Scope, command_id: str) -> UnitOfWork[tuple[float, Mapping[str, Any]] | None]:
+    """When a command was sent, and what nodes receive of it, which never changes: the last few are remembered."""
+    known = _SENT.get((scope, command_id))
+    if known is None:
+        command = yield from store.find(scope, command_id)
+        if command is None:
+            return None
+        known = _SENT[scope, command_id] = command.requested_at, _payload(command)
+        while len(_SENT) > _REMEMBERED:
+            _SENT.pop(next(iter(_SENT)), None)
+    return known
 
 
 def _command_to(instance_id: str, message: str) -> str:
