@@ -54,6 +54,9 @@ from patchwright.server.accounts import (
 from patchwright.server.config import Config
 from patchwright.server.infra import (
     S3,
+    Blobs,
+    Bucket,
+    BucketBlobs,
     Buckets,
     Clock,
     Database,
@@ -111,7 +114,7 @@ class Rooms:
     known: inventory.Service
     snapshots: patching.Snapshots
     buckets: Buckets
-    blobs: DirectoryBlobs
+    blobs: Blobs
     sent: commands.Service
     printed: outputs.Service
     news: events.News
@@ -256,7 +259,9 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
     database = Audited(opened)
     url = config.public_url or local_url(config, port or config.port)
     authorities = Authorities(database, clock.monotonic)
-    sent, blobs, waking = commands.Service(database, clock), DirectoryBlobs(config.blob_dir), commands.Waking()
+    sent, waking = commands.Service(database, clock), commands.Waking()
+    buckets = open_buckets(config.bucket_dir, _s3(config), clock)
+    blobs = _blobs(config, buckets)
     return Rooms(
         config=config,
         database=database,
@@ -273,7 +278,7 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
         directory=nodes.Service(database, clock),
         known=inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds),
         snapshots=patching.Snapshots(database, clock),
-        buckets=open_buckets(config.bucket_dir, _s3(config), clock),
+        buckets=buckets,
         blobs=blobs,
         sent=sent,
         printed=outputs.Service(database, clock, config.quotas, blobs=blobs, sent=sent, serving=lambda: waking.open),
@@ -416,6 +421,13 @@ def _edges(rooms: Rooms, rendering: gateway.Rendering) -> gateway.Edges:
             rate=_bounds(config).nodes,
         ),
     )
+
+
+def _blobs(config: Config, buckets: Buckets) -> Blobs:
+    """Where output is kept."""
+    if not config.blob_bucket:
+        return DirectoryBlobs(config.blob_dir)
+    return BucketBlobs(buckets, Bucket(config.blob_bucket, config.region))
 
 
 def _s3(config: Config) -> S3 | None:

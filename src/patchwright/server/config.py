@@ -64,6 +64,7 @@ SETTINGS = (
     Setting("stale_after_hours", "48", "From which age on a node's facts cannot tell that it is compliant."),
     Setting("bucket_dir", "", "Where buckets are directories; default: buckets in the data directory."),
     Setting("blob_dir", "", "Where output is kept; default: blobs in the data directory. Processes share one."),
+    Setting("blob_bucket", "", "A bucket where output is kept instead, for processes on several machines."),
     Setting("s3_endpoint", "", "The URL of an S3-compatible service to write buckets to instead."),
     Setting("s3_access_key_id", "", "The access key for it."),
     Setting("s3_secret_access_key", "", "The secret that belongs to s3_access_key_id."),
@@ -146,6 +147,7 @@ class Config:
     root_secret_access_key: str
     bucket_dir: Path
     blob_dir: Path
+    blob_bucket: str
     s3_endpoint: str
     s3_access_key_id: str
     s3_secret_access_key: str
@@ -211,6 +213,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         root_secret_access_key=given["root_secret_access_key"],
         bucket_dir=Path(given["bucket_dir"]).absolute() if given["bucket_dir"] else data_dir / "buckets",
         blob_dir=Path(given["blob_dir"]).absolute() if given["blob_dir"] else data_dir / "blobs",
+        blob_bucket=given["blob_bucket"],
         s3_endpoint=given["s3_endpoint"].rstrip("/"),
         s3_access_key_id=given["s3_access_key_id"],
         s3_secret_access_key=given["s3_secret_access_key"],

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from patchwright.server.infra import S3, Bucket, BucketRefused, joined, open_buckets
+from patchwright.server.infra import S3, Bucket, BucketRefused, ObjectMissing, joined, open_buckets
 from server.aws.served import WallClock
 from server.clocks import FakeClock
 
@@ -87,6 +87,22 @@ async def test_objects_are_written_and_replaced(buckets, read):
     await buckets.put(HERE, "empty", b"")
     assert get("empty") == b""
     assert set(KEYS) <= set(listed())
+
+
+async def test_objects_are_read(buckets):
+    """Up to a size; what is not there is told apart from what cannot be had."""
+    for key in KEYS:
+        await buckets.put(HERE, key, b"text" * 50_000)
+        assert await buckets.get(HERE, key, limit=200_000) == b"text" * 50_000
+        with pytest.raises(BucketRefused, match="larger than 199999 bytes"):
+            await buckets.get(HERE, key, limit=199_999)
+    for key in ("nothing", "plain/below", "with space"):
+        with pytest.raises(ObjectMissing):
+            await buckets.get(HERE, key, limit=10)
+    with pytest.raises(ObjectMissing):
+        await buckets.get(Bucket("no-such-bucket", "us-east-1"), "plain", limit=10)
+    with pytest.raises(BucketRefused):
+        await buckets.get(HERE, "../plain", limit=10)
 
 
 @pytest.mark.parametrize("prefix", ["", "inventory", "a/b/"])

@@ -8,6 +8,7 @@ The door. Importing it imports neither a PostgreSQL driver nor SQLAlchemy.
 from __future__ import annotations
 
 from patchwright.server.infra.blobs import Blobs, DirectoryBlobs
+from patchwright.server.infra.bucket_blobs import BucketBlobs
 from patchwright.server.infra.buckets import S3, Bucket, BucketRefused, Buckets, ObjectMissing, joined, open_buckets
 from patchwright.server.infra.clock import Clock, SystemClock, backoff, today
 from patchwright.server.infra.counters import Counters
@@ -38,6 +39,7 @@ __all__ = [
     "BlobTooLarge",
     "Blobs",
     "Bucket",
+    "BucketBlobs",
     "BucketRefused",
     "Buckets",
     "CheckViolation",
