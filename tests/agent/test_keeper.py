@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from farm.commands import until
 from patchwright.agent import keeper
 from patchwright.agent.disk import Disk
 from patchwright.agent.shell import _start_time
@@ -51,18 +52,9 @@ def output(script, name="stdout"):
     return (script.step / name).read_text()
 
 
-def until(condition, seconds=10.0):
-    """Wait until *condition* holds; answers what it answered."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return found
-
-
 def pid_in(path: Path) -> int:
     """The pid that a script writes into *path*, as soon as it is there."""
-    return int(until(lambda: path.exists() and path.read_text().strip()))
+    return int(until(lambda: path.read_text().strip() if path.exists() else "", what=f"a pid in {path}", timeout=10))
 
 
 def test_everything_it_prints_is_kept_by_stream(script):
@@ -161,7 +153,8 @@ def test_a_service_that_it_leaves_behind_does_not_hold_it_up(script, tmp_path):
     try:
         rounds = tmp_path / "rounds"
         before = rounds.stat().st_size
-        until(lambda: rounds.stat().st_size > before + 5)  # each of them has printed, and did not die of it
+        # Each round has printed, and did not die of it.
+        until(lambda: rounds.stat().st_size > before + 5, what="it goes on printing", timeout=10)
         assert _start_time(pid)
     finally:
         os.kill(pid, 9)
