@@ -40,7 +40,7 @@ from patchwright.server.events.model import (
     window_arn,
 )
 from patchwright.server.events.news import News, open_news
-from patchwright.server.events.notifying import call, notify, outcome, require_topic, topic_of
+from patchwright.server.events.notifying import call, notify, outcome, require_topic, topic_of, withdraw
 from patchwright.server.events.pattern import InvalidPattern, compiled
 from patchwright.server.events.sending import Postman
 from patchwright.server.events.subscriptions import Search, Subscriptions, Wish
@@ -96,4 +96,5 @@ __all__ = [
     "tidy",
     "topic_of",
     "window_arn",
+    "withdraw",
 ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from patchwright.server.accounts import Scope
 from patchwright.server.events import delivery_store as store
 from patchwright.server.events.model import (
     CALL,
+    DEAD,
     NOTIFICATION,
     PENDING,
     Delivery,
@@ -80,6 +82,13 @@ def call(
     if (yield from store.find(scope, name)) is None:
         raise UnknownSubscription(name)
     yield from store.add([Delivery(scope, name, id, CALL, compact(body), PENDING, 0, now, now, until)])
+
+
+def withdraw(scope: Scope, name: str, message_id: str, *, reason: str, now: float) -> UnitOfWork[None]:
+    """Send a message no more that waits; *reason* is why. One that has ended stays as it is."""
+    found = yield from store.find_delivery(scope, name, message_id)
+    if found is not None:
+        yield from store.settle(replace(found, state=DEAD, reason=reason, ended_at=now))
 
 
 def outcome(scope: Scope, name: str, message_id: str) -> UnitOfWork[Delivery | None]:

@@ -17,11 +17,12 @@ from patchwright.core.invocation import Detail
 from patchwright.server import commands
 from patchwright.server.accounts import Scope, recall, root_arn
 from patchwright.server.infra import InfraError, UnitOfWork
+from patchwright.server.windows import calling, store, telling
 from patchwright.server.windows import execution_store as executed
-from patchwright.server.windows import store, telling
 from patchwright.server.windows.model import (
     HOUR,
     KEPT_SECONDS,
+    LAMBDA,
     NO_TASKS,
     RUN_COMMAND,
     SOME_FAILED,
@@ -163,7 +164,7 @@ class _Step:
             return (yield from self._end(task, Status.CANCELLED, _CANCELLED))
         if self.now >= self.execution.cutoff_at:
             return (yield from self._end(task, Status.TIMED_OUT, f"{_CUTOFF} The task was not started."))
-        if task.task.type != RUN_COMMAND:
+        if task.task.type not in {RUN_COMMAND, LAMBDA}:
             task = replace(task, started_at=self.now)
             return (yield from self._end(task, Status.FAILED, f"Tasks of type {task.task.type} are not served yet."))
         task = replace(task, status=Status.IN_PROGRESS, started_at=self.now)
@@ -179,7 +180,7 @@ class _Step:
         found = yield from executed.invocations(task.scope, task.execution_id, task.id)
         for place, one in enumerate(found):
             if one.status is Status.IN_PROGRESS:
-                found[place] = yield from self._look_at(one, late=late)
+                found[place] = yield from self._look_at(task, one, late=late)
             elif one.status is Status.PENDING:
                 found[place] = yield from self._invoke(task, one, late=late)
             if not found[place].status.final:
@@ -188,7 +189,9 @@ class _Step:
         details = next((one.details for one in found if one.status is worst and one.details), "")
         return (yield from self._end(task, worst, details if found else "No targets."))
 
-    def _look_at(self, invocation: Invocation, *, late: bool) -> UnitOfWork[Invocation]:
+    def _look_at(self, task: TaskExecution, invocation: Invocation, *, late: bool) -> UnitOfWork[Invocation]:
+        if task.task.type == LAMBDA:
+            return (yield from self._look_at_call(task, invocation, late=late))
         detail = yield from commands.detail(invocation.scope, invocation.command_id)
         if detail is not None and not detail.final:
             if not late:
@@ -202,37 +205,55 @@ class _Step:
         else:
             status = _OF_COMMAND.get(detail, Status.FAILED)
             details = "" if status is Status.SUCCESS else f"Command {invocation.command_id}: {detail.value}."
-        return (yield from self._put(replace(invocation, status=status, details=details, ended_at=self.now)))
+        return (yield from self._put(task, replace(invocation, status=status, details=details, ended_at=self.now)))
+
+    def _look_at_call(self, task: TaskExecution, invocation: Invocation, *, late: bool) -> UnitOfWork[Invocation]:
+        status, details = yield from calling.look(task, invocation, now=self.now)
+        if not status.final:
+            if not late:
+                return invocation
+            yield from calling.withdraw(task, invocation, reason=_CUTOFF, now=self.now)
+            status, details = Status.TIMED_OUT, f"{_CUTOFF} {details}".strip()
+        return (yield from self._put(task, replace(invocation, status=status, details=details, ended_at=self.now)))
 
     def _invoke(self, task: TaskExecution, invocation: Invocation, *, late: bool) -> UnitOfWork[Invocation]:
-        """Send the command of an invocation whose turn it is."""
+        """Send the command of an invocation whose turn it is, or call its function."""
         stopped = Status.CANCELLED if self.execution.status is Status.CANCELLING else Status.TIMED_OUT if late else None
         if stopped is not None:
             details = _CANCELLED if stopped is Status.CANCELLED else _CUTOFF
-            return (yield from self._put(replace(invocation, status=stopped, details=details, ended_at=self.now)))
+            stopped_now = replace(invocation, status=stopped, details=details, ended_at=self.now)
+            return (yield from self._put(task, stopped_now))
         invocation = replace(invocation, started_at=self.now)
         try:
-            request, shown = yield from request_of(self.execution, task, invocation)
-            permitted = yield from self.rights(task.scope, task.task.owner, request, self.now)
-            command, released = yield from commands.send(
-                task.scope, _sender(task), request, now=self.now, permitted=permitted
-            )
+            begun = yield from (self._call if task.task.type == LAMBDA else self._send)(task, invocation)
         except InfraError:
             raise
         except PatchwrightError as error:  # a room's refusal, raised before anything is written
-            failed = replace(invocation, status=Status.FAILED, details=str(error), ended_at=self.now)
-            return (yield from self._put(failed))
+            begun = replace(invocation, status=Status.FAILED, details=str(error), ended_at=self.now)
+        return (yield from self._put(task, begun))
+
+    def _call(self, task: TaskExecution, invocation: Invocation) -> UnitOfWork[Invocation]:
+        told = yield from calling.call(self.execution, task, invocation, now=self.now)
+        return replace(invocation, status=Status.IN_PROGRESS, parameters=told)
+
+    def _send(self, task: TaskExecution, invocation: Invocation) -> UnitOfWork[Invocation]:
+        request, shown = yield from request_of(self.execution, task, invocation)
+        permitted = yield from self.rights(task.scope, task.task.owner, request, self.now)
+        command, released = yield from commands.send(
+            task.scope, _sender(task), request, now=self.now, permitted=permitted
+        )
         self.released += released
         sent = replace(invocation, status=Status.IN_PROGRESS, command_id=command.id, parameters=shown)
         if command.detail is Detail.NO_INSTANCES_IN_TAG:
-            sent = replace(sent, status=Status.SUCCESS, details="No targets.", ended_at=self.now)
-        elif command.detail.final:
-            sent = replace(sent, status=Status.FAILED, details=_DENIED, ended_at=self.now)
-        return (yield from self._put(sent))
+            return replace(sent, status=Status.SUCCESS, details="No targets.", ended_at=self.now)
+        if command.detail.final:
+            return replace(sent, status=Status.FAILED, details=_DENIED, ended_at=self.now)
+        return sent
 
-    def _put(self, invocation: Invocation) -> UnitOfWork[Invocation]:
+    def _put(self, task: TaskExecution, invocation: Invocation) -> UnitOfWork[Invocation]:
         yield from executed.put_invocation(invocation)
-        yield from telling.invocation(invocation, self.execution.window_id, whole=True, now=self.now)
+        whole = task.task.type == RUN_COMMAND
+        yield from telling.invocation(invocation, self.execution.window_id, whole=whole, now=self.now)
         return invocation
 
     def _end(self, task: TaskExecution, status: Status, details: str) -> UnitOfWork[TaskExecution]:

@@ -23,6 +23,7 @@ KEPT_SECONDS = 30 * 24 * HOUR  # what was executed, after it has ended (spec §4
 NO_TASKS = "No tasks to execute."
 SOME_FAILED = "One or more tasks in the orchestration failed."
 RUN_COMMAND = "RUN_COMMAND"
+LAMBDA = "LAMBDA"
 
 
 class WindowsError(PatchwrightError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a task of type RUN_COMMAND sends: to whom, with which parameters (spec §4.3, §4.7)."""
+"""What a task is carried out by: to whom, and of type RUN_COMMAND with which parameters (spec §4.3, §4.7)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from patchwright.server import commands
 from patchwright.server.commands import Target
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.windows import store
-from patchwright.server.windows.model import Execution, InvalidWindow, Invocation, TaskExecution, WindowTarget
+from patchwright.server.windows.model import LAMBDA, Execution, InvalidWindow, Invocation, TaskExecution, WindowTarget
 from patchwright.server.windows.resolving import reached_by
 
 _OF_ONE_SNAPSHOT = ("AWS-RunPatchBaseline", "AWS-RunPatchBaselineWithHooks")
@@ -20,7 +20,7 @@ _OF_ONE_SNAPSHOT = ("AWS-RunPatchBaseline", "AWS-RunPatchBaselineWithHooks")
 def invocations_of(
     task: TaskExecution, registered: Sequence[WindowTarget], fresh_ids: Iterator[str]
 ) -> list[Invocation]:
-    """The invocations of a task: one for each registration it names, and one for nodes that it names itself."""
+    """The invocations of a task: one for each registration it names, one for nodes that it names itself; a call has one in any case."""
     by_id = {target.id: target for target in registered}
     wanted: list[tuple[str, tuple[Target, ...], str]] = []
     for target in task.task.targets:
@@ -30,6 +30,8 @@ def invocations_of(
             wanted += [(one.id, one.targets, one.owner_information) for one in chosen]
         else:
             wanted.append(("", (target,), ""))
+    if not task.task.targets and task.task.type == LAMBDA:
+        wanted.append(("", (), ""))
     return [
         Invocation(task.scope, task.execution_id, task.id, next(fresh_ids), position, target_id, targets, owner)
         for position, (target_id, targets, owner) in enumerate(wanted)
@@ -42,7 +44,7 @@ def request_of(
     """The command of an invocation, and the JSON that the API shows of it. Errors: InvalidWindow."""
     settings = task.task.invocation.get("RunCommand", {})
     ids = (yield from _associated(task, invocation)) if not invocation.window_target_id else ()
-    words = _words(execution, task, invocation)
+    words = words_of(execution, task, invocation)
     parameters = {
         name: [_filled(value, words) for value in values] for name, values in settings.get("Parameters", {}).items()
     }
@@ -79,8 +81,8 @@ def _associated(task: TaskExecution, invocation: Invocation) -> UnitOfWork[tuple
     return found
 
 
-def _words(execution: Execution, task: TaskExecution, invocation: Invocation) -> dict[str, str]:
-    """The pseudo parameters that a command may use (spec §4.7); the node itself is implicit."""
+def words_of(execution: Execution, task: TaskExecution, invocation: Invocation) -> dict[str, str]:
+    """The pseudo parameters of every task (spec §4.7); of a command the node itself is implicit."""
     return {
         "{{WINDOW_ID}}": execution.window_id,
         "{{WINDOW_TASK_ID}}": task.task.id,
