@@ -306,13 +306,10 @@ class Simulator:
     def _on_GetPatchCheck(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         if self.goes_on is None:
             raise Refusal("InvalidOperationException", "nothing was scanned")
-        return {"Continue": self.goes_on, "Text": "3 patches to install, 0 waiting for a restart"}
+        return {"Continue": self.goes_on, "Text": f"3 patches to install, says {members['StepName']}"}
 
     def _on_ListInstanceAssociations(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         return {"Associations": self.associations}
-
-    def _on_GetPatchCheck(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
-        return {"Continue": bool(self.files), "Text": f"of {members['StepName']}"}
 
     def _on_DescribeAgent(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         return self.agent

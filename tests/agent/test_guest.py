@@ -12,7 +12,8 @@ import sys
 import pytest
 
 from agent.simulator import Refusal
-from agent.stage import NODE, until
+from agent.stage import NODE, Stage, until
+from agent.test_resume import CRASH_CODE, INSTALLS, MORE_THAN_ANY
 from patchwright.agent import guest
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import Settings
@@ -35,21 +36,26 @@ class Guest:
         self.state_dir.mkdir(mode=0o700)
         (self.state_dir / "agent.json").write_text((stage.state_dir / "agent.json").read_text())
 
-    def start(self, command, word="patch", **environment):
-        """The program for a command's step."""
-        told = {
+    def words(self, word):
+        """What it is started with."""
+        return [word, "--server", self.stage.simulator.url, "--step", STEP, "--state-dir", str(self.state_dir)]
+
+    def environment(self, command):
+        """What it is told for a command."""
+        return {
             "PATH": os.environ["PATH"],
             "SSM_COMMAND_ID": command,
             "AWS_SSM_INSTANCE_ID": self.stage.instance_id,
             "AWS_SSM_REGION_NAME": self.stage.identity["region"],
             "AWS_SHARED_CREDENTIALS_FILE": str(self.file),
             **self.stage.environment,
-            **environment,
         }
-        words = [sys.executable, "-I", str(NODE), word, "--server", self.stage.simulator.url, "--step", STEP]
+
+    def start(self, command, word="patch", **environment):
+        """The program for a command's step."""
         return subprocess.Popen(
-            [*words, "--state-dir", str(self.state_dir)],
-            env=told,
+            [sys.executable, "-I", str(NODE), *self.words(word)],
+            env={**self.environment(command), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -220,6 +226,28 @@ def test_a_run_that_was_killed_while_it_installed_is_told_by_the_next(visitor):
     assert stage.history.count("install begins") == 1
 
 
+@pytest.mark.slow
+def test_it_dies_at_every_transition_of_an_install(tmp_path, simulator, zygote):
+    """Before and after every durable write: started again, as the agent does after a restart, it installs each package once."""
+    seen = 0
+    for when in ("before", "after"):
+        for at in range(1, MORE_THAN_ANY):
+            stage = Stage(tmp_path / f"{when}-{at}", simulator, zygote)
+            stage.set(crash={"role": "patch", "at": at, "when": when})
+            visitor, command, codes = Guest(stage), stage.send("Install"), []
+            while len(codes) < 10 and (not codes or codes[-1] in {CRASH_CODE, 194}):
+                codes.append(zygote.run(visitor.words("patch"), visitor.environment(command), stage.log))
+                if codes[-1] == 194:
+                    stage.boot_file.write_text("boot-2")
+            if not (stage.directory / "crashed").exists():
+                break
+            assert codes[-1] == 0, (when, at, codes)
+            assert [line for line in stage.history if line in INSTALLS] == INSTALLS, (when, at)
+            assert stage.history.count("install begins") == 1, (when, at)
+            seen += 1
+    assert seen > 20
+
+
 def test_two_at_once_wait_for_each_other(visitor):
     """The second says so, and runs when the first is done."""
     stage = visitor.stage
@@ -247,10 +275,12 @@ def test_a_check_goes_on_or_ends_the_document(visitor):
     """0 where something is left to do, else 168; a server that is away for a moment is waited for, a refusal is a failure."""
     stage = visitor.stage
     command = stage.send("Scan")
-    assert visitor.run(command, "patch-check") == (168, f"of {STEP}\n", "")
-    stage.simulator.files = {"InstallOverrideList": "s3://bucket/list"}
+    said = f"3 patches to install, says {STEP}\n"
+    stage.simulator.goes_on = False
+    assert visitor.run(command, "patch-check") == (168, said, "")
+    stage.simulator.goes_on = True
     stage.simulator.losing["GetPatchCheck"] = 1
-    assert visitor.run(command, "patch-check") == (0, f"of {STEP}\n", "")
+    assert visitor.run(command, "patch-check") == (0, said, "")
     stage.simulator.refusing["GetPatchCheck"] = Refusal("InvalidOperationException", "not that step")
     code, out, err = visitor.run(command, "patch-check")
     assert (code, out) == (1, "")

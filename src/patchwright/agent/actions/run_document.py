@@ -94,6 +94,7 @@ def _run_child(child: StepState, number: int, steps: List[StepState], context: C
     if not (directory / inner.stdout.name).exists() and not (directory / inner.stderr.name).exists():
         inner.tell(child["stdout"], child["stderr"])
     _follow(steps, context)
+    child.update(stdout="", stderr="")  # the step that runs it has them now, and the journal need not
 
 
 def _follow(steps: List[StepState], context: Context) -> None:
