@@ -10,6 +10,7 @@ import shutil
 
 import pytest
 
+from patchwright.agent import loop, streaming
 from patchwright.agent.client import Refused, ServerUnavailable
 from patchwright.agent.disk import Disk, Lock
 from patchwright.agent.streaming import FINISH_SECONDS, LOOK_SECONDS, PIECE_BYTES, Spool, Streamer
@@ -301,6 +302,11 @@ def test_a_server_that_keeps_nothing_is_not_asked_without_end(step):
     step.server.call = lambda *_, **__: {"Offset": 0, "Full": False}
     step.finish()
     assert len(step.spool.waiting()) == 1
+
+
+def test_the_waiting_agent_looks_where_output_is_kept():
+    """It does not import what sends it before there is something to send."""
+    assert loop.OUTPUTS == streaming.DIRECTORY
 
 
 class Lossy(Server):

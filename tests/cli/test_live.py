@@ -69,6 +69,17 @@ def test_bytes_are_written_as_they_are_into_a_file(server, node):
     assert subprocess.run(words, env=environment, capture_output=True, check=True).stdout == b"\377" * 30_000
 
 
+@pytest.mark.skipif(os.environ.get("PATCHWRIGHT_FULL") != "1", reason="a hundred megabytes, with PATCHWRIGHT_FULL=1")
+@pytest.mark.timeout(300)
+def test_a_hundred_megabytes_are_kept_as_far_as_anything_is(server, node):
+    """The step ends as it should, 64 MiB are there, and both sides say that it was more."""
+    command = send(server, node, "yes abcdefghi | head -c 100000000")
+    until(lambda: "Success" in server.run("command", "show", command).out, "the command ended")
+    until(lambda: "longer" in server.run("command", "output", command).err, "all of it is there")
+    assert len(server.run("command", "output", command).out) == 64 * 1024 * 1024
+    assert "bytes of stdout were not kept" in server.run("command", "output", command, "--stderr").out
+
+
 def test_a_command_without_output_of_its_own_is_told(server, silent_node):
     """It names no node, or several; there is none of this id."""
     unknown = "00000000-0000-0000-0000-000000000000"
