@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 
 from patchwright.core.invocation import Detail
-from patchwright.server.commands import invocation_store, moving, steering, tally, tally_store
+from patchwright.server.commands import invocation_store, moving, recording, steering, tally, tally_store
 from patchwright.server.infra import sql
 from properties.command_machine.history import play
 from properties.command_machine.house import few_at_a_time
@@ -22,7 +22,7 @@ from properties.node_run.central import SHELF
 
 FULL = os.environ.get("PATCHWRIGHT_FULL", "") not in ("", "0")
 SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
-COUNT = 50_000 if FULL else 120
+COUNT = 50_000 if FULL else 400
 SHARDS = 50 if FULL else 2  # so that a parallel run shares the work
 
 
@@ -90,6 +90,23 @@ def a_reply_after_the_end_counts() -> Any:
     stack.enter_context(mock.patch.object(moving, "advance", lambda _current, wanted: wanted))
     stack.enter_context(mock.patch.object(Detail, "final", property(lambda _self: False)))
     return stack
+
+
+@mutant
+def what_has_ended_goes_on_when_much_is_said_at_once() -> Any:
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(recording, "_UNDER_WAY", frozenset(Detail)))
+    stack.enter_context(mock.patch.object(recording, "TRANSITIONS", dict.fromkeys(Detail, frozenset(Detail))))
+    return stack
+
+
+@mutant
+def nobody_looks_what_many_replies_come_to() -> Any:
+    def settle(*_args: Any, **_more: Any) -> Any:
+        yield from ()
+        return []
+
+    return mock.patch.object(recording, "settle", settle)
 
 
 @mutant

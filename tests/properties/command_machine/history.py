@@ -22,6 +22,7 @@ from patchwright.server.commands import (
     Delivery,
     Reply,
     Request,
+    Said,
     StepResult,
     Target,
     UnknownInvocation,
@@ -34,6 +35,7 @@ from properties.node_run.central import SHELF
 
 VISIBILITY = 10.0
 QUIET_ROUNDS = 12
+MUCH = 200  # steps of a job, within which nothing is left
 ENDS = (Detail.SUCCESS, Detail.SUCCESS, Detail.FAILED, Detail.EXECUTION_TIMED_OUT)
 RATES = ("1", "1", "2", "3", "50%", "100%")
 BUDGETS = ("0", "0", "1", "2", "30%", "100%")
@@ -69,7 +71,8 @@ class History:
             (12, self.arrive),
             (6, self.acknowledge),
             (10, self.work),
-            (14, self.tell),
+            (10, self.tell),
+            (4, self.tell_together),
             (1.2, self.cancel),
             (0.3, self.withdraw),
             (6, self.wait),
@@ -281,6 +284,27 @@ class History:
         if fate > 0.25:
             node.outbox.pop(place)
 
+    def tell_together(self) -> None:
+        """What nodes say over channels is recorded together: some twice, some out of order, with acknowledgements between."""
+        said: list[Said] = []
+        for node in (one for one in self.nodes if not one.gone):
+            told = [Said(self.house.scope, node.id, one.command_id, one) for one in node.outbox]
+            told += [Said(self.house.scope, node.id, one, None) for one in sorted(node.running | node.done)]
+            if told:
+                said += self.dice.choices(told, k=self.dice.randint(1, 3))
+        if not said:
+            return
+        house = self.house
+        what = f"together: {[(one.instance_id, one.reply and one.reply.detail.value) for one in said]}"
+        recorded = house.write(what, commands.record_all, said, now=house.now, fresh_ids=house.ids())
+        if recorded.refused:
+            raise Broken(f"a reply of a node that had the command is refused: {recorded.refused}")
+        self.seen["together"] += len(said)
+        kept = self.dice.random() < 0.2  # the answer is lost: everything comes again
+        for node in self.nodes:
+            taken = [one.reply.id for one in said if one.reply is not None and one.instance_id == node.id]
+            node.outbox = [one for one in node.outbox if kept or one.id not in taken]
+
     def postpone(self) -> None:
         """A node has no room for what is arriving."""
         node = self.dice.choice(self.nodes)
@@ -328,8 +352,7 @@ class History:
         """Nothing is lost any more, and every node does what it is told; then the time of whatever is left runs out."""
         for place in range(QUIET_ROUNDS):
             self.house.now += VISIBILITY + 1.0
-            while self.tend():
-                pass
+            self._finish(self.tend)
             for node in self.nodes:
                 self.poll(node, lossy=False)
                 for _ in range(6):
@@ -343,8 +366,14 @@ class History:
         else:
             self._check_told()
         self.house.now += 3 * 86_400.0
-        while self.expire() or self.tend():
-            pass
+        self._finish(lambda: self.expire() or self.tend())
+
+    def _finish(self, work: Callable[[], int]) -> None:
+        """Do *work* until there is none; raises Broken where there always is."""
+        for _ in range(MUCH):
+            if not work():
+                return
+        raise Broken("something is left to do for ever")
 
     def _check_told(self) -> None:
         """A node that runs what is cancelled has been told by now."""
