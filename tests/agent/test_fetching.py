@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from agent.simulator import REGION, Simulator
+from agent.test_resume import INSTALLS, crash_everywhere
 from agent.test_transport import certificate
 from patchwright.agent.client import Client
 from patchwright.agent.clock import Clock
@@ -169,6 +170,21 @@ def test_a_run_fetches_what_the_server_names_and_sends_it_first(stage):
     names = [name for name, _ in stage.simulator.calls if name in {"BeginOperation", "GET", "PutOverrides", "PutFacts"}]
     assert names[:5] == ["BeginOperation", "GET", "GET", "PutOverrides", "PutOverrides"]
     assert set(names[5:]) == {"PutFacts"}
+
+
+@pytest.mark.slow
+def test_a_run_that_fetches_dies_at_every_transition(tmp_path, simulator, zygote):
+    """Fetched again, sent again, and counted once: what was sent first is what the run is about."""
+    simulator.files = {"InstallOverrideList": LIST_URL}
+    simulator.served[LIST_PATH] = [(200, LIST)]
+    seen = 0
+    for stage, command, where in crash_everywhere(tmp_path, simulator, zygote, role="work", operation="Install"):
+        assert simulator.final(command)["documentStatus"] == "Success", where
+        assert [line for line in stage.history if line in INSTALLS] == INSTALLS, where
+        (operation,) = (one for one in simulator.operations.values() if one.command_id == command)
+        assert operation.files == {"InstallOverrideList": LIST.decode()}, where
+        seen += 1
+    assert seen > 30
 
 
 def test_a_run_whose_file_cannot_be_had_fails_and_changes_nothing(stage):
