@@ -39,18 +39,18 @@ __all__ = [
 
 SEED = os.environ.get("PATCHWRIGHT_SEED", "20261120")
 SHARE = 3  # one in so many
-EDGE = Path(__file__).parent / "aws"
+EDGES = {Path(__file__).parent / name for name in ("aws", "gateway")}
 
 
 def pytest_collection_modifyitems(config, items):
     """
-    Of what is asked through the API on PostgreSQL, a third by the seed, unless everything is run.
+    Of what is asked through the API, or by agents, on PostgreSQL, a third by the seed, unless everything is run.
 
-    The rooms' own tests run on both engines always; the edge above them knows no engine.
+    The rooms' own tests run on both engines always; the edges above them know no engine.
     """
     if os.environ.get("PATCHWRIGHT_FULL"):
         return
-    left_out = [item for item in items if EDGE in item.path.parents and _on_postgres(item) and not _drawn(item)]
+    left_out = [item for item in items if EDGES & set(item.path.parents) and _on_postgres(item) and not _drawn(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
