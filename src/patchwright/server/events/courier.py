@@ -96,7 +96,12 @@ class Courier:
                 full = full or len(found) == _LOOKED_AT
                 # None are left where all of them were removed, being too old.
                 last = found[-1].sequence if found else await self._database.read(store.head, scope)
-                await self._database.write(_share_out, behind, found, last=last, now=self._clock.now())
+                now = self._clock.now()
+                shares = []
+                for one in behind:
+                    shares.append((one, _share(one, found, now=now)))
+                    await self._clock.sleep(0)  # patterns are users', and many: let others have a turn
+                await self._database.write(_share_out, shares, last=last)
             if not full:
                 return
 
@@ -187,24 +192,23 @@ async def tidy(database: Database, clock: Clock) -> None:
             removed = await database.write(remove, moment, _TIDIED_TOGETHER)
 
 
-def _share_out(behind: Sequence[Subscription], found: Sequence[Event], *, last: int, now: float) -> UnitOfWork[None]:
-    """Move subscriptions on to *last*, and note what each is to get of *found*."""
-    for subscription in behind:
-        if subscription.position >= last or not (yield from delivery_store.move(subscription, last)):
-            continue  # another process is at it
-        wanted = [
+def _share(subscription: Subscription, found: Sequence[Event], *, now: float) -> list[Delivery]:
+    """What a subscription is to get of *found*; nothing by a pattern of a version that knew more."""
+    with contextlib.suppress(InvalidPattern):
+        pattern = compiled(subscription.pattern)
+        return [
             Delivery(subscription.scope, subscription.name, one.id, EVENT, "", PENDING, 0, now, now, _until(now))
             for one in found
-            if one.sequence > subscription.position and _matches(subscription, one)
+            if one.sequence > subscription.position and pattern.matches(one.envelope)
         ]
-        if wanted:
+    return []
+
+
+def _share_out(shares: Sequence[tuple[Subscription, list[Delivery]]], *, last: int) -> UnitOfWork[None]:
+    """Move subscriptions on to *last*, and note what each is to get, unless another process was quicker."""
+    for subscription, wanted in shares:
+        if subscription.position < last and (yield from delivery_store.move(subscription, last)) and wanted:
             yield from delivery_store.add(wanted)
-
-
-def _matches(subscription: Subscription, event: Event) -> bool:
-    with contextlib.suppress(InvalidPattern):  # written by a version that knew more
-        return compiled(subscription.pattern).matches(event.envelope)
-    return False
 
 
 def _until(now: float) -> float:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from patchwright.core.errors import PatchwrightError
@@ -88,7 +89,7 @@ class Event:
     subject: str = ""
     sequence: int = 0
 
-    @property
+    @cached_property
     def envelope(self) -> dict[str, Any]:
         """The event as its readers get it."""
         return {
