@@ -69,6 +69,7 @@ DOCUMENT = {
         }
     ],
 }
+NO_CHANNELS = b"<AccessDeniedException><message>There are no channels.</message></AccessDeniedException>"
 
 
 class Refusal(Exception):
@@ -416,11 +417,7 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             if self.headers.get("Authorization"):
                 _verify(simulator, self.headers, service="s3", body=b"", method="GET", path=self.path)
-            status, content = simulator.object(self.path)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self._answer(*simulator.object(self.path))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -429,7 +426,7 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
                 self._hang_up()
                 return
             if "X-Amz-Target" not in self.headers:
-                self._refuse_channel()
+                self._answer(403, NO_CHANNELS)
                 return
             prefix, _, operation = self.headers["X-Amz-Target"].partition(".")
             try:
@@ -450,16 +447,11 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
                 simulator.losing[operation] -= 1
                 self._hang_up()
                 return
-            content = json.dumps(answer).encode()
+            self._answer(status, json.dumps(answer).encode())
+
+        def _answer(self, status: int, content: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def _refuse_channel(self) -> None:
-            content = b"<AccessDeniedException><message>There are no channels.</message></AccessDeniedException>"
-            self.send_response(403)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

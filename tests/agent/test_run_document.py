@@ -153,19 +153,19 @@ def test_documents_run_one_another_three_deep(stage):
 
 
 def nested(stage):
-    """A document that runs two scripts and, between them, a document that runs another; each notes that it ran."""
+    """Send a document that runs two scripts and, between them, a document that runs another; each notes that it ran."""
     noted = f">>{stage.directory}/ran"
     stage.simulator.documents["Child", ""] = document(
         step("One", "echo one", f"echo one {noted}"), runs("Inner"), step("Three", "echo three", f"echo three {noted}")
     )
     stage.simulator.documents["Inner", ""] = document(step("Two", "echo two", f"echo two {noted}"))
-    return [runs("Child")]
+    return [send(stage, runs("Child"))]
 
 
 @pytest.mark.slow
 def test_a_document_is_taken_up_where_it_was_wherever_the_worker_dies(tmp_path, simulator, zygote):
     """No script twice, none left out, nothing of the output lost or doubled."""
-    for stage, final, where in sweep(tmp_path, simulator, zygote, "work", nested):
+    for stage, (final,), where in sweep(tmp_path, simulator, zygote, "work", nested):
         assert final["documentStatus"] == "Success", f"{where}: {final}"
         assert final["runtimeStatus"]["Child"]["standardOutput"] == "one\ntwo\nthree\n", where
         assert (stage.directory / "ran").read_text().split() == ["one", "two", "three"], where
