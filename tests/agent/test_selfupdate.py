@@ -183,8 +183,8 @@ def test_a_version_that_does_not_report_is_taken_back(node):
     [
         ("9.3.0", another("9.3.0", loop="\nimport nothing_of_this_name\n"), "version 9.3.0 does not work on this node"),
         ("9.4.0", b"no archive", "version 9.4.0 does not work on this node"),
-        ("9.5.0", another("9.6.0"), "calls itself '9.6.0'"),
-        ("0.0.1", another("0.0.1"), "older than"),
+        pytest.param("9.5.0", another("9.6.0"), "calls itself '9.6.0'", marks=pytest.mark.slow),
+        pytest.param("0.0.1", another("0.0.1"), "older than", marks=pytest.mark.slow),
     ],
 )
 def test_a_version_that_fails_its_trial_is_never_put_in_place(node, version, content, complaint):

@@ -31,6 +31,49 @@ BASELINES = [
     },
 ]
 
+RPM_ENTRIES = """
+patches:
+  - {id: 'plain*', title: '*plain.noarch'}
+  - {id: lib.noarch, title: 'lib.noarch:0:1.0-2'}
+  - {id: needy, title: needy.noarch}
+  - {id: kept, title: 'kept.noarch:1.0-1'}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["dnf4", "dnf5", "zypper"])
+def test_a_list_decides_on_rpm_as_well(station, rpmrepo, new_node, kind):
+    """Listed below the newest: in that version; what needs a newer one: Failed; listed as it is: it stays, with what needs it."""
+    with rpmrepo.together():
+        for name in ("foo", "plain", "lib", "needy", "kept"):
+            rpmrepo.release(name, "1.0-1")
+        rpmrepo.security("foo", "1.0-2")
+        rpmrepo.update("plain", "1.0-2")
+        rpmrepo.update("lib", "1.0-2")
+        rpmrepo.security("lib", "1.0-3")
+        rpmrepo.security("needy", "1.0-2", requires=["lib >= 1.0-3"])
+        rpmrepo.update("kept", "1.0-2")
+    names = ["foo", "plain", "lib", "needy", "kept"]
+    more = {} if kind == "zypper" else {"os": "rocky 9"}
+    node = new_node(kind, rpmrepo, outstanding=names, **more)
+    station.enrol(node)
+    station.put_object(LIST, RPM_ENTRIES)
+
+    done = station.patch(node, "Install", parameters={"InstallOverrideList": [LIST]})
+    assert done["Status"] == "Failed"
+    assert "needy.noarch" in done["StandardErrorContent"]
+    rpms = node.rpms()
+    assert {name: rpms[f"{name}.noarch"] for name in names} == {
+        "foo": ["1.0-1"],
+        "plain": ["1.0-2"],
+        "lib": ["1.0-2"],
+        "needy": ["1.0-1"],
+        "kept": ["1.0-1"],
+    }
+    failed = station.with_state(node, "Failed")  # on SUSE the row is the patch's that brings needy
+    assert len(failed) == 1
+    assert kind == "zypper" or failed == {"needy.noarch": "needy.noarch:0:1.0-2"}
+
 
 def test_a_list_decides_what_comes_and_the_baseline_what_it_is_worth(station, debrepo, new_node):
     """

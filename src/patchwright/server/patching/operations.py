@@ -328,7 +328,7 @@ def _directive(
         raise OperationRefused(msg)
     snapshot = None
     if operation.awaited and not operation.state.ended:
-        msg = f"The operation waits for {' and '.join(operation.awaited)}; facts come after that."
+        msg = f"The operation waits for {' and '.join(operation.awaited)}; facts come after that. A node's agent that knows nothing of files is older than this server: update it."
         raise OperationRefused(msg)
     if not operation.state.ended:
         snapshot = yield from _snapshot(operation, recall)
