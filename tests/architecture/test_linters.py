@@ -20,7 +20,7 @@ TOOLS = Path(sys.executable).parent
 # Just enough of a house for the contracts to have something to look at.
 BUILDINGS = ("agent", "cli", "core", "server")
 ROOMS = (
-    *("aws", "gateway", "wire", "windows", "reports", "inventory", "compliance", "commands", "patching"),
+    *("aws", "gateway", "wire", "windows", "reports", "outputs", "inventory", "compliance", "commands", "patching"),
     *("documents", "nodes", "parameters", "settings", "events", "tags", "accounts", "infra"),
 )
 
