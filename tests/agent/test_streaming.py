@@ -355,6 +355,7 @@ def history(root, dice):
     return printed, step.server.kept.get(step.key, b""), begun or step.always, step.key in step.server.ended
 
 
+@pytest.mark.timeout(1200)
 def test_whatever_happens_the_server_has_what_was_printed(tmp_path):
     """Made-up lives: processes end, the server is away, answers are lost; nothing is missing, doubled or out of order."""
     lives = 5_000 if os.environ.get("PATCHWRIGHT_FULL") == "1" else 60

@@ -77,6 +77,29 @@ async def test_any_cut_into_pieces_with_any_loss_gives_what_was_printed(printer)
     assert (await printer.get(offset))["Body"] == printed[offset : offset + PIECE_BYTES]
 
 
+async def test_processes_that_take_at_once_keep_every_byte_once(printer, tmp_path):
+    """Several of them over one database, pieces that overlap, in any order: what is kept is always a beginning of what was printed."""
+    house, dice = printer.house, random.Random(SEED)
+    database, clock, blobs = house.wired.database, house.clock, DirectoryBlobs(tmp_path / "shared")
+    sent = commands.Service(database, clock)
+    processes = [Service(database, clock, Quotas(), blobs=blobs, sent=sent) for _ in range(3)]
+    scope, stream = Scope(house.account, "us-east-1"), Stream(printer.command, printer.node.instance_id, STEP, "stdout")
+    printed, kept = dice.randbytes(400_000), 0
+    while kept < len(printed):
+        begins = [max(0, kept - dice.choice((0, 0, 10, 30_000))) for _ in range(4)]
+        sizes = [dice.choice((10, 9_000, 20_000, 90_000)) for _ in begins]
+        taken = await asyncio.gather(
+            *(
+                dice.choice(processes).take(scope, stream, printed[begin : begin + size], position=begin, last=False)
+                for begin, size in zip(begins, sizes, strict=True)
+            )
+        )
+        kept = max(one.size for one in taken)
+        assert await processes[0].whole(scope, stream) == printed[:kept]
+    ends = [process.take(scope, stream, b"", position=kept, last=True) for process in processes]
+    assert set(await asyncio.gather(*ends)) == {Taken(len(printed), full=True)}
+
+
 async def test_more_than_the_limit_is_cut_and_says_so(printer, tmp_path):
     """The node is told to stop; what is kept is the beginning."""
     house = printer.house
