@@ -89,6 +89,23 @@ def test_what_hygiene_adds_to_a_call_is_measured() -> None:
     assert line["peer"]["cpu_us"] > 0
 
 
+def test_channels_are_measured_beside_their_floor() -> None:
+    """Every node of both sides has its last acknowledgement, and every result is read back."""
+    line = line_of("channel")
+    check(line, "channel")
+    assert line["ours"]["nodes"] == 50
+    assert line["ours"]["cpu_ms"] > 0
+    assert line["peer"]["cpu_ms"] > 0
+
+
+def test_a_ping_is_measured_without_its_peer() -> None:
+    """By the command line and by the API, beside a script, on agents that wait."""
+    line = line_of("ping", "--without-peer")
+    check(line, "ping")
+    assert all(line["ours"][f"{way}_s"] > 0 for way in ("cli", "api", "script"))
+    assert (line["ratio"], line["within"]) == (None, False)
+
+
 def test_an_unknown_benchmark_is_refused() -> None:
     """bench/run names what it does not know and measures nothing."""
     done = subprocess.run([ROOT / "bench/run", "scan", "nothing"], capture_output=True, text=True, check=False)

@@ -25,8 +25,9 @@ REQUEST_ID = "the id of this request"
 # No string of JSON has a quote in it: this is a member, wherever it stands. What looks otherwise is read by the whole agent.
 NO_MESSAGES = b'"Messages":[]'
 LISTEN_SECONDS = 15.0  # between two looks at what else may have come
+OPENING_SECONDS = 10.0  # nothing is polled for meanwhile, and some proxy may swallow what asks for a WebSocket
 LOST_SECONDS = (
-    10.0  # a channel that was lost, or not to be had, is tried again within this time, and twice that the next time
+    10.0  # a channel that is lost, or not to be had, is tried again within this time; twice that the next time
 )
 LATEST_SECONDS = 600.0
 REFUSED_SECONDS = 3600.0
@@ -139,7 +140,7 @@ class Waiting:
                 self._signer,
                 now=lambda: self._clock.now() + self._order.offset,
                 monotonic=self._clock.monotonic,
-                seconds=self._order.request_seconds,
+                seconds=min(OPENING_SECONDS, self._order.request_seconds),
             )
         except BaseException:
             connection.close()
