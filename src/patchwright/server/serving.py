@@ -118,6 +118,7 @@ async def _close(house: House) -> None:
 
 
 def settings(application: Application, certificate: Certificate | None, doorstep: Doorstep) -> uvicorn.Config:
+    """What uvicorn serves, and how."""
     return uvicorn.Config(
         application,
         loop="none",
