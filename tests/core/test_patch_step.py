@@ -20,9 +20,26 @@ def test_a_step_says_what_to_do_and_may_leave_the_rest_out():
     assert PatchStep.read("a", given) == PatchStep(Operation.INSTALL, SNAPSHOT, RebootOption.NO_REBOOT)
 
 
+def test_a_step_names_the_files_that_decide_it():
+    """A list only for an Install; nothing where the parameters are empty."""
+    given = {"InstallOverrideList": "https://files.example/list?x=1", "BaselineOverride": "s3://bucket/a/b.json"}
+    assert PatchStep.read("a", {"Operation": "Install", **given}).files == given
+    assert PatchStep.read("a", {"Operation": "Scan", **given}).files == {"BaselineOverride": "s3://bucket/a/b.json"}
+    assert PatchStep.read("a", {"Operation": "Install", "InstallOverrideList": "", "AssociationId": ""}).files == {}
+    assert PatchStep.read("a", {"Operation": "Scan", "AssociationId": SNAPSHOT}).association_id == SNAPSHOT
+
+
 @pytest.mark.parametrize(
     "inputs",
     [
+        {"Operation": "Scan", "AssociationId": "x"},
+        {"Operation": "Scan", "BaselineOverride": "http://files.example/x"},
+        {"Operation": "Scan", "BaselineOverride": "file:///etc/passwd"},
+        {"Operation": "Scan", "BaselineOverride": "https://files.example/a b"},
+        {"Operation": "Scan", "BaselineOverride": "https://files.example/" + "a" * 2048},
+        {"Operation": "Install", "InstallOverrideList": "s3://bucket"},
+        {"Operation": "Install", "InstallOverrideList": "s3://UPPER/key"},
+        {"Operation": "Install", "InstallOverrideList": ["https://files.example/x"]},
         {},
         {"Operation": "scan"},
         {"Operation": ["Scan"]},

@@ -58,11 +58,18 @@ class PatchStep:
                 raise InvalidParameters(f"the {what} of step {name} is a UUID or empty")
         if option not in options:
             raise InvalidParameters("the RebootOption of step {} is one of {}".format(name, ", ".join(options)))
-        urls = [_url(name, what, inputs.get(what, "")) for what in (INSTALL_OVERRIDE_LIST, BASELINE_OVERRIDE)]
-        return cls(Operation(operation), snapshot_id, RebootOption(option), *urls, association_id)
+        return cls(
+            Operation(operation),
+            snapshot_id,
+            RebootOption(option),
+            install_override_list=_url(name, INSTALL_OVERRIDE_LIST, inputs),
+            baseline_override=_url(name, BASELINE_OVERRIDE, inputs),
+            association_id=association_id,
+        )
 
 
-def _url(name: str, what: str, value: Any) -> str:
+def _url(name: str, what: str, inputs: Mapping[str, Any]) -> str:
+    value = inputs.get(what, "")
     if not isinstance(value, str) or len(value) > FILE_LIMIT or not _FILE.match(value):
         raise InvalidParameters(f"the {what} of step {name} is https://…, s3://bucket/key or empty")
     return value
