@@ -109,11 +109,12 @@ def test_what_exceeds_the_limit_is_counted_and_not_kept(script):
 
 
 def test_a_script_that_takes_too_long_is_ended_with_everything_it_started(script, tmp_path):
-    """Also what left its session and its parent, and what does not heed SIGTERM."""
+    """Also what left its session and its parent, what has another environment, and what does not heed SIGTERM."""
     text = f"""
     trap '' TERM
     (setsid sh -c 'trap "" TERM; echo $$ >{tmp_path}/far; while :; do sleep 100; done' &) &
     sleep 100 & echo $! >{tmp_path}/near
+    (env -i sleep 100 & echo $! >{tmp_path}/bare)
     echo begun
     while :; do sleep 1; done
     """
@@ -124,7 +125,7 @@ def test_a_script_that_takes_too_long_is_ended_with_everything_it_started(script
     assert "took longer than 1 s" in result["told"]
     assert output(script) == "begun\n"
     assert time.monotonic() - begun < 8
-    assert not any(_start_time(pid_in(tmp_path / name)) for name in ("far", "near"))
+    assert not any(_start_time(pid_in(tmp_path / name)) for name in ("far", "near", "bare"))
 
 
 def test_a_cancel_ends_it_within_a_moment(script, tmp_path):

@@ -169,7 +169,8 @@ class Shell:
 
     def end_marked(self, mark: str, process: Optional[Kept] = None, *, seconds: float) -> int:
         """
-        Kill every process that was started with *mark* (`NAME=VALUE`) in its environment, and *process* with its descendants.
+        Kill every process that was started with *mark* (`NAME=VALUE`) in its environment, and *process* with its descendants
+        and those of its session.
 
         Answers how many it found. Gives up after *seconds* on what does not die (a disk that does not answer).
         """
@@ -178,7 +179,9 @@ class Shell:
         while True:
             over = process is None or process.ended()
             tree = _marked(mark)
-            tree.update({} if process is None or over else _descendants(process.pid))
+            if process is not None:
+                tree.update(_of_session(process.pid))
+                tree.update({} if over else _descendants(process.pid))
             if (over and not tree) or time.monotonic() > deadline:
                 return len(seen)
             seen.update(tree.items())
@@ -329,6 +332,13 @@ def _marked(mark: str) -> Dict[int, int]:
                 if wanted in b"\0" + (entry / "environ").read_bytes() + b"\0":
                     found[int(entry.name)] = _start_time(int(entry.name))
     return {one: started for one, started in found.items() if started}
+
+
+def _of_session(session: int) -> Dict[int, int]:
+    """The processes of a session, and when each started."""
+    found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    members = {one: _start_time(one) for one in found if (_stat(one) or [""] * 4)[3] == str(session)}
+    return {one: started for one, started in members.items() if started}
 
 
 def _wait_a_little() -> None:
