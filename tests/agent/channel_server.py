@@ -74,6 +74,7 @@ class ChannelServer:
         self.talked: list[Any] = []
         self._talk = talk
         self._answer = (status, body)
+        self.answers: dict[str, tuple[int, str]] = {}  # to other operations, by name
         self._accept = accept
         self._context = None
         if certificate:
@@ -126,7 +127,8 @@ class ChannelServer:
                 if first.startswith("GET "):
                     self._upgrade(plug, head)
                     return
-                status, text = self._answer
+                operation = headers.get("x-amz-target", "").rpartition(".")[2]
+                status, text = self.answers.get(operation, self._answer)
                 plug.sendall(f"HTTP/1.1 {status} Said\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode())
 
     def _upgrade(self, plug: socket.socket, head: bytes) -> None:

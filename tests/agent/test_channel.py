@@ -15,8 +15,11 @@ from websockets.frames import Opcode
 
 from agent.channel_server import TOKEN, ChannelServer
 from agent.test_transport import certificate
+from patchwright.agent.baton import Order
 from patchwright.agent.channel import Channel, ChannelLost, NoChannel
+from patchwright.agent.clock import Clock
 from patchwright.agent.connection import Connection, Peer, WrongCertificate
+from patchwright.agent.waiting import Waiting
 from patchwright.core.frames import JOB, Frame
 from patchwright.core.signing import Signer
 
@@ -253,3 +256,89 @@ def test_over_tls_the_pin_decides(serve, tmp_path):
     channel.close()
     with pytest.raises(WrongCertificate):
         serve(talk, certificate=tuple(files), pin=f"sha256:{'0' * 64}")
+
+
+# -- how the waiting program uses it
+
+
+def waiting_at(server, tmp_path, **members):
+    """The waiting program's stretch at *server*, and its order."""
+    order = Order(
+        back=[],
+        lock=0,
+        peer=vars(Peer("127.0.0.1", server.port, f"127.0.0.1:{server.port}", secure=False)),
+        signer=vars(NODE),
+        offset=0.0,
+        hello="{}",
+        hello_every=3600.0,
+        poll='{"MessagesRequestId":"the id of this request"}',
+        poll_seconds=5.0,
+        request_seconds=5.0,
+        connect_seconds=5.0,
+        directories=[str(tmp_path)],
+        reserve=("", 0),
+        **{"hello_due": 1e12, "house_due": 1e12, "channel_due": 0.0, **members},
+    )
+    return Waiting(order, Clock()), order
+
+
+def test_what_comes_over_the_channel_is_left_to_the_whole_agent(tmp_path):
+    """In the form of an answer to a poll; the channel is to be tried again at once afterwards."""
+    noop = Frame(JOB, b'{"JobId":"a","NoopStep":"Noop"}', message_id=WANTED.message_id, created_ms=1)
+
+    def talk(line):
+        line.hear()
+        line.say(Opcode.BINARY, noop.pack())
+        line.say(Opcode.BINARY, WANTED.pack())
+        line.hear()
+
+    server = ChannelServer(talk)
+    waiting, order = waiting_at(server, tmp_path)
+    outcome = waiting.run()
+
+    assert outcome.heard
+    assert json.loads(outcome.answer) == {"Messages": [json.loads(PAYLOAD)]}
+    assert outcome.channel_due == order.channel_due == 0.0
+    server.close(hang_up=True)
+
+
+@pytest.mark.parametrize(
+    ("how", "least"),
+    [
+        ({"status": 403, "body": "<AccessDeniedException></AccessDeniedException>"}, 3600),
+        ({"status": 500, "body": "oh"}, 0),
+        ({"talk": lambda line: None}, 0),
+    ],
+)
+def test_without_a_channel_it_polls(tmp_path, how, least):
+    """Refused, in trouble, or lost: the next request is a poll; the channel is tried again, later where it was refused."""
+    server = ChannelServer(how.pop("talk", None), **how)
+    waiting, _ = waiting_at(server, tmp_path)
+    before = time.monotonic()
+    outcome = waiting.run()
+
+    polls = [headers for _, headers, _ in server.requests if "getmessages" in headers.get("x-amz-target", "").lower()]
+    assert len(polls) == 1
+    assert before + least <= outcome.channel_due <= time.monotonic() + least + 20
+    server.close(hang_up=True)
+
+
+def test_a_hello_beside_the_channel_leaves_it_open(tmp_path):
+    """Said over a connection of its own, which is given up again; the job comes over the channel all the same."""
+
+    def talk(line):
+        line.hear()
+        while not any("updateinstance" in headers.get("x-amz-target", "").lower() for _, headers, _ in server.requests):
+            time.sleep(0.01)
+        line.say(Opcode.BINARY, WANTED.pack())
+        line.hear()
+
+    server = ChannelServer(talk, status=201)
+    waiting, _ = waiting_at(server, tmp_path, hello_due=time.monotonic() + 0.3)
+    server.answers = {"UpdateInstanceInformation": (200, "{}")}
+    outcome = waiting.run()
+
+    assert json.loads(outcome.answer) == {"Messages": [json.loads(PAYLOAD)]}
+    assert outcome.hello_due > time.monotonic() + 3000
+    assert [first.split()[0] for first, _, _ in server.requests] == ["POST", "GET", "POST"]
+    server.close(hang_up=True)
