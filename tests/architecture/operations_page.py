@@ -73,6 +73,7 @@ Signed with the node's own key, which is its `mi-` id and the secret that enrolm
 | `EC2WindowsMessageDeliveryService.SendReply` | what a command came to |
 | `EC2WindowsMessageDeliveryService.FailMessage` | the node can make nothing of a message |
 | `Patchwright.PutOutput` | a piece of what a step prints; the answer says how far it is kept: [outputs.md](outputs.md) |
+| `ssmmessages.CreateControlChannel` | a token for the control channel, a WebSocket at `/v1/control-channel/mi-…` on which messages come and replies go instead of being polled for and posted; refused with `--control-channel off` |
 | `Patchwright.Enroll` | an activation becomes a node |
 | `Patchwright.BeginOperation`, `Patchwright.PutFacts`, `Patchwright.PutBodies`, `Patchwright.PutResolution`, `Patchwright.PutOverrides` | the patch exchange, drawn in `core/protocol.py`, with its history; since version 2 BeginOperation answers the baseline's Sources and facts say which they were taken with, since version 3 it names the files of InstallOverrideList and BaselineOverride, which the node fetches and sends |
 | `Patchwright.GetPatchCheck` | whether the patch steps that come next in a document have anything to do (`patchwright:patchCheck`) |
