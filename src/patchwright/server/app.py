@@ -293,7 +293,7 @@ def _application(
 ) -> Application:
     """What answers: the API and everything beside it."""
     config, clock = rooms.config, rooms.clock
-    objects = aws.Objects(rooms.database, sent=rooms.sent, printed=rooms.printed, buckets=rooms.buckets)
+    objects = aws.Objects(rooms.database, rooms.clock, sent=rooms.sent, printed=rooms.printed, buckets=rooms.buckets)
     uploads = aws.Uploads(objects.own, printed=rooms.printed, blobs=rooms.blobs, key=rooms.master.links)
     by_bucket = aws.Warden(rooms.database, clock, rooms.authorities, aws.BUCKET_RULES).guarded(
         {**objects.operations(), **uploads.operations()}

@@ -123,10 +123,10 @@ def reworded(operation: Operation, resolution: Resolution) -> Resolution:
     return replace(resolution, unresolved=reasons)
 
 
-def may_fetch(scope: Scope, instance_id: str, url: str) -> UnitOfWork[bool]:
-    """Whether an operation of the node that is under way waits for the file at *url*."""
+def may_fetch(scope: Scope, instance_id: str, url: str) -> UnitOfWork[str]:
+    """The command whose operation is under way on the node and waits for the file at *url*; empty where there is none."""
     under_way = yield from store.unfinished(scope, instance_id)
-    return any(url in operation.awaited.values() for operation in under_way)
+    return next((operation.command_id for operation in under_way if url in operation.awaited.values()), "")
 
 
 def _put_list(scope: Scope, listed: OverrideList, *, now: float) -> UnitOfWork[str]:

@@ -240,7 +240,7 @@ class _Step:
         request, shown = yield from request_of(self.execution, task, invocation)
         permitted = yield from self.rights(task.scope, task.task.owner, request, self.now)
         command, released = yield from commands.send(
-            task.scope, _sender(task), request, now=self.now, permitted=permitted
+            task.scope, _sender(task), request, now=self.now, permitted=permitted, owner=task.task.owner
         )
         self.released += released
         sent = replace(invocation, status=Status.IN_PROGRESS, command_id=command.id, parameters=shown)

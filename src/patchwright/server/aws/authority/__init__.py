@@ -10,6 +10,6 @@ from __future__ import annotations
 
 from patchwright.server.aws.authority.rules import Access, Rule
 from patchwright.server.aws.authority.table import TABLE
-from patchwright.server.aws.authority.warden import Warden, owner_of, rights_of_task
+from patchwright.server.aws.authority.warden import Warden, may_read_object, owner_of, rights_of_task
 
-__all__ = ["TABLE", "Access", "Rule", "Warden", "owner_of", "rights_of_task"]
+__all__ = ["TABLE", "Access", "Rule", "Warden", "may_read_object", "owner_of", "rights_of_task"]

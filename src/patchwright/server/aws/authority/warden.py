@@ -30,7 +30,7 @@ from patchwright.server.commands import Request as Command
 from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.wire import ApiError, Caller, Handler, access_denied
 
-_SEND, _READ_PARAMETER = "ssm:SendCommand", "ssm:GetParameters"
+_SEND, _READ_PARAMETER, _READ_OBJECT = "ssm:SendCommand", "ssm:GetParameters", "s3:GetObject"
 _BY_PATH = "AmazonSSM.GetParametersByPath"
 _TOGETHER = 2_000  # nodes whose tags are read by one statement
 
@@ -166,6 +166,18 @@ def rights_of_task(scope: Scope, owner: str, command: Command, now: float) -> Un
     context = keys.of_request(authority, scope, now=now, more=asked)
     _require(authority, _SEND, demands, context)
     return _permitted(authority, context)
+
+
+def may_read_object(scope: Scope, owner: str, arn: str, now: float) -> UnitOfWork[bool]:
+    """
+    Whether the one in whose name a command runs may read an object of a bucket: the node reads it with that one's rights.
+
+    *owner* is what `owner_of` made. A unit of work.
+    """
+    authority = yield from authority_of(recall(owner) if owner else root_of(scope.account))
+    return (
+        authority.unlimited or authority.decide(_READ_OBJECT, arn, keys.of_request(authority, scope, now=now)).allowed
+    )
 
 
 def _as_request(command: Command) -> Request:

@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchwright.server import commands, outputs, patching
-from patchwright.server.aws.authority import Access, Rule
+from patchwright.server.accounts import Scope
+from patchwright.server.aws.authority import Access, Rule, may_read_object
 from patchwright.server.aws.authority.rules import Demand, Request
 from patchwright.server.aws.s3.taking import take_whole
 from patchwright.server.commands import UnknownInvocation
-from patchwright.server.infra import Bucket, BucketRefused, Buckets, Database, ObjectMissing
+from patchwright.server.infra import Bucket, BucketRefused, Buckets, Clock, Database, ObjectMissing
 from patchwright.server.outputs import STREAMS, Output, Place, Stream, place_of
 from patchwright.server.wire import ApiError, Caller, Handler
 
@@ -52,9 +53,10 @@ class Objects:
     """One method per operation. Bodies are bytes under `Body`."""
 
     def __init__(
-        self, database: Database, *, sent: commands.Service, printed: outputs.Service, buckets: Buckets
+        self, database: Database, clock: Clock, *, sent: commands.Service, printed: outputs.Service, buckets: Buckets
     ) -> None:
         self._database = database
+        self._clock = clock
         self._sent = sent
         self._printed = printed
         self._buckets = buckets
@@ -92,9 +94,7 @@ class Objects:
         output = await self._printed.object_of(caller.account, bucket, key)
         if output is not None and _may_read(caller, output):
             return {"Body": await self._printed.whole(output.scope, output.stream), "Kind": "text/plain; charset=utf-8"}
-        if caller.instance_id is None or not await self._database.read(
-            patching.may_fetch, caller.scope, caller.instance_id, f"s3://{bucket}/{key}"
-        ):
+        if caller.instance_id is None or not await self._may_fetch(caller.scope, caller.instance_id, bucket, key):
             raise ApiError("AccessDenied", _DENIED, status=403)
         try:
             body = await self._buckets.get(Bucket(bucket, caller.region), key, limit=_LARGEST_FILE)
@@ -103,6 +103,15 @@ class Objects:
         except BucketRefused as error:
             raise ApiError("InvalidRequest", str(error)) from None
         return {"Body": body, "Kind": "application/octet-stream"}
+
+    async def _may_fetch(self, scope: Scope, instance_id: str, bucket: str, key: str) -> bool:
+        """Whether a command waits for that file on the node, in the name of somebody who may read it."""
+        command_id = await self._database.read(patching.may_fetch, scope, instance_id, f"s3://{bucket}/{key}")
+        if not command_id:
+            return False
+        command, _ = await self._sent.invocation(scope, command_id, instance_id)
+        arn = f"arn:aws:s3:::{bucket}/{key}"
+        return await self._database.read(may_read_object, scope, command.owner, arn, self._clock.now())
 
     async def own(self, caller: Caller, request: Mapping[str, Any]) -> Stream:
         """Which output of the node that signed a request is about. Raises ApiError (AccessDenied)."""
