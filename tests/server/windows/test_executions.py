@@ -218,6 +218,31 @@ async def test_what_cannot_run_fails_and_says_why(stage, node, members, why):
     assert node.instance_id
 
 
+async def test_a_task_says_where_its_output_goes_and_who_is_told(stage, node):
+    """What a command is sent with is on the command; a topic that there is not fails the task with the reason."""
+    hook = {"Name": "ops", "Url": "https://hooks.example.com/"}
+    await stage.house.ask("Patchwright.PutSubscription", hook)
+    topic = f"arn:aws:sns:us-east-1:{stage.house.account}:ops"
+    told = {"NotificationArn": topic, "NotificationEvents": ["Success"], "NotificationType": "Invocation"}
+    parts = {"OutputS3BucketName": "logs", "OutputS3KeyPrefix": "nightly"}
+    group = {"CloudWatchLogGroupName": "nightly", "CloudWatchOutputEnabled": True}
+    run = {"Parameters": {"Operation": ["Scan"]}, **parts, "NotificationConfig": told, "CloudWatchOutputConfig": group}
+    await stage.window()
+    await stage.task(await stage.target(), TaskInvocationParameters={"RunCommand": run})
+    run["NotificationConfig"] = {"NotificationArn": f"{topic}-none"}
+    await stage.task(await stage.target(), TaskInvocationParameters={"RunCommand": run})
+    await stage.tend()
+
+    (command,) = (await stage.ask("ListCommands"))["Commands"]
+    assert {name: command[name] for name in parts} == parts
+    assert (command["NotificationConfig"], command["CloudWatchOutputConfig"]) == (told, group)
+    (execution,) = await stage.executions()
+    failed = [one["StatusDetails"] for one in await stage.tasks(execution) if one["Status"] == "FAILED"]
+    assert len(failed) == 1
+    assert "ops-none" in failed[0]
+    assert node.instance_id
+
+
 async def test_a_disabled_window_does_nothing(stage, node):
     """Until it is enabled; what it missed meanwhile is not made up."""
     await stage.window(Schedule="cron(0 2 ? * * *)")

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from patchwright.server import commands
-from patchwright.server.commands import Target
+from patchwright.server.commands import LogGroup, Notification, Target
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.windows import store
 from patchwright.server.windows.model import LAMBDA, Execution, InvalidWindow, Invocation, TaskExecution, WindowTarget
@@ -63,8 +63,27 @@ def request_of(
         max_errors=task.task.max_errors,
         document_hash=settings.get("DocumentHash", ""),
         document_hash_type=settings.get("DocumentHashType", "Sha256"),
+        output_bucket=settings.get("OutputS3BucketName", ""),
+        output_prefix=settings.get("OutputS3KeyPrefix", ""),
+        service_role=settings.get("ServiceRoleArn", ""),
+        notification=_notification(settings.get("NotificationConfig", {})),
+        log_group=_log_group(settings.get("CloudWatchOutputConfig", {})),
     )
     return request, _shown(request)
+
+
+def _notification(config: Mapping[str, Any]) -> Notification | None:
+    """Who is told of a task's commands; None where nothing is given but empty placeholders."""
+    if not any(config.values()):
+        return None
+    told = tuple(config.get("NotificationEvents", ()))
+    return Notification(config.get("NotificationArn", ""), told, config.get("NotificationType") or "Command")
+
+
+def _log_group(config: Mapping[str, Any]) -> LogGroup | None:
+    if not any(config.values()):
+        return None
+    return LogGroup(config.get("CloudWatchLogGroupName", ""), config.get("CloudWatchOutputEnabled", False))
 
 
 def _associated(task: TaskExecution, invocation: Invocation) -> UnitOfWork[tuple[str, ...]]:
