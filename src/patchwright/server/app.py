@@ -217,8 +217,8 @@ async def build(
     rooms = await _rooms(config, clock or SystemClock(), port=port, strict=strict)
     root = await _root(config, rooms.access)
     downloads = gateway.Downloads(rooms.url, by_host=not config.public_url)
-    edges = _edges(rooms, gateway.Rendering(downloads.script))
-    served = _operations(rooms, edges, downloads)
+    edges = _edges(rooms, downloads)
+    served = _operations(rooms, edges)
     keys = KnownKeys(_lookup(rooms.access, edges.registration), rooms.clock.monotonic, sessions=_sessions(rooms.access))
     endpoint = Endpoint(
         rooms.warden.guarded(served),
@@ -337,14 +337,13 @@ def _audit(config: Config, database: Database, clock: Clock, master: MasterKey) 
     return Trail(database, clock, key=master.audit, shared=shared), service
 
 
-def _operations(rooms: Rooms, edges: gateway.Edges, downloads: gateway.Downloads) -> dict[str, Handler]:
+def _operations(rooms: Rooms, edges: gateway.Edges) -> dict[str, Handler]:
     """What this process serves, by its roles."""
     served: dict[str, Handler] = {}
     if "api" in rooms.config.roles:
         served.update(aws.operations(_services(rooms)))
     if "gateway" in rooms.config.roles:
         served.update(gateway.operations(edges))
-        served.update(gateway.program(downloads))
     return served
 
 
@@ -385,8 +384,9 @@ def _services(rooms: Rooms) -> aws.Services:
     )
 
 
-def _edges(rooms: Rooms, rendering: gateway.Rendering) -> gateway.Edges:
+def _edges(rooms: Rooms, downloads: gateway.Downloads) -> gateway.Edges:
     """What agents talk to."""
+    rendering = gateway.Rendering(downloads.script)
     config, database, clock = rooms.config, rooms.database, rooms.clock
     directory, waking, active = rooms.directory, rooms.waking, rooms.access.tenants.active
     messages = gateway.Messages(database, clock, directory=directory, waking=waking, rendering=rendering)
@@ -420,6 +420,7 @@ def _edges(rooms: Rooms, rendering: gateway.Rendering) -> gateway.Edges:
             served=config.control_channel,
             rate=_bounds(config).nodes,
         ),
+        downloads,
     )
 
 

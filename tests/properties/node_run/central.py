@@ -206,7 +206,7 @@ class Central:
             baselines=MagicMock(),
         )
         unused: Any = MagicMock()
-        self.handlers = gateway.operations(gateway.Edges(self.messages, self.exchange, unused, unused, unused))
+        self.handlers = gateway.operations(gateway.Edges(self.messages, self.exchange, unused, unused, unused, unused))
         self.service = commands.Service(database, self.clock)
         self.verdicts = patching.Verdicts(database, self.clock, stale_after=1e9)
 

@@ -38,18 +38,12 @@ __all__ = [
     "Rendering",
     "Switchboard",
     "operations",
-    "program",
     "sweep",
 ]
 
 
 # Their handlers wait until there is something to say, so they end when the agent that asked is gone.
 PARKED = frozenset({"EC2WindowsMessageDeliveryService.GetMessages"})
-
-
-def program(downloads: Downloads) -> Mapping[str, Handler]:
-    """What an agent asks of the program that it is, by target."""
-    return {"Patchwright.DescribeAgent": downloads.describe_agent}
 
 
 @dataclass(frozen=True)
@@ -61,6 +55,7 @@ class Edges:
     outputs: Outputs
     registration: Registration
     channels: Channels
+    downloads: Downloads
 
 
 def operations(edges: Edges) -> Mapping[str, Handler]:
@@ -77,6 +72,7 @@ def operations(edges: Edges) -> Mapping[str, Handler]:
         "EC2WindowsMessageDeliveryService.GetMessages": messages.get_messages,
         "EC2WindowsMessageDeliveryService.SendReply": messages.send_reply,
         "Patchwright.BeginOperation": exchange.begin_operation,
+        "Patchwright.DescribeAgent": edges.downloads.describe_agent,
         "Patchwright.Enroll": registration.enroll,
         "Patchwright.GetPatchCheck": exchange.get_patch_check,
         "Patchwright.PutBodies": exchange.put_bodies,
