@@ -39,6 +39,9 @@ TAIL = """
 |---|---|
 | GetOutput | `CommandId`, `InstanceId`, `StepName` (none: the only one), `Stream` (stdout), `Offset`, `WaitSeconds` → `Body`, `NextOffset`, `Ended`, `Truncated`: what a step prints, from `Offset` on, at most 256 KiB; waited for where there is nothing yet: [outputs.md](outputs.md) |
 | ListOutputs | `CommandId`, `InstanceId`, `MaxResults`, `NextToken` → `Invocations`: the `Streams` of each, how much of them is kept, where they are written, or why not yet |
+| RunMaintenanceWindow | `WindowId` → `WindowExecutionId`: opens a window now, out of its schedule, disabled or not; refused while an execution of it is under way |
+| DescribeSchedule | `Schedule`, `ScheduleTimezone`, `ScheduleOffset`, `MaxResults` (1 to 100, default 10) → `Description` in English, `Firings` to come; there need be no window |
+| GetCalendar | `Days` (1 to 366, default 30) → `Entries` of enabled windows in order of time, at most 2,000 (`Truncated`); `ICalendar`, the same for calendar programs |
 | GetVerdict | `InstanceId` → `Document`, JSON text: `LiveVerdict` (today's baseline over the newest facts, with their age and the doubts about them), `Node`, and `LastOperation`, kept apart |
 | ExportPatchReport | `BucketName`, `Prefix`, `Region` (default: the caller's), `InstanceId` → the report whole, written to a bucket: `BucketName`, `Key`, `Bytes` |
 | ExportAuditTrail | `Region` (default: the caller's, `*`: all), `NextToken` → `Lines`: the [audit trail](audit.md) as lines of JSON; pages are put together as they come |
