@@ -10,7 +10,6 @@ import pytest
 
 from agent.test_scripts import kill, once, results, send, step, sweep
 from patchwright.agent.actions import ACTIONS
-from patchwright.agent.actions.download import _bucket
 from patchwright.core.actions import SERVED, UPDATE_AGENT
 
 
@@ -268,23 +267,6 @@ def test_what_is_not_fetched_is_refused_with_a_reason(stage, kind, info, part):
 
     assert results(final) == {"Fetch": ("Failed", 1), "After": ("Success", 0)}
     assert part in final["runtimeStatus"]["Fetch"]["standardError"]
-
-
-@pytest.mark.parametrize(
-    ("url", "place"),
-    [
-        ("https://s3.amazonaws.com/bucket/dir/key.sh", "s3://bucket/dir/key.sh"),
-        ("https://s3.eu-west-1.amazonaws.com/bucket/key", "s3://bucket/key"),
-        ("https://s3-eu-west-1.amazonaws.com/bucket/key", "s3://bucket/key"),
-        ("https://bucket.s3.amazonaws.com/dir/key", "s3://bucket/dir/key"),
-        ("https://my.bucket.s3.eu-west-1.amazonaws.com/key", "s3://my.bucket/key"),
-        ("https://store.example.com/bucket/key", "https://store.example.com/bucket/key"),
-        ("s3://bucket/key", "s3://bucket/key"),
-    ],
-)
-def test_amazons_buckets_are_the_servers(url, place):
-    """What is said to be there is asked of the server; another host is asked itself."""
-    assert _bucket(url) == place
 
 
 # ----------------------------------------------------------------------------------------------------- the other actions

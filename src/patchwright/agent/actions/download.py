@@ -17,11 +17,10 @@ from patchwright.agent.client import Refused
 from patchwright.agent.errors import AgentError
 from patchwright.core.errors import InvalidParameters
 from patchwright.core.flow import FAILED, SUCCESS
+from patchwright.core.object_url import in_bucket
 
 LIMIT_BYTES = 64 * 1024 * 1024
 MODE = 0o700  # a script may be what was fetched
-_PATH_STYLE = re.compile(r"s3[.-]?[a-z0-9.-]*\.amazonaws\.com(\.cn)?\Z")
-_HOSTED = re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.s3[.-]?[a-z0-9.-]*\.amazonaws\.com(\.cn)?\Z")
 
 
 class Content(NamedTuple):
@@ -96,18 +95,9 @@ def _fetched(kind: str, info: Mapping[str, Any], context: Context) -> Content:
         raise InvalidParameters("this agent signs in nowhere to fetch content: authMethod is None")
     plain = kind == "HTTP" and info.get("allowInsecureDownload") in (True, "true")
     desk = context.desk
-    where = _bucket(url) if kind == "S3" else url
+    where = in_bucket(url) if kind == "S3" else url
     data = fetching.fetch(desk.client, where, limit=LIMIT_BYTES, clock=desk.bench.clock, plain=plain)
     return Content(os.path.basename(unquote(urlsplit(url).path)) or "content", data)  # noqa: PTH119 - of a URL
-
-
-def _bucket(url: str) -> str:
-    """`s3://bucket/key` of a URL at Amazon's host names, which means the server's buckets here; another URL as it is."""
-    parts = urlsplit(url)
-    hosted = _HOSTED.match(parts.netloc)
-    if hosted:
-        return f"s3://{hosted.group(1)}{unquote(parts.path)}"
-    return "s3:/" + unquote(parts.path) if _PATH_STYLE.match(parts.netloc) else url
 
 
 def _target(given: str, name: str, context: Context) -> Path:

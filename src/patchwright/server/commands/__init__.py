@@ -17,6 +17,7 @@ from patchwright.server.commands.delivering import (
     postpone,
     waiting,
 )
+from patchwright.server.commands.fetching import fetched_by
 from patchwright.server.commands.invocation_store import any_overdue
 from patchwright.server.commands.jobs import FORGET_SECONDS, TEND_SECONDS, forget, tend
 from patchwright.server.commands.model import (
@@ -94,6 +95,7 @@ __all__ = [
     "detail",
     "document_of",
     "expire",
+    "fetched_by",
     "forget",
     "forget_channel",
     "fresh_ids",

@@ -106,7 +106,9 @@ class Objects:
 
     async def _may_fetch(self, scope: Scope, instance_id: str, bucket: str, key: str) -> bool:
         """Whether a command waits for that file on the node, in the name of somebody who may read it."""
-        command_id = await self._database.read(patching.may_fetch, scope, instance_id, f"s3://{bucket}/{key}")
+        url = f"s3://{bucket}/{key}"
+        command_id = await self._database.read(patching.may_fetch, scope, instance_id, url)
+        command_id = command_id or await self._database.read(commands.fetched_by, scope, instance_id, url)
         if not command_id:
             return False
         command, _ = await self._sent.invocation(scope, command_id, instance_id)
