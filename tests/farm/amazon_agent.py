@@ -137,7 +137,10 @@ class AmazonAgent:
         self.session: Session | None = None
         self.running: dict[str, _Job] = {}
         self.wants_reboot = False
-        self.errors: list[Exception] = []  # of replies: the real one keeps those, and sends them again later
+        self.errors: list[Exception] = []
+        self.unsent: list[
+            tuple[str, str, str]
+        ] = []  # replies that got no answer; the real one sends them every 5 minutes
         self._run = run
         self._issued = 0.0
         self._threads: list[threading.Thread] = []
@@ -216,14 +219,21 @@ class AmazonAgent:
         return self.line.send(headers, body)
 
     def call(self, target: str, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Any other call. A session is used for half its time."""
+        """Any other call. A session is used for half its time; what is too much is asked again, as its SDK does three times."""
         session = self.session
         if session is None or self.now() > (self._issued + session.expires_at) / 2:
             session = self.refresh()
-        headers, body = wire.session_request(
-            self.line.host, target, members, session=session, region=self.region, now=self.now()
-        )
-        return self.line.send(headers, body)
+        for pause in (0.6, 1.2, 2.4, 0.0):
+            headers, body = wire.session_request(
+                self.line.host, target, members, session=session, region=self.region, now=self.now()
+            )
+            try:
+                return self.line.send(headers, body)
+            except Refused as refused:
+                if refused.code != "ThrottlingException" or not pause:
+                    raise
+            time.sleep(pause)
+        raise AssertionError
 
     # ------------------------------------------------------------------------------------------------ presence
 
@@ -451,10 +461,18 @@ class AmazonAgent:
     # ------------------------------------------------------------------------------------------------ replies
 
     def _reply(self, job: _Job, upstream: Upstream, status: str, runtime: Mapping[str, Any]) -> None:
+        content, reply_id = self._content(status, runtime), str(uuid.uuid4())
         try:
-            upstream.reply(job.message_id, self._content(status, runtime), str(uuid.uuid4()))
+            upstream.reply(job.message_id, content, reply_id)
         except (Refused, OSError) as error:
             self.errors.append(error)
+            self.unsent.append((job.message_id, content, reply_id))
+
+    def resend(self) -> None:
+        """What the agent does every five minutes for two hours: replies that got no answer, under the ids they had."""
+        unsent, self.unsent = self.unsent, []
+        for reply in unsent:
+            _Polling(self).reply(*reply)
 
     def _content(self, status: str, runtime: Mapping[str, Mapping[str, Any]], *, trace: str = "") -> str:
         counts: dict[str, int] = {}

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import signal
+import socket
 import threading
 
 import boto3
@@ -360,6 +361,36 @@ def test_scripts_sign_with_what_the_agent_shares(server, ssm, agent):
     assert node.get_parameters(Names=["/edge/word"])["Parameters"][0]["Value"] == "known"
     with pytest.raises(node.exceptions.ClientError, match="AccessDenied"):
         node.put_parameter(Name="/edge/word", Value="changed", Type="String", Overwrite=True)
+
+
+def test_what_ended_while_the_server_was_gone_is_told_afterwards(tmp_path):
+    """The server is killed while a script runs: its end comes later, under the id it had, and more often than once."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    server = Process(tmp_path / "data", "--listen", place).ready()
+    agent = started(server, server.client(), tmp_path / "agent")
+    gate, log = tmp_path / "gate", tmp_path / "ran"
+    script = f"echo ran >> {log}; while ! test -e {gate}; do sleep 0.05; done; echo done"
+    command_id = send(server.client(), agent, commands=[script])
+    agent.poll(beside=True)
+    server.end(signal.SIGKILL)
+    gate.touch()
+    agent.join()
+    assert len(agent.unsent) == 2
+
+    server = Process(tmp_path / "data", "--listen", place).ready()
+    try:
+        unsent = list(agent.unsent)
+        agent.resend()
+        found = seen(server.client(), agent, command_id)
+        agent.unsent = unsent
+        agent.resend()
+        assert (found["Status"], found["StandardOutputContent"]) == ("Success", "done\n")
+        assert seen(server.client(), agent, command_id)["ResponseMetadata"]["HTTPStatusCode"] == 200
+        assert log.read_text() == "ran\n"
+    finally:
+        server.end(signal.SIGKILL)
 
 
 def test_it_is_told_where_there_are_no_channels_in_the_words_it_looks_for(server, agent):
