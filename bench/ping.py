@@ -224,7 +224,7 @@ def _minions(number: int) -> Iterator[Path]:
 
 
 def _ping(master: Path) -> subprocess.CompletedProcess[str]:
-    argv = [str(peers.program("salt")), "-c", str(master), "--out=json", "--static", "*", "test.ping"]
+    argv = [str(peers.program("salt")), "-c", str(master), "--out=json", "--static", "--timeout=60", "*", "test.ping"]
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 

@@ -11,6 +11,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,13 @@ class ChannelServer:
         self._threads: list[threading.Thread] = []
         self._plugs: list[socket.socket] = []
         threading.Thread(target=self._serve, daemon=True).start()
+
+    def wait_for(self, operation: str) -> None:
+        """Wait until *operation* was called."""
+        ends = time.monotonic() + 10
+        while not any(operation in headers.get("x-amz-target", "") for _, headers, _ in self.requests):
+            assert time.monotonic() < ends
+            time.sleep(0.01)
 
     def close(self, *, hang_up: bool = False) -> None:
         """Listen no more, and wait until every talk has ended, or end it."""

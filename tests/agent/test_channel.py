@@ -328,8 +328,7 @@ def test_a_hello_beside_the_channel_leaves_it_open(tmp_path):
 
     def talk(line):
         line.hear()
-        while not any("updateinstance" in headers.get("x-amz-target", "").lower() for _, headers, _ in server.requests):
-            time.sleep(0.01)
+        server.wait_for("UpdateInstanceInformation")
         line.say(Opcode.BINARY, WANTED.pack())
         line.hear()
 

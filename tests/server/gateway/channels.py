@@ -171,6 +171,21 @@ async def until(condition: Any) -> None:
         await asyncio.sleep(0.005)
 
 
+async def until_async(ask: Any, condition: Any) -> None:
+    """Ask until *condition* holds of the answer."""
+    ends = time.monotonic() + DEADLINE
+    while not condition(await ask()):
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.01)
+
+
+async def looks(house: House, times: int) -> None:
+    """The switchboard looks for work so many times, and what it begins has its turn in between."""
+    for _ in range(times):
+        await house.wired.switchboard.look()
+        await asyncio.sleep(0.01)
+
+
 @contextlib.asynccontextmanager
 async def listening(house: House) -> AsyncIterator[Address]:
     """*house* behind a socket on loopback, as the server's process sets it up."""

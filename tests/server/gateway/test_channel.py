@@ -16,7 +16,7 @@ from patchwright.core.protocol import message_id
 from patchwright.server import commands
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import sql
-from server.gateway.channels import listening, token_of, until
+from server.gateway.channels import listening, looks, token_of, until, until_async
 from server.gateway.house import build
 from server.wire.client import USER_KEY
 
@@ -194,23 +194,12 @@ async def test_what_the_node_says_of_a_job_is_heeded(house, address, status, aga
         else:
             await line.reply({"JobId": "x"}, "InProgress")  # acknowledged once everything before it was seen to
         house.clock.time += 31
-        for _ in range(20):
-            await house.wired.switchboard.look()
-            await asyncio.sleep(0.01)
+        await looks(house, 20)
         if again:
             assert (await line.take())["JobId"] == message_id(command_id, node.instance_id)
         else:
             with pytest.raises(TimeoutError):
                 await line.hear("agent_job", seconds=0.2)
-
-
-async def until_async(ask, condition):
-    """Ask until *condition* holds of the answer."""
-    for _ in range(1000):
-        if condition(await ask()):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError
 
 
 async def test_a_cancel_goes_out_over_the_channel(house, address):
