@@ -23,7 +23,7 @@ from server.clocks import FakeClock
 from server.events.desk import Desk
 
 SEED = os.environ.get("PATCHWRIGHT_SEED", "20261120")
-HISTORIES = 400 if os.environ.get("PATCHWRIGHT_FULL") else 25
+HISTORIES = 400 if os.environ.get("PATCHWRIGHT_FULL") else 12
 MOVES = 40
 DAY = 86400.0
 

@@ -18,9 +18,9 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-async def house(database_url, tmp_path):
-    """A house that may send to loopback."""
-    made = await build(tmp_path, database_url, "000000000001", webhook_networks="127.0.0.0/8")
+async def house(sqlite_url, tmp_path):
+    """A house that may send to loopback; what it says to the database, the rooms' own tests say to both."""
+    made = await build(tmp_path, sqlite_url, "000000000001", webhook_networks="127.0.0.0/8")
     yield made
     await made.close()
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from patchwright.server import events
+from server.gateway.house import build
 
 ACCOUNT = "000000000001"
+
+
+@pytest.fixture
+async def house(sqlite_url, tmp_path):
+    """A house with a database of its own; what it says to the database, the rooms' own tests say to both."""
+    made = await build(tmp_path, sqlite_url, ACCOUNT)
+    yield made
+    await made.close()
 
 
 async def told(house, *, subject="", kind=""):
