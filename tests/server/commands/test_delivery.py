@@ -173,6 +173,17 @@ async def test_replies_of_all_nodes_at_once_add_up(bench):
     assert (ended.detail, ended.completed_count) == (Detail.SUCCESS, 12)
 
 
+async def test_a_crowd_of_replies_to_one_command_is_taken(bench):
+    """They all move the same counts; none is refused, however often it meets others."""
+    ids = await bench.nodes(150)
+    command, _ = await bench.send(targets=(commands.Target("InstanceIds", ("*",)),), max_concurrency="100%")
+
+    await asyncio.gather(*(bench.reply(command, node, Detail.SUCCESS) for node in ids))
+
+    ended = await bench.service.command(bench.scope, command.id)
+    assert (ended.detail, ended.completed_count) == (Detail.SUCCESS, 150)
+
+
 async def test_steps_are_merged_whatever_order_replies_come_in(bench):
     """What is said of a step replaces what was known of it; what is not mentioned stays."""
     (node,) = await bench.nodes(1)

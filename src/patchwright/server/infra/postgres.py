@@ -37,6 +37,7 @@ STATEMENT_SECONDS = 60.0
 CLOSE_SECONDS = 30.0  # for units under way, before their connections are cut
 CACHED_STATEMENTS = 512
 ATTEMPTS = 20
+BESIDE_OTHERS = 3  # attempts, before a unit that keeps losing races runs alone in its process
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.5
 
@@ -56,6 +57,36 @@ class _LostRace(Exception):
     """This attempt met another transaction; the same work may succeed when run again."""
 
 
+class _Floor:
+    """Where writes run side by side, or one of them alone: a row that everybody changes would else be lost to all but one."""
+
+    def __init__(self) -> None:
+        self._alone = asyncio.Lock()  # its line is first come, first served
+        self._running = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @contextlib.asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """Run with others, after those who wait to run alone."""
+        async with self._alone:
+            self._running += 1
+            self._empty.clear()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._empty.set()
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Run when nobody else does; nobody begins meanwhile."""
+        async with self._alone:
+            await self._empty.wait()
+            yield
+
+
 class PostgresDatabase:
     """A Database on a PostgreSQL server. Belongs to the event loop that opened it."""
 
@@ -64,6 +95,7 @@ class PostgresDatabase:
         self.counters = Counters()
         self._pool = pool
         self._clock = clock
+        self._floor = _Floor()
         self._turn = asyncio.Semaphore(connections)  # waiting for a turn has no limit; connecting has
 
     @classmethod
@@ -87,7 +119,11 @@ class PostgresDatabase:
             return database
 
     async def write(self, work: Callable[P, UnitOfWork[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the unit in one SERIALIZABLE transaction; up to 20 times while it loses races, then Unavailable."""
+        """
+        Run the unit in one SERIALIZABLE transaction; up to 20 times while it loses races, then Unavailable.
+
+        After the third time nothing else of this process runs beside it: then only other processes can beat it.
+        """
         result = await self._transact("serializable", lambda: work(*args, **kwargs))
         self.counters.units += 1
         self.counters.commits += 1
@@ -109,7 +145,10 @@ class PostgresDatabase:
     ) -> T:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._attempt(isolation, begin)
+                if isolation == "repeatable_read":
+                    return await self._attempt(isolation, begin)
+                async with self._floor.beside() if attempt <= BESIDE_OTHERS else self._floor.alone():
+                    return await self._attempt(isolation, begin)
             except _LostRace as lost:
                 if attempt == ATTEMPTS:
                     msg = f"not done: lost {ATTEMPTS} races in a row against other transactions"
