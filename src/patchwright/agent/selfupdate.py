@@ -133,21 +133,27 @@ def back(disk: Disk, record: Record, why: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def self_test(disk: Disk) -> None:
-    """Import all there is, and be heard by the server once. Raises whatever stands in the way."""
+def load_all() -> None:
+    """Import all there is: before the archive that this process runs out of is another one."""
     import importlib
     import pkgutil
 
     import patchwright.agent
     import patchwright.core
-    from patchwright.agent.client import Client
-    from patchwright.agent.clock import Clock
-    from patchwright.agent.config import load_identity, load_settings
 
     for package in (patchwright.core, patchwright.agent):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
+
+
+def self_test(disk: Disk) -> None:
+    """Import all there is, and be heard by the server once. Raises whatever stands in the way."""
+    from patchwright.agent.client import Client
+    from patchwright.agent.clock import Clock
+    from patchwright.agent.config import load_identity, load_settings
+
+    load_all()
     identity, settings = load_identity(disk.root), load_settings(disk.root)
     # Not by UpdateInstanceInformation: the server would show a version that is not in place.
     Client.of(identity, settings=settings, clock=Clock()).call("DescribeAgent", {})

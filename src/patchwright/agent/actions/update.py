@@ -113,6 +113,7 @@ class _Update:
         if present == state["from"]:
             if selfupdate.digest(fresh) != state["to"]:
                 raise NotUpdated(f"{fresh} is not what was tried; run the command again")
+            selfupdate.load_all()
             self._disk.write(selfupdate.former(archive), archive.read_bytes())
             record = {name: state[name] for name in ("archive", "version", "from", "to")}
             selfupdate.write(self._disk, {**record, "state": selfupdate.SWITCHED, "starts": 0, "pid": 0})
