@@ -7,6 +7,7 @@ import http.client
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -16,6 +17,17 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 PATH = "/events/stream"
+
+
+def at_rest(value: Callable[[], Any], *, seconds: float = 0.7) -> Any:
+    """*value* once there is one, and it has not changed for *seconds*."""
+    found, since, deadline = value(), time.monotonic(), time.monotonic() + 30
+    while not found or time.monotonic() - since < seconds:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        if (now := value()) != found:
+            found, since = now, time.monotonic()
+    return found
 
 
 @dataclass

@@ -51,6 +51,12 @@ class Receiver:
     def ids(self):
         return [one.headers["webhook-id"] for one in self.posted]
 
+    async def got(self, count):
+        """Wait until there are so many requests."""
+        async with asyncio.timeout(30):
+            while len(self.posted) < count:
+                await asyncio.sleep(0.01)
+
     async def answer(self, reader, writer):
         self._now += 1
         self.most = max(self.most, self._now)

@@ -132,9 +132,7 @@ async def test_a_slow_receiver_holds_up_no_other(desk):
         for number in range(20):
             await desk.happen(number)
         await desk.courier.step()
-        async with asyncio.timeout(20):
-            while len(quick.posted) < 20:
-                await asyncio.sleep(0.01)
+        await quick.got(20)
         assert len(slow.posted) == 4
         assert {one.state for one in await desk.deliveries("a-slow")} == {"Pending"}
         slow.held.set()
@@ -165,9 +163,7 @@ async def test_what_a_process_claimed_that_ended_is_sent_by_the_next(desk):
         await desk.subscribe("ops", receiver.url)
         [event_id] = await desk.happen(1)
         await desk.courier.step()
-        async with asyncio.timeout(20):
-            while not receiver.posted:
-                await asyncio.sleep(0.01)
+        await receiver.got(1)
         await desk.courier.close()
         receiver.held.set()
         following = desk.another()
