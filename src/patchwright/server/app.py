@@ -303,7 +303,7 @@ def _application(
         clock,
         identify=endpoint.identify,
         warden=rooms.warden,
-        most=config.quotas.event_streams,
+        most=config.quotas.event_streams if "api" in config.roles else 0,
         serving=lambda: rooms.waking.open,  # for as long as this process serves
     )
     return Application(

@@ -287,6 +287,13 @@ def test_a_stream_is_for_users_who_may(stream, aws):
         assert stream(**query).code == "ValidationException"
 
 
+def test_a_process_that_serves_no_api_has_no_stream(stream, aws, monkeypatch):
+    """Nor has one whose quota is none."""
+    monkeypatch.setattr(aws.house.wired.application._stream, "_most", 0)
+    refused = stream()
+    assert (refused.status, refused.code) == (404, "NotFoundException")
+
+
 def test_an_account_holds_only_so_many_streams(stream, aws, monkeypatch):
     """One more is told to come later; one that ends makes room."""
     monkeypatch.setattr(aws.house.wired.application._stream, "_most", 2)

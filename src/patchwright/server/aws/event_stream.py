@@ -74,8 +74,8 @@ class EventStream:
         self._serving = serving
 
     def serves(self, path: str) -> bool:
-        """Whether *path* is that of the stream."""
-        return path == PATH
+        """Whether *path* is that of the stream, and there are streams here."""
+        return path == PATH and self._most > 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream to its end."""
