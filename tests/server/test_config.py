@@ -92,6 +92,7 @@ def test_an_address_is_host_and_port(text):
         ({"database": "mysql://localhost/x"}, "sqlite.*postgresql"),
         ({"database": "patchwright.db"}, "sqlite.*postgresql"),
         ({"root_access_key_id": "AKIA1"}, "go together"),
+        ({"control_channel": "yes"}, "CONTROL_CHANNEL.*on or off"),
         ({"trusted_proxies": "proxy.example.org"}, "TRUSTED_PROXIES.*192.0.2.0/24"),
         ({"trusted_proxies": "10.0.0.1/8"}, "TRUSTED_PROXIES"),
         ({"connections": "-1"}, "CONNECTIONS takes a whole number"),
