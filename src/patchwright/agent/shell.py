@@ -57,7 +57,7 @@ class Kept:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101 - started with two pipes
-        assert process.stderr is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101 - the same
         self._process = process
         self.pid = process.pid
         # Whoever reads them closes them: they may be handed on to another program.
