@@ -150,7 +150,7 @@ def test_the_waiting_agent_is_small_and_imports_little(zipapp, tmp_path):
 
 
 def test_waiting_loads_nothing_that_commands_need(zipapp):
-    """The modules of the waiting agent: no core beyond errors and signing, no subprocess, no http, no email, no dataclasses."""
+    """The modules of the waiting agent: no core beyond errors, frames and signing, no subprocess, no http, no email, no dataclasses."""
     script = "import sys; sys.path.insert(0, sys.argv[1]); import patchwright.agent.loop; print(*sorted(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script, str(zipapp)], capture_output=True, text=True, timeout=60
@@ -159,6 +159,7 @@ def test_waiting_loads_nothing_that_commands_need(zipapp):
 
     assert {name for name in loaded if name.startswith("patchwright.core.")} == {
         "patchwright.core.errors",
+        "patchwright.core.frames",
         "patchwright.core.signing",
     }
     assert not loaded & {"subprocess", "http", "http.client", "email", "dataclasses", "inspect", "shutil", "calendar"}
