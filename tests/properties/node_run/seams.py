@@ -20,7 +20,6 @@ from patchwright.agent import (
     baton,
     child,
     client,
-    command_run,
     disk,
     facts,
     log,
@@ -236,12 +235,9 @@ def _become(order: baton.Order) -> None:
     raise _Becomes(order)
 
 
-class Reporter:
-    """Stands for the module traceback: what the agent did not expect is a finding."""
-
-    @staticmethod
-    def print_exc() -> None:
-        STAGE.world.problem("the agent met what it did not expect: " + traceback.format_exc(limit=-6))
+def unexpected() -> None:
+    """Stands for `traceback.print_exc`: what the agent did not expect is a finding."""
+    STAGE.world.problem("the agent met what it did not expect: " + traceback.format_exc(limit=-6))
 
 
 class Inline:
@@ -283,8 +279,7 @@ def _replacements() -> list[tuple[Any, str, Any]]:
         (providers, "detect", lambda *_, **__: Manager.APT),
         (providers, "load", lambda *_, **__: Provider(STAGE.now.machine)),
         (child, "JOIN_SECONDS", JOIN_SECONDS),
-        (child, "traceback", Reporter),
-        (command_run, "traceback", Reporter),
+        (traceback, "print_exc", unexpected),
         (operations, "asyncio", Inline),
         (identifiers, "secrets", _Dice),
     ]
