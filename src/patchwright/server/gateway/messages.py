@@ -215,6 +215,23 @@ def _own_command(caller: Caller, message: str) -> str:
     return command_id
 
 
+class _LastPayload:
+    """A command goes to many nodes with the same payload: its text is made once, as long as no other comes between."""
+
+    def __init__(self) -> None:
+        self._payload: Mapping[str, Any] = {}
+        self._text = "{}"
+
+    def text_of(self, payload: Mapping[str, Any]) -> str:
+        """*payload*, which nobody changes, as JSON."""
+        if payload is not self._payload:
+            self._payload, self._text = payload, json.dumps(payload)
+        return self._text
+
+
+_LAST_PAYLOAD = _LastPayload()
+
+
 def message_of(delivery: commands.Delivery) -> dict[str, Any]:
     """What waits for a node, in the form of a message of GetMessages."""
     created = datetime.fromtimestamp(delivery.requested_at, UTC)
@@ -223,5 +240,5 @@ def message_of(delivery: commands.Delivery) -> dict[str, Any]:
         "Destination": delivery.instance_id,
         "Topic": delivery.topic,
         "CreatedDate": created.strftime("%Y-%m-%dT%H:%M:%S.") + f"{created.microsecond // 1000:03d}Z",
-        "Payload": json.dumps(delivery.payload),
+        "Payload": _LAST_PAYLOAD.text_of(delivery.payload),
     }

@@ -23,6 +23,7 @@ from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork, ne
 LOOK_SECONDS = 3.0  # for what another process released, and for what was not acknowledged in time
 _HELD_SECONDS = 60.0
 _TURN = 200  # nodes that one unit of work takes
+_AT_ONCE = 5  # messages to one node in one turn
 _PAGE = 1000
 
 _log = structlog.get_logger("patchwright.channel")
@@ -143,7 +144,8 @@ class Switchboard:
             task = asyncio.get_running_loop().create_task(open_ones[key].offer(deliveries))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
-            self.wake([key.instance_id])  # there may be more
+            if len(deliveries) >= _AT_ONCE:  # there may be more
+                self.wake([key.instance_id])
 
 
 def _deliveries(
@@ -155,7 +157,7 @@ def _deliveries(
     for one in channels:
         if one in held:
             deliveries = yield from rendering.deliveries(
-                Scope(*one.scope), one.instance_id, now=now, visibility=visibility
+                Scope(*one.scope), one.instance_id, now=now, visibility=visibility, limit=_AT_ONCE
             )
             if deliveries:
                 found.append((one, deliveries))
