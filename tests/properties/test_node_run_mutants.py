@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from patchwright.agent import child, client, disk, journal, loop, outbox, patch_run, reboot, worker
+from patchwright.agent import child, client, command_run, disk, journal, loop, outbox, patch_run, reboot
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import Report
 from patchwright.server import gateway
@@ -163,14 +163,14 @@ def a_worker_that_died_is_not_replaced() -> Any:
 
 @mutant("the agent's last word")
 def an_interrupted_command_is_called_failed_after_its_end() -> Any:
-    end = worker.Worker._end
+    end = command_run.CommandRun._end
 
-    def careless(self: worker.Worker, entry: Any) -> None:
+    def careless(self: command_run.CommandRun, entry: Any) -> None:
         if entry["runs"] > 1:
             entry["final"] = {"status": "Failed", "payload": self._payload(entry, "Failed", entry["steps"])}
         end(self, entry)
 
-    return mock.patch.object(worker.Worker, "_end", careless)
+    return mock.patch.object(command_run.CommandRun, "_end", careless)
 
 
 @mutant("")
