@@ -8,7 +8,6 @@ and lets the first ones begin when the last one is known: rates in percent are o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
@@ -34,9 +33,9 @@ from patchwright.server.commands.rate_control import resolve
 from patchwright.server.commands.targets import check, window
 from patchwright.server.commands.telling import event_id, tell_command, tell_invocations
 from patchwright.server.commands.timing import execution_seconds, platforms
-from patchwright.server.infra import UnitOfWork, new_uuid
+from patchwright.server.infra import Bucket, BucketRefused, UnitOfWork, check_key, joined, new_uuid
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_LONGEST_PLACE = 240  # bytes of a key after its prefix: ids of a command and a node, a step and its action
 _AT_ONCE = frozenset({Detail.ACCESS_DENIED, Detail.INVALID_PLATFORM})
 _WHY = {
     Detail.ACCESS_DENIED: "whoever sent it may not send it here",
@@ -72,7 +71,7 @@ def send(
     """
     found = yield from documents.select(scope, request.document_name, request.document_version)
     content, read = runnable.read(found, request)
-    _check(request)
+    _check(scope, request)
     yield from _check_notification(scope, request)
     filled, given = yield from references.resolve(
         scope, content, read, request.parameters, permitted=permitted, now=now
@@ -191,7 +190,7 @@ def _tell_ended(command: Command, details: Mapping[str, Detail], *, now: float) 
             yield from tell_invocations(command, ids, detail, now=now)
 
 
-def _check(request: Request) -> None:
+def _check(scope: Scope, request: Request) -> None:
     resolve(request.max_concurrency, 1, least=1)
     resolve(request.max_errors, 1, least=0)
     if len(set(request.instance_ids)) != len(request.instance_ids):
@@ -201,9 +200,13 @@ def _check(request: Request) -> None:
         msg = "Name the nodes with either InstanceIds or Targets."
         raise InvalidTargets(msg)
     check(request.targets)
-    if request.output_bucket and not _BUCKET.match(request.output_bucket):
-        msg = f"{request.output_bucket[:64]!r} is no name of a bucket."
-        raise InvalidOutput(msg)
+    if request.output_bucket:
+        bucket = Bucket(request.output_bucket, request.output_region or scope.region)
+        try:
+            check_key(bucket, joined(request.output_prefix, "x" * _LONGEST_PLACE))
+        except BucketRefused as error:
+            msg = f"Outputs cannot be written there: {error}."
+            raise InvalidOutput(msg) from None
     if request.output_prefix and not request.output_bucket:
         msg = "A prefix for outputs goes with the name of a bucket."
         raise InvalidOutput(msg)

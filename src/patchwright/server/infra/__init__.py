@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from patchwright.server.infra.blobs import Blobs, DirectoryBlobs
 from patchwright.server.infra.bucket_blobs import BucketBlobs
-from patchwright.server.infra.buckets import S3, Bucket, BucketRefused, Buckets, ObjectMissing, joined, open_buckets
+from patchwright.server.infra.buckets import (
+    S3,
+    Bucket,
+    BucketRefused,
+    Buckets,
+    ObjectMissing,
+    check_key,
+    joined,
+    open_buckets,
+)
 from patchwright.server.infra.clock import Clock, SystemClock, backoff, today
 from patchwright.server.infra.counters import Counters
 from patchwright.server.infra.database import Database, open_database
@@ -65,6 +74,7 @@ __all__ = [
     "UnitOfWork",
     "UnknownDatabase",
     "backoff",
+    "check_key",
     "earlier_result",
     "joined",
     "keep_result",
