@@ -70,3 +70,35 @@ async def test_each_step_of_a_document_has_a_result_of_its_own(house):
         ("first", "Success", "1"),
         ("second", "Failed", "2"),
     ]
+
+
+async def test_the_steps_of_a_command_are_listed_in_the_order_of_its_document(house):
+    """While it goes on all of them, the first without a word as under way, whichever was told of first; then those told of."""
+    node = await house.enrol()
+    names = ("zero", "first", "last1")
+    steps = [{**TWO_STEPS["mainSteps"][0], "name": name} for name in names]
+    content = json.dumps({**TWO_STEPS, "mainSteps": steps})
+    await house.ask("AmazonSSM.CreateDocument", {"Name": "Three", "Content": content, "DocumentType": "Command"})
+    sent = await house.ask("AmazonSSM.SendCommand", {"DocumentName": "Three", "InstanceIds": [node.instance_id]})
+    command_id = sent["Command"]["CommandId"]
+
+    async def listed():
+        asked = {"CommandId": command_id, "Details": True}
+        (one,) = (await house.ask("AmazonSSM.ListCommandInvocations", asked))["CommandInvocations"]
+        return [(plugin["Name"], plugin["Status"], plugin["ResponseCode"]) for plugin in one["CommandPlugins"]]
+
+    async def last(step):
+        asked = {"CommandId": command_id, "InstanceId": node.instance_id, "PluginName": step}
+        return (await house.ask("AmazonSSM.GetCommandInvocation", asked))["Status"]
+
+    assert await listed() == [(name, "Pending", -1) for name in names]
+    await house.messages(node)
+    await house.reply(node, command_id, "InProgress")
+    assert await listed() == [("zero", "InProgress", -1), ("first", "Pending", -1), ("last1", "Pending", -1)]
+    assert (await last("zero"), await last("last1")) == ("InProgress", "Pending")
+    done = {"status": "Success", "code": 0, "standardOutput": ""}
+    await house.reply(node, command_id, "InProgress", runtimeStatus={"last1": done})
+    await house.reply(node, command_id, "InProgress", runtimeStatus={"zero": {**done, "status": "Failed", "code": 3}})
+    assert await listed() == [("zero", "Failed", 3), ("first", "InProgress", -1), ("last1", "Success", 0)]
+    await house.reply(node, command_id, "Failed")
+    assert await listed() == [("zero", "Failed", 3), ("last1", "Success", 0)]

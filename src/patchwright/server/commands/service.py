@@ -22,6 +22,8 @@ from patchwright.server.commands.model import (
 )
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_uuid
 
+_REMEMBERED = 1000
+_STEPS: dict[tuple[Scope, str], tuple[str, ...]] = {}  # of the last commands that were asked about: they never change
 HOLD_SECONDS = 60.0  # how long whoever sends is given to resolve the targets, before a job does it
 
 
@@ -82,6 +84,16 @@ class Service:
         if found is None:
             msg = f"Command {command_id} has no invocation on {instance_id}."
             raise UnknownInvocation(msg)
+        return found
+
+    async def steps(self, scope: Scope, command_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The names of the steps of commands, in the order of their documents; unknown commands are passed over."""
+        wanted = [one for one in dict.fromkeys(command_ids) if (scope, one) not in _STEPS]
+        for one, content in (await self._database.read(store.contents, scope, wanted)).items():
+            _STEPS[scope, one] = tuple(step.name for step in document.parse(content).steps)
+        found = {one: _STEPS[scope, one] for one in command_ids if (scope, one) in _STEPS}
+        while len(_STEPS) > _REMEMBERED:
+            _STEPS.pop(next(iter(_STEPS)), None)
         return found
 
     async def invocations(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,6 +78,19 @@ def heads(scope: Scope, command_ids: Sequence[str]) -> UnitOfWork[dict[str, Comm
         *command_ids,
     )
     return {command.id: command for command in map(_command, rows)}
+
+
+def contents(scope: Scope, command_ids: Sequence[str]) -> UnitOfWork[dict[str, Mapping[str, Any]]]:
+    """The documents of commands by id; unknown ones are passed over."""
+    if not command_ids:
+        return {}
+    rows = yield sql(
+        f"SELECT id, {_CONTENT} FROM command"
+        f" WHERE account = $1 AND region = $2 AND id IN ({placeholders(3, len(command_ids))})",
+        *scope,
+        *command_ids,
+    )
+    return {row[0]: json.loads(row[1]) for row in rows}
 
 
 def page(scope: Scope, *, instance_id: str, before: tuple[float, str] | None, limit: int) -> UnitOfWork[list[Command]]:

@@ -35,6 +35,7 @@ _BATCH = 50
 _LOOKED_AT = 1000  # entries that one page of a filtered listing looks at: then it is short, and has a token
 _STAGES = {"Executing": False, "Complete": True}
 _OPEN_STEPS = frozenset({"Pending", "InProgress"})
+_OF_STEPS = {Detail.DELAYED: Detail.PENDING, Detail.CANCELLING: Detail.IN_PROGRESS}  # as CommandPluginStatus has it
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
@@ -130,7 +131,7 @@ class CommandOperations:
         """GetCommandInvocation."""
         command, invocation = await self._service.invocation(caller.scope, request["CommandId"], request["InstanceId"])
         name, step = commands.step_result(command, invocation, request.get("PluginName", ""))
-        status = _status_of(command, invocation, name, step)
+        status = _status_of(commands.step_names(command), invocation, name)
         stdout, stderr = (await self._urls([(command, invocation)]))(invocation, name)
         return {
             "CommandId": command.id,
@@ -174,8 +175,12 @@ class CommandOperations:
         details = request.get("Details", False)
         page = found[:limit]
         urls = await self._urls(page)
+        steps = await self._service.steps(caller.scope, [command.id for command, _ in page]) if details else {}
         answer: dict[str, Any] = {
-            "CommandInvocations": [describe_invocation(*pair, details=details, urls=urls) for pair in page]
+            "CommandInvocations": [
+                describe_invocation(command, invocation, names=steps.get(command.id, ()), urls=urls)
+                for command, invocation in page
+            ]
         }
         if len(found) > limit:
             before = _cursor(page[-1][1])
@@ -224,11 +229,21 @@ def describe_command(command: Command) -> dict[str, Any]:
     }
 
 
-def describe_invocation(command: Command, invocation: Invocation, *, details: bool, urls: Urls) -> dict[str, Any]:
-    """An invocation in AWS's shape; *details* adds its steps."""
-    request, steps = command.request, invocation.steps.items() if details else ()
+def describe_invocation(
+    command: Command, invocation: Invocation, *, names: Sequence[str], urls: Urls
+) -> dict[str, Any]:
+    """
+    An invocation in AWS's shape, with the steps that *names* has, in that order.
+
+    A step that nothing was heard of when the invocation ended is left out: what it came to may be on its way.
+    """
+    request = command.request
     stdout, stderr = urls(invocation, next(iter(invocation.steps))) if len(invocation.steps) == 1 else ("", "")
-    plugins = [_plugin(request, name, step, urls(invocation, name)) for name, step in steps]
+    plugins = [
+        _plugin(request, invocation, name, _status_of(names, invocation, name), urls(invocation, name))
+        for name in names
+        if name in invocation.steps or not invocation.detail.final
+    ]
     return {
         "CommandId": command.id,
         "InstanceId": invocation.instance_id,
@@ -311,20 +326,26 @@ def _log_group(request: Request) -> dict[str, Any]:
     return {"CloudWatchLogGroupName": group.name, "CloudWatchOutputEnabled": group.enabled}
 
 
-def _status_of(command: Command, invocation: Invocation, name: str, step: StepResult) -> Detail:
+def _status_of(names: Sequence[str], invocation: Invocation, name: str) -> Detail:
     """
-    How a step stands: the invocation, where the document has no other one or nothing was heard of this one.
-
-    A step that was under way when its invocation ended has ended as that did.
+    How a step stands, of those that *names* has in order: as the invocation, where it is the only one, or has ended without
+    a word of this one; else as was heard, and the first that nothing was heard of is under way.
     """
-    alone = len(commands.step_names(command)) == 1
-    if alone or name not in invocation.steps or (invocation.detail.final and step.status in _OPEN_STEPS):
+    step = invocation.steps.get(name)
+    unheard = step is None or step.status in _OPEN_STEPS
+    if len(names) == 1 or (invocation.detail.final and unheard):
         return invocation.detail
-    return Detail(step.status)
+    if step is not None:
+        return Detail(step.status)
+    first = next(one for one in names if one not in invocation.steps)
+    return invocation.detail if name == first else Detail.PENDING
 
 
-def _plugin(request: Request, name: str, step: StepResult, urls: tuple[str, str]) -> dict[str, Any]:
-    detail = Detail(step.status)
+def _plugin(
+    request: Request, invocation: Invocation, name: str, detail: Detail, urls: tuple[str, str]
+) -> dict[str, Any]:
+    step = invocation.steps.get(name, StepResult("Pending"))
+    detail = _OF_STEPS.get(detail, detail)
     output = step.stdout + (f"\n----------ERROR-------\n{step.stderr}" if step.stderr else "")
     return {
         "Name": name,
