@@ -11,23 +11,17 @@ from patchwright.server.infra import UnitOfWork, placeholders, sql, sql_each
 
 def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[dict[str, str]]:
     """Values by key, in order of key."""
-    rows = yield sql(
-        "SELECT key, value FROM tag"
-        " WHERE account = $1 AND region = $2 AND resource_type = $3 AND resource_id = $4 ORDER BY key",
-        *scope,
-        resource_type,
-        resource_id,
-    )
-    return dict(rows)
+    return (yield from of_each(scope, resource_type, [resource_id]))[resource_id]
 
 
 def of_each(scope: Scope, resource_type: str, resource_ids: Sequence[str]) -> UnitOfWork[dict[str, dict[str, str]]]:
     """Values by key, by resource."""
     found: dict[str, dict[str, str]] = {resource_id: {} for resource_id in resource_ids}
     if found:
+        # Never one alone, though nothing is called '': SQLite would read the tags of all resources, from the index by value.
         rows = yield sql(
             "SELECT resource_id, key, value FROM tag WHERE account = $1 AND region = $2 AND resource_type = $3"
-            f" AND resource_id IN ({placeholders(4, len(found))}) ORDER BY resource_id, key",
+            f" AND resource_id IN ('', {placeholders(4, len(found))}) ORDER BY resource_id, key",
             *scope,
             resource_type,
             *found,
