@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,12 +52,32 @@ def deliveries(
         times = yield from invocation_store.mark_delivered(scope, command_id, instance_id, visible_at=now + visibility)
         if times > 1:
             yield from _delay(scope, command_id, instance_id, deliveries=2, now=now)
-        sent = yield from _sent(scope, command_id)
-        if sent is not None:
-            requested_at, payload = sent
-            whole = message_id(command_id, instance_id)
-            found.append(Delivery(command_id, instance_id, requested_at, payload, whole, SEND_COMMAND_TOPIC))
+        found += yield from _delivery(scope, command_id, instance_id)
     return found
+
+
+def deliveries_to_each(
+    whom: Sequence[tuple[Scope, str]], *, now: float, visibility: float, limit: int
+) -> UnitOfWork[dict[str, list[Delivery]]]:
+    """`deliveries` to each of several nodes, by node; what is delivered for the first time is found and noted together."""
+    ids = [instance_id for _, instance_id in whom]
+    if not ids:
+        return {}
+    waiting_there = yield from invocation_store.deliverable_to(ids, now=now)
+    cancelled = yield from invocation_store.with_cancels(ids, now=now)
+    found: dict[str, list[Delivery]] = {}
+    fresh: list[tuple[Scope, str, str]] = []
+    for scope, instance_id in whom:
+        there = waiting_there.get(instance_id, [])[:limit]
+        if instance_id in cancelled or any(where != scope or times for where, _, times in there):
+            found[instance_id] = yield from deliveries(scope, instance_id, now=now, visibility=visibility, limit=limit)
+            continue
+        found[instance_id] = []
+        for _, command_id, _ in there:
+            fresh.append((scope, command_id, instance_id))
+            found[instance_id] += yield from _delivery(scope, command_id, instance_id)
+    yield from invocation_store.mark_first_delivered(fresh, visible_at=now + visibility)
+    return {instance_id: some for instance_id, some in found.items() if some}
 
 
 def waiting(scope: Scope, instance_id: str, *, now: float) -> UnitOfWork[bool]:
@@ -137,6 +157,16 @@ def _sent(scope: Scope, command_id: str) -> UnitOfWork[tuple[float, Mapping[str,
         while len(_SENT) > _REMEMBERED:
             _SENT.pop(next(iter(_SENT)), None)
     return known
+
+
+def _delivery(scope: Scope, command_id: str, instance_id: str) -> UnitOfWork[list[Delivery]]:
+    """The message that a command is; none where it is gone."""
+    sent = yield from _sent(scope, command_id)
+    if sent is None:
+        return []
+    requested_at, payload = sent
+    whole = message_id(command_id, instance_id)
+    return [Delivery(command_id, instance_id, requested_at, payload, whole, SEND_COMMAND_TOPIC)]
 
 
 def _command_to(instance_id: str, message: str) -> str:

@@ -266,6 +266,42 @@ def cancels(scope: Scope, instance_id: str, *, now: float, limit: int) -> UnitOf
     return [(row[0], row[1]) for row in rows]
 
 
+def deliverable_to(instance_ids: Sequence[str], *, now: float) -> UnitOfWork[dict[str, list[tuple[Scope, str, int]]]]:
+    """What is `deliverable` to each of some nodes, without a limit: (scope, command, how often it was delivered)."""
+    rows = yield sql(
+        "SELECT instance_id, account, region, command_id, deliveries FROM invocation"
+        " WHERE visible_at <= $1 AND begin_by > $1 AND acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"
+        f" AND detail <> $2 AND instance_id IN ({placeholders(3, _rounded(len(instance_ids)))})"
+        " ORDER BY requested_at, command_id",
+        now,
+        _CANCELLING,
+        *_padded(instance_ids),
+    )
+    found: dict[str, list[tuple[Scope, str, int]]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append((Scope(row[1], row[2]), row[3], row[4]))
+    return found
+
+
+def with_cancels(instance_ids: Sequence[str], *, now: float) -> UnitOfWork[set[str]]:
+    """Those of some nodes for which a cancel message waits."""
+    rows = yield sql(
+        "SELECT DISTINCT instance_id FROM invocation WHERE cancel_visible_at IS NOT NULL AND cancel_visible_at <= $1"
+        f" AND ended_at IS NULL AND instance_id IN ({placeholders(2, _rounded(len(instance_ids)))})",
+        now,
+        *_padded(instance_ids),
+    )
+    return {row[0] for row in rows}
+
+
+def mark_first_delivered(which: Sequence[tuple[Scope, str, str]], *, visible_at: float) -> UnitOfWork[None]:
+    """Note that commands (scope, command, node) are on their way for the first time."""
+    yield sql_each(
+        f"UPDATE invocation SET visible_at = $5, deliveries = deliveries + 1 WHERE {_ONE}",
+        [(*scope, command_id, instance_id, visible_at) for scope, command_id, instance_id in which],
+    )
+
+
 def mark_delivered(scope: Scope, command_id: str, instance_id: str, *, visible_at: float) -> UnitOfWork[int]:
     """Note that a command is on its way; unacknowledged, it is delivered again at *visible_at*. Returns how often it was."""
     rows = yield sql(
@@ -380,6 +416,15 @@ def overdue(*, now: float, limit: int) -> UnitOfWork[list[Invocation]]:
 def any_overdue(*, now: float) -> UnitOfWork[bool]:
     """Whether the time of any invocation has run out."""
     return bool((yield sql("SELECT 1 FROM invocation WHERE ended_at IS NULL AND due_at <= $1 LIMIT 1", now)))
+
+
+def _rounded(number: int) -> int:
+    """The next power of two: few texts, so that they are prepared once."""
+    return 1 << (number - 1).bit_length()
+
+
+def _padded(values: Sequence[str]) -> list[str]:
+    return [*values, *values[-1:] * (_rounded(len(values)) - len(values))]
 
 
 def _invocation(row: Row) -> Invocation:

@@ -8,7 +8,7 @@ fetches our node program and runs it; everything else about the document stays a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +42,24 @@ class Rendering:
         known = yield from nodes.known(scope, [instance_id])
         if not known or known[0].machine.agent_name != AMAZON_AGENT:
             return found
+        return self._rendered(found)
+
+    def deliveries_to_each(
+        self, whom: Sequence[tuple[Scope, str]], *, now: float, visibility: float, limit: int
+    ) -> UnitOfWork[dict[str, list[commands.Delivery]]]:
+        """`commands.deliveries_to_each`; a unit of work."""
+        found = yield from commands.deliveries_to_each(whom, now=now, visibility=visibility, limit=limit)
+        asked: dict[Scope, list[str]] = {}
+        for scope, instance_id in whom:
+            if any(_has_steps_of_ours(delivery.payload) for delivery in found.get(instance_id, ())):
+                asked.setdefault(scope, []).append(instance_id)
+        for scope, ids in asked.items():
+            for node in (yield from nodes.known(scope, ids)):
+                if node.machine.agent_name == AMAZON_AGENT:
+                    found[node.id] = self._rendered(found[node.id])
+        return found
+
+    def _rendered(self, found: Sequence[commands.Delivery]) -> list[commands.Delivery]:
         return [replace(delivery, payload=rendered(delivery.payload, self._script)) for delivery in found]
 
 

@@ -153,12 +153,6 @@ def _deliveries(
 ) -> UnitOfWork[tuple[set[Held], list[tuple[Held, list[Delivery]]]]]:
     """Which of *channels* this process still holds, and what waits for each of those, now on its way."""
     held = yield from commands.still_held(gateway, channels)
-    found = []
-    for one in channels:
-        if one in held:
-            deliveries = yield from rendering.deliveries(
-                Scope(*one.scope), one.instance_id, now=now, visibility=visibility, limit=_AT_ONCE
-            )
-            if deliveries:
-                found.append((one, deliveries))
-    return held, found
+    whom = [(Scope(*one.scope), one.instance_id) for one in channels if one in held]
+    found = yield from rendering.deliveries_to_each(whom, now=now, visibility=visibility, limit=_AT_ONCE)
+    return held, [(one, found[one.instance_id]) for one in channels if one in held and one.instance_id in found]
