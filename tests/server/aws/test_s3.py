@@ -223,6 +223,26 @@ async def test_nobody_reads_anything_else(house, shop, printer):
     assert (await shop.ask("GET", path, house.root, region="eu-west-1")).status == 403
 
 
+async def test_where_a_bucket_is_anybody_learns(house, shared_url, master_key, tmp_path):
+    """Amazon's agent asks by a HEAD that it does not sign; told nothing, it asks Amazon."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "master.key").write_bytes(master_key.read_bytes())
+    known = await build(
+        tmp_path / "other", shared_url, house.account, clock=house.clock, service_domain="patch.example.com"
+    )
+
+    async def head(host, path="/"):
+        answer = await call(known.wired.application, {"host": host}, b"", method="HEAD", path=path)
+        return answer.status, answer.headers.get("x-amz-bucket-region"), answer.body
+
+    assert await head(f"{BUCKET}.s3.eu-north-1.patch.example.com") == (403, "eu-north-1", b"")
+    assert await head(f"{BUCKET}.S3.eu-north-1.patch.example.com:8473") == (403, "eu-north-1", b"")
+    for host in ("s3.eu-north-1.patch.example.com", f"{BUCKET}.s3.eu-north-1.other.example.com", "patch.example.com"):
+        assert (await head(host))[1] is None
+    assert (await head(f"{BUCKET}.s3.eu-north-1.patch.example.com", "/key"))[1] is None
+    await known.close()
+
+
 async def test_what_is_not_signed_so_is_refused_in_the_words_of_s3(house, shop, printer):
     """A wrong secret, a key that is unknown, a body that was changed, a body that is too large."""
     path = f"/{BUCKET}/{key_of(printer)}"

@@ -46,7 +46,7 @@ _BY_QUERY: Mapping[tuple[str, tuple[str, ...]], str] = {
     ("PUT", ("partNumber", "uploadId")): "s3.UploadPart",
 }
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
-_BY_HOST = re.compile(r"(?:(.+)\.)?s3[.-][a-z0-9-]{1,64}\.(.+)\Z")
+_BY_HOST = re.compile(r"(?:(.+)\.)?s3[.-]([a-z0-9-]{1,64})\.(.+)\Z")
 # What S3 calls the refusals that every service knows.
 _CODES: Mapping[str, tuple[str, int]] = {
     "AccessDeniedException": ("AccessDenied", 403),
@@ -85,16 +85,19 @@ class BucketFront:
         self._domain = domain.lower()
         self._largest = largest
 
-    @staticmethod
-    def serves(scope: Mapping[str, Any]) -> bool:
-        """Whether a request says that it is signed for S3."""
-        return signed_service(dict(scope["headers"])) == "s3"
+    def serves(self, scope: Mapping[str, Any]) -> bool:
+        """Whether a request says that it is signed for S3, or asks where a bucket is."""
+        headers = dict(scope["headers"])
+        return signed_service(headers) == "s3" or bool(self._region_asked(scope, headers))
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             headers = fold_headers(scope["headers"])
-            status, more, body = await self._answer(scope, headers, receive)
+            if region := self._region_asked(scope, headers):
+                status, more, body = 403, [(b"x-amz-bucket-region", region.encode())], b""
+            else:
+                status, more, body = await self._answer(scope, headers, receive)
         except Disconnected:
             return
         except NotAdmitted as refused:
@@ -145,7 +148,7 @@ class BucketFront:
             path = unquote(raw_path(scope), errors="strict").removeprefix("/")
         except UnicodeDecodeError:
             raise ApiError("InvalidURI", "Couldn't parse the specified URI.") from None
-        bucket = self._bucket_of(headers.get(b"host", b"").decode("latin-1"))
+        bucket, _ = self._place_of(headers)
         key = path
         if not bucket:
             bucket, _, key = path.partition("/")
@@ -158,11 +161,23 @@ class BucketFront:
             target = _UNSERVED
         return Asked(target, {**members, "UploadId": given.get("uploadId", [""])[0]})
 
-    def _bucket_of(self, host: str) -> str:
-        """The bucket that is named by the host, or none."""
-        name = host.lower() if host.endswith("]") else host.lower().rpartition(":")[0] or host.lower()
+    def _region_asked(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+        """
+        The region of a bucket that somebody unknown asks for, or none.
+
+        amazon-ssm-agent does before it writes, by a HEAD that it does not sign, and tries Amazon's hosts where it is not told.
+        """
+        if scope["method"] != "HEAD" or scope["path"] not in {"", "/"} or b"authorization" in headers:
+            return ""
+        bucket, region = self._place_of(headers)
+        return region if bucket else ""
+
+    def _place_of(self, headers: Mapping[bytes, bytes]) -> tuple[str, str]:
+        """The bucket that is named by the host, and the region; empty where none is."""
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
         found = _BY_HOST.match(name)
-        return found[1] or "" if found and self._domain and found[2] == self._domain else ""
+        return (found[1] or "", found[2]) if found and self._domain and found[3] == self._domain else ("", "")
 
 
 def _part(body: bytes, wanted: str) -> tuple[int, Headers, bytes]:
