@@ -236,7 +236,7 @@ async def build(
     )
     database, buckets, printed = rooms.database, rooms.buckets, rooms.printed
     return House(
-        _application(rooms, endpoint, downloads, edges.channels),
+        _application(rooms, endpoint, downloads, edges),
         database,
         rooms.clock,
         rooms.waking,
@@ -288,13 +288,12 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
     )
 
 
-def _application(
-    rooms: Rooms, endpoint: Endpoint, downloads: gateway.Downloads, channels: gateway.Channels
-) -> Application:
+def _application(rooms: Rooms, endpoint: Endpoint, downloads: gateway.Downloads, edges: gateway.Edges) -> Application:
     """What answers: the API and everything beside it."""
     config, clock = rooms.config, rooms.clock
-    objects = aws.Objects(rooms.database, rooms.clock, sent=rooms.sent, printed=rooms.printed, buckets=rooms.buckets)
-    uploads = aws.Uploads(objects.own, printed=rooms.printed, blobs=rooms.blobs, key=rooms.master.links)
+    sent, printed, charge = rooms.sent, rooms.printed, edges.outputs.charge
+    objects = aws.Objects(rooms.database, clock, sent=sent, printed=printed, buckets=rooms.buckets, charge=charge)
+    uploads = aws.Uploads(objects.own, printed=printed, blobs=rooms.blobs, key=rooms.master.links, charge=charge)
     by_bucket = aws.Warden(rooms.database, clock, rooms.authorities, aws.BUCKET_RULES).guarded(
         {**objects.operations(), **uploads.operations()}
     )
@@ -311,7 +310,7 @@ def _application(
         downloads,
         aws.SnapshotDownloads(rooms.snapshots, rooms.snapshot_links),
         rooms.database,
-        channels=channels.door(endpoint.identify),
+        channels=edges.channels.door(endpoint.identify),
         printed=aws.OutputDownloads(rooms.printed, rooms.output_links),
         buckets=aws.BucketFront(endpoint, by_bucket, domain=config.service_domain, largest=config.quotas.output_bytes),
         stream=stream,

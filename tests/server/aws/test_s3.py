@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import hashlib
 import re
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -13,7 +15,9 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from server.gateway.house import build
+from patchwright.server import app
+from patchwright.server.infra import DirectoryBlobs
+from server.gateway.house import House, build, configure
 from server.outputs.printing import STEP, Printer
 from server.wire.client import call
 
@@ -254,7 +258,90 @@ async def test_what_is_not_signed_so_is_refused_in_the_words_of_s3(house, shop, 
     changed = await shop.ask("PUT", path, printer.node, b"x", sent=b"y")
     assert (changed.status, b"<Code>SignatureDoesNotMatch</Code>" in changed.body) == (403, True)
     assert await printer.streams() == []
-    assert (await shop.ask("PUT", path, printer.node, b"x", signer=Unsigned)).status == 200
+
+
+async def test_a_large_part_that_is_listed_often_fills_no_memory(house, shop, printer):
+    """A thousand times the same part: no more of it is had than is kept, each when it is its turn."""
+    path = f"/{BUCKET}/{key_of(printer)}"
+    begun = await shop.ask("POST", f"{path}?uploads", printer.node)
+    upload = re.search(rb"<UploadId>(\w+)</UploadId>", begun.body)[1].decode()
+    part = await shop.ask("PUT", f"{path}?partNumber=1&uploadId={upload}", printer.node, b"x" * 10_000_000)
+    rows = (f"<Part><ETag>{part.headers['etag']}</ETag><PartNumber>{one}</PartNumber></Part>" for one in range(1, 1001))
+    had = []
+    get = DirectoryBlobs.get
+
+    async def counted(blobs, digest):
+        had.append(digest)
+        return await get(blobs, digest)
+
+    with mock.patch.object(DirectoryBlobs, "get", counted):
+        await shop.ask("POST", f"{path}?uploadId={upload}", printer.node, "".join(rows).encode())
+    assert len(had) <= 7  # of which 64 MiB are kept
+    (stdout,) = await printer.streams()
+    assert (stdout["Ended"], stdout["Truncated"], stdout["Size"]) == (True, True, 64 * 1024 * 1024)
+
+
+async def test_what_is_sent_as_objects_counts_as_what_is_sent_in_pieces(
+    house, shared_url, master_key, tmp_path, printer
+):
+    """A node has so much kept in a day, whichever way it sends it: nobody fills the disk with parts that come to nothing."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "master.key").write_bytes(master_key.read_bytes())
+    config = configure(tmp_path / "other", shared_url, house.account)
+    config = replace(config, quotas=replace(config.quotas, output_bytes_per_day=25_000))
+    small = House(await app.build(config, clock=house.clock, strict=True), house.clock, house.account)
+    shop, path = Shop(small), f"/{BUCKET}/{key_of(printer)}"
+    begun = await shop.ask("POST", f"{path}?uploads", printer.node)
+    upload = re.search(rb"<UploadId>(\w+)</UploadId>", begun.body)[1].decode()
+    part = f"{path}?partNumber=1&uploadId={upload}"
+    answers = [await shop.ask("PUT", part, printer.node, bytes([one]) * 10_000) for one in range(4)]
+    assert [one.status for one in answers] == [200, 200, 503, 503]
+    assert b"<Code>SlowDown</Code>" in answers[-1].body
+    assert (await shop.ask("PUT", path, printer.node, b"x" * 10_000)).status == 503
+    await small.close()
+
+
+async def test_nobody_unproved_makes_the_server_take_in_an_object(house, shop, printer):
+    """Who only knows a node's key id, or sends more at once than memory is meant for, is refused before a byte is read."""
+    path = f"/{BUCKET}/{key_of(printer)}"
+    wrong = type(printer.node)(**{**_fields(printer.node), "secret": "wrong"})
+    with mock.patch("patchwright.server.aws.s3.front.read_body", side_effect=AssertionError("the body was read")):
+        answer = await shop.ask("PUT", path, wrong, b"x")
+        assert (answer.status, b"<Code>SignatureDoesNotMatch</Code>" in answer.body) == (403, True)
+
+    going_on, begun = asyncio.Event(), []
+
+    async def slowly(*_args, **_options):
+        begun.append(1)
+        await going_on.wait()
+        return b"y"
+
+    with mock.patch("patchwright.server.aws.s3.front.read_body", slowly):
+        chunked = {"transfer_encoding": "chunked"}  # as long as it likes
+        tasks = [asyncio.create_task(shop.ask("PUT", path, printer.node, b"y", **chunked)) for _ in range(3)]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        assert [(one.result().status, len(begun)) for one in done] == [(503, 2)]
+        going_on.set()
+        answers = await asyncio.gather(*tasks)
+    assert sorted(one.status for one in answers) == [200, 200, 503]
+    assert (await shop.ask("PUT", path, printer.node, b"y")).status == 200
+
+
+async def test_a_question_with_too_many_parts_is_answered(shop, printer):
+    """It is no question of ours, and nothing fails."""
+    answer = await shop.ask("GET", f"/{BUCKET}?" + "&".join(f"a{one}=1" for one in range(20)), printer.node)
+    assert (answer.status, b"<Code>InvalidURI</Code>" in answer.body) == (400, True)
+
+
+async def test_what_is_not_signed_comes_over_tls(shop, printer):
+    """A body without a digest could be changed on its way."""
+    path = f"/{BUCKET}/{key_of(printer)}"
+    with mock.patch("patchwright.server.wire.proxies.Proxies.secure", return_value=False):
+        answer = await shop.ask("PUT", path, printer.node, b"x", signer=Unsigned)
+    assert (answer.status, b"<Code>SignatureDoesNotMatch</Code>" in answer.body) == (403, True)
+    assert await printer.streams() == []
+    with mock.patch("patchwright.server.wire.proxies.Proxies.secure", return_value=True):
+        assert (await shop.ask("PUT", path, printer.node, b"x", signer=Unsigned)).status == 200
 
 
 def _fields(credential):

@@ -23,9 +23,7 @@ class Outputs:
     async def put_output(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """PutOutput: a piece of a stream; the answer says how far the stream is kept, where the node goes on."""
         body, node = request["Body"], str(caller.instance_id)
-        wait = self._kept.take(node, cost=len(body))
-        if wait > 0:
-            raise throttled("The node has sent more output than is kept for one in a day.", seconds=wait)
+        self.charge(node, len(body))
         taken = await self._service.take(
             caller.scope,
             Stream(request["CommandId"], node, request["StepName"], request["Stream"]),
@@ -35,3 +33,9 @@ class Outputs:
             cut=request.get("Truncated", False),
         )
         return {"Offset": taken.size, "Full": taken.full}
+
+    def charge(self, instance_id: str, size: int) -> None:
+        """Count *size* bytes that a node sends, by whichever way. Raises ApiError (ThrottlingException)."""
+        wait = self._kept.take(instance_id, cost=size)
+        if wait > 0:
+            raise throttled("The node has sent more output than is kept for one in a day.", seconds=wait)

@@ -53,7 +53,17 @@ from .rates import Rate, Rates
 from .replays import Replays, keep, recalled
 from .routing import Limits, raw_path
 from .services import ANONYMOUS, ANY, AUDIENCE, NODE, USER, Models, Service, load_models
-from .sigv4 import Claim, Credential, Lookup, SessionLookup, Verifier, fold_headers, signed_service, signing_key
+from .sigv4 import (
+    Claim,
+    Credential,
+    Lookup,
+    SessionLookup,
+    Verifier,
+    fold_headers,
+    signed_key,
+    signed_service,
+    signing_key,
+)
 from .watch import Refusal, Watch
 
 __all__ = [
@@ -99,6 +109,7 @@ __all__ = [
     "read_body",
     "recalled",
     "serialization",
+    "signed_key",
     "signed_service",
     "signing_key",
     "throttled",

@@ -19,14 +19,14 @@ from patchwright.server.infra import Clock, RequestIds
 
 from .body import Disconnected, Receive, inflate, read_body
 from .caller import Caller, Handler
-from .errors import ApiError, WireMismatch, access_denied, serialization
+from .errors import ApiError, WireMismatch, access_denied, invalid_signature, serialization
 from .gate import Bounds, Gate
 from .protocol import NOTHING, Asked, Dialect, Operation, Reply
 from .replays import Replays, sdk_call
 from .routing import Limits, Route, Router, check_address, raw_path
 from .services import ANONYMOUS, ANY, AUDIENCE, Models
 from .shapes import Shapes
-from .sigv4 import Claim, Lookup, SessionLookup, Verifier, fold_headers, no_sessions, signed_key
+from .sigv4 import UNSIGNED, Claim, Lookup, SessionLookup, Verifier, fold_headers, no_sessions, signed_key
 from .watch import Refusal, Unwatched, Watch
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -144,7 +144,7 @@ class Endpoint:
         """
         Who signed a request that leads to no operation, and goes on as something else: a channel, a stream of events, an object.
 
-        *content* reads its body, if it has one; it is asked for that as soon as somebody known claims to have signed it.
+        *content* reads its body, if it has one; it is asked for that once it is known who signed the headers.
         *target* and *status* are what the log says of it; *service*, one of the models, is what it is signed for, and how a
         refusal looks. *check* may refuse who it is, by raising as a handler does. Raises NotAdmitted.
         """
@@ -176,7 +176,12 @@ class Endpoint:
         call.secure = self._proxies.secure(scope, headers)
         claim = await self._verifier.claim(headers, service=service)
         call.claimed = claim.credential.account
-        body = b"" if content is None else await content()
+        body = b""
+        if content is not None:
+            if headers.get(b"x-amz-content-sha256") == UNSIGNED and not call.secure:
+                raise invalid_signature("A payload that is not signed is accepted over TLS alone.")
+            await self._verify(claim, headers, None, scope, located=True)
+            body = await content()
         await self._verify(claim, headers, body, scope, located=True)
         if self._used is not None:
             self._used(claim)
@@ -243,7 +248,7 @@ class Endpoint:
         self,
         claim: Claim,
         headers: Mapping[bytes, bytes],
-        body: bytes,
+        body: bytes | None,
         scope: MutableMapping[str, Any],
         *,
         located: bool,
@@ -251,7 +256,7 @@ class Endpoint:
         query = scope.get("query_string", b"").decode("latin-1")
         # What has no place of its own is `POST /`, which is checked already.
         method, path = (scope.get("method", "GET"), raw_path(scope)) if located else ("POST", "/")
-        if len(body) < _OFFLOAD_HASH:
+        if body is None or len(body) < _OFFLOAD_HASH:
             return self._verifier.verify(claim, headers, body, method=method, path=path, query=query)
         verify = self._verifier.verify
         return await asyncio.to_thread(verify, claim, headers, body, method=method, path=path, query=query)

@@ -8,8 +8,10 @@ Requests that are signed for S3: which operation they ask for, and how they are 
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
@@ -24,7 +26,9 @@ from patchwright.server.wire import (
     fold_headers,
     raw_path,
     read_body,
+    signed_key,
     signed_service,
+    throttled,
 )
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,6 +36,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _BODY_SECONDS = 300.0
+_AT_ONCE = 2  # objects of the largest size, or as many bytes of smaller ones, that one key may be sending
 _UNSERVED = "s3.Unserved"
 _XML = b"application/xml"
 # Operations by method and the names of the parameters in the query; of objects all but the first.
@@ -84,6 +89,7 @@ class BucketFront:
         self._operations = operations
         self._domain = domain.lower()
         self._largest = largest
+        self._arriving: Counter[str] = Counter()  # bytes that are being taken in, by key
 
     def serves(self, scope: Mapping[str, Any]) -> bool:
         """Whether a request says that it is signed for S3, or asks where a bucket is."""
@@ -113,14 +119,39 @@ class BucketFront:
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive
     ) -> tuple[int, Headers, bytes]:
         asked = self._asked(scope, headers)
+        with contextlib.ExitStack() as held:
 
-        async def content() -> bytes:
-            body = await read_body(receive, headers, limit=self._largest, seconds=_BODY_SECONDS)
-            asked.members["Body"] = body
-            return body
+            async def content() -> bytes:
+                held.enter_context(self._room(headers))
+                body = await read_body(receive, headers, limit=self._largest, seconds=_BODY_SECONDS)
+                asked.members["Body"] = body
+                return body
 
-        caller = await self._endpoint.identify(scope, service="s3", target=asked.target, content=content)
-        answer = await self._carried_out(asked, caller)
+            caller = await self._endpoint.identify(scope, service="s3", target=asked.target, content=content)
+            answer = await self._carried_out(asked, caller)
+        return self._answered(asked, headers, caller, answer)
+
+    @contextlib.contextmanager
+    def _room(self, headers: Mapping[bytes, bytes]) -> Iterator[None]:
+        """Room in memory for a body of whoever signed *headers*. Raises ApiError (ThrottlingException)."""
+        declared, key = headers.get(b"content-length", b""), signed_key(headers)
+        size = min(int(declared[:18]), self._largest) if declared.isdigit() else 0
+        if b"transfer-encoding" in headers:  # it may be as long as it likes
+            size = self._largest
+        if self._arriving[key] + size > _AT_ONCE * self._largest:
+            raise throttled("Too many objects are being sent with this key.", seconds=1.0)
+        self._arriving[key] += size
+        try:
+            yield
+        finally:
+            self._arriving[key] -= size
+            if not self._arriving[key]:
+                del self._arriving[key]
+
+    @staticmethod
+    def _answered(
+        asked: Asked, headers: Mapping[bytes, bytes], caller: Caller, answer: Mapping[str, Any]
+    ) -> tuple[int, Headers, bytes]:
         named = [(b"x-amz-request-id", caller.request_id.encode())]
         if asked.target == "s3.HeadBucket":
             return 200, [*named, (b"x-amz-bucket-region", answer["Region"].encode())], b""
@@ -153,7 +184,10 @@ class BucketFront:
         if not bucket:
             bucket, _, key = path.partition("/")
         members = {"Bucket": bucket, "Key": key}
-        given = parse_qs(query, keep_blank_values=True, max_num_fields=10)
+        try:
+            given = parse_qs(query, keep_blank_values=True, max_num_fields=10)
+        except ValueError:
+            raise ApiError("InvalidURI", "Couldn't parse the specified URI.") from None
         target = _BY_QUERY.get((method, tuple(sorted(given.keys() - {"x-id"}))), _UNSERVED)
         if not key and target != "s3.GetEncryptionConfiguration":
             target = "s3.HeadBucket" if method == "HEAD" and not given else _UNSERVED

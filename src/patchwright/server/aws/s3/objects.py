@@ -18,7 +18,7 @@ from patchwright.server import commands, outputs, patching
 from patchwright.server.accounts import Scope
 from patchwright.server.aws.authority import Access, Rule, may_read_object
 from patchwright.server.aws.authority.rules import Demand, Request
-from patchwright.server.aws.s3.taking import take_whole
+from patchwright.server.aws.s3.taking import Charge, take_whole
 from patchwright.server.commands import UnknownInvocation
 from patchwright.server.infra import Bucket, BucketRefused, Buckets, Clock, Database, ObjectMissing
 from patchwright.server.outputs import STREAMS, Output, Place, Stream, place_of
@@ -50,16 +50,24 @@ RULES: Mapping[str, Rule] = {
 
 
 class Objects:
-    """One method per operation. Bodies are bytes under `Body`."""
+    """One method per operation. Bodies are bytes under `Body`; *charge* counts what a node sends."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, sent: commands.Service, printed: outputs.Service, buckets: Buckets
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        sent: commands.Service,
+        printed: outputs.Service,
+        buckets: Buckets,
+        charge: Charge,
     ) -> None:
         self._database = database
         self._clock = clock
         self._sent = sent
         self._printed = printed
         self._buckets = buckets
+        self._charge = charge
 
     def operations(self) -> Mapping[str, Handler]:
         """The operations served here, by target."""
@@ -85,7 +93,13 @@ class Objects:
     async def put_object(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """PutObject: the output of a step of a command of the node that signed."""
         body: bytes = request["Body"]
-        await take_whole(self._printed, caller.scope, await self.own(caller, request), [body])
+        stream = await self.own(caller, request)
+        self._charge(stream.instance_id, len(body))
+
+        async def had() -> bytes:
+            return body
+
+        await take_whole(self._printed, caller.scope, stream, [had])
         return {"ETag": await asyncio.to_thread(_etag, body)}
 
     async def get_object(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
-from patchwright.server.aws.s3.taking import take_whole
+from patchwright.server.aws.s3.taking import Charge, take_whole
 from patchwright.server.infra import BlobNotFound, Blobs
 from patchwright.server.outputs import Service, Stream
 from patchwright.server.wire import ApiError, Caller, Handler
@@ -27,10 +28,14 @@ _ETAG = re.compile(rb"<ETag>\s*(?:\"|&quot;|&#34;)?([0-9a-f]{64})-([0-9a-f]{64})
 
 
 class Uploads:
-    """One method per operation. *own* finds the output of the caller that a request is about, or refuses."""
+    """
+    One method per operation. *own* finds the output of the caller that a request is about, or refuses; *charge* counts what a
+    node sends.
+    """
 
-    def __init__(self, own: Own, *, printed: Service, blobs: Blobs, key: bytes) -> None:
+    def __init__(self, own: Own, *, printed: Service, blobs: Blobs, key: bytes, charge: Charge) -> None:
         self._own = own
+        self._charge = charge
         self._printed = printed
         self._blobs = blobs
         self._key = key
@@ -51,6 +56,7 @@ class Uploads:
     async def upload_part(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """UploadPart: a blob, and its ETag."""
         stream = await self._of(caller, request)
+        self._charge(stream.instance_id, len(request["Body"]))
         digest = await self._blobs.put(request["Body"])
         return {"ETag": f"{digest}-{self._sign(f'part {digest}', stream)}"}
 
@@ -63,10 +69,10 @@ class Uploads:
         if not 0 < len(parts) <= _MOST_PARTS:
             raise ApiError("MalformedXML", "The XML you provided was not well-formed.")
         try:
-            bodies = [await self._blobs.get(digest) for _, digest in parts]
+            bodies = [partial(self._blobs.get, digest) for _, digest in parts]
+            await take_whole(self._printed, caller.scope, stream, bodies)
         except BlobNotFound:
             raise _invalid_part() from None
-        await take_whole(self._printed, caller.scope, stream, bodies)
         return {"ETag": f"{self._sign('whole', stream)}-{len(parts)}"}
 
     async def abort(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
