@@ -11,12 +11,13 @@ import pytest
 
 from farm.amazon_agent import AmazonAgent
 
-from .station import until
+from .station import lines, until
 
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
 HASTY = {"guest_patience_seconds": 1, "backoff_cap_seconds": 0.2, "request_seconds": 2, "connect_seconds": 1}
 SCRIPT, CREDENTIALS = "/var/lib/amazon/ssm/_script.sh", "/root/.aws/credentials"
+LOG = "/var/log/hooks"
 
 
 class InNode:
@@ -119,3 +120,76 @@ def test_a_node_with_amazons_agent_is_scanned_patched_and_restarted(station, deb
     phases = [body["Phase"] for body in station.interposer.sent("PutFacts")[before:]]
     assert phases[0] == "after"
     assert station.states(node, "foo.all") == {"foo.all": "InstalledPendingReboot"}
+
+
+def hook(name):
+    """A document that notes that it ran, and which foo it found."""
+    run = [f"echo {name} $(dpkg-query -W -f '${{Version}}' foo) >>{LOG}"]
+    step = {"action": "aws:runShellScript", "name": "Note", "inputs": {"runCommand": run}}
+    return {"schemaVersion": "2.2", "mainSteps": [step]}
+
+
+def with_hooks(station, agent, operation):
+    """SendCommand of AWS-RunPatchBaselineWithHooks; the command's id."""
+    names = {f"{place}HookDocName": [place] for place in ("PreInstall", "PostInstall", "OnExit")}
+    command = station.client().send_command(
+        DocumentName="AWS-RunPatchBaselineWithHooks",
+        InstanceIds=[agent.instance_id],
+        Parameters={"Operation": [operation], **names},
+    )
+    return command["Command"]["CommandId"]
+
+
+def codes(station, agent, command):
+    """How the command stands, and of its steps the code of each."""
+    (invocation,) = station.client().list_command_invocations(
+        CommandId=command, InstanceId=agent.instance_id, Details=True
+    )["CommandInvocations"]
+    return invocation["Status"], {one["Name"]: one["ResponseCode"] for one in invocation["CommandPlugins"]}
+
+
+def test_hooks_run_around_the_patches_on_a_node_with_amazons_agent(station, debrepo, new_node, tmp_path):
+    """
+    What asks whether there is anything to do is a script as well, and hooks are documents that the agent fetches itself:
+    a Scan runs none; an Install runs one before, one after it, restarts the node once and runs the last one; where nothing
+    is missing it is the last one alone.
+    """
+    debrepo.release("foo", "1.0-1")
+    debrepo.security("foo", "1.0-1+deb12u1")
+    node = new_node("deb12", debrepo, outstanding=["foo"])
+    run = InNode(node)
+    agent = AmazonAgent(station.url, tmp_path / "amazon", run=run)
+    activation = station.client().create_activation(IamRole="node")
+    agent.register(activation["ActivationId"], activation["ActivationCode"])
+    station.ids[node.name] = agent.instance_id
+    agent.start()
+    station.make_documents({place: hook(place) for place in ("PreInstall", "PostInstall", "OnExit")})
+    later = dict.fromkeys(("PreInstallHook", "Install", "PostInstallHook", "VerifyReboot", "RebootAndReport"), 0)
+
+    command = with_hooks(station, agent, "Scan")
+    agent.poll()
+    assert codes(station, agent, command) == (
+        "Success",
+        {"Scan": 0, "VerifyOperation": 168, **later, "OnExitHook": 0},
+    )
+    assert node.run(["test", "-e", LOG], check=False).code == 1
+
+    command = with_hooks(station, agent, "Install")
+    agent.poll()
+    assert agent.wants_reboot
+    assert codes(station, agent, command)[0] == "InProgress"
+    assert lines(node, LOG) == ["PreInstall 1.0-1", "PostInstall 1.0-1+deb12u1"]
+    assert station.states(node, "foo.all") == {"foo.all": "InstalledPendingReboot"}
+    node.reboot()
+    agent.resume()
+    assert codes(station, agent, command) == ("Success", {"Scan": 0, "VerifyOperation": 0, **later, "OnExitHook": 0})
+    assert lines(node, LOG)[2:] == ["OnExit 1.0-1+deb12u1"]
+    assert station.states(node, "foo.all") == {"foo.all": "Installed"}
+
+    command = with_hooks(station, agent, "Install")
+    agent.poll()
+    assert codes(station, agent, command) == (
+        "Success",
+        {"Scan": 0, "VerifyOperation": 168, **later, "OnExitHook": 0},
+    )
+    assert len(lines(node, LOG)) == 4

@@ -18,30 +18,27 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import ssl
 import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from . import amazon_documents as documents
 from . import amazon_wire as wire
+from .amazon_documents import EXIT_SUCCESS, CannotRead
 from .amazon_wire import KeyPair, Line, Refused, Session
 
 VERSION = "3.3.0.0"
 VISIBILITY_SECONDS = 10
-REBOOT, EXIT_SUCCESS, EXIT_FAILURE, KILLED = 194, 168, 169, 137
-_RUNNABLE = frozenset({"aws:runShellScript"})
-_SCHEMAS = frozenset({"1.0", "1.2", "2.0", "2.0.1", "2.0.2", "2.0.3", "2.2"})
-_REFERENCE = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
+REBOOT, KILLED = 194, 137
 _OUTPUT, _SHORT = 24_000, 2_500
-_COUNTED = ("SuccessAndReboot", "Failed", "TimedOut", "Cancelled")
 
 
 class Run(Protocol):
@@ -60,10 +57,6 @@ class Upstream(Protocol):
 
     def acknowledge(self, message_id: str, status: int) -> None:
         """Say that the message is taken (200), or why not (spec agent-protocol §7.1)."""
-
-
-class CannotRead(Exception):
-    """A document that the agent makes nothing of."""
 
 
 def shell(
@@ -337,7 +330,7 @@ class AmazonAgent:
     def _submit(self, message_id: str, content: str, upstream: Upstream, *, beside: bool) -> None:
         try:
             payload = json.loads(content)
-            _steps(payload["DocumentContent"])
+            documents.steps(payload["DocumentContent"])
         except (ValueError, KeyError, TypeError, CannotRead) as error:
             trace = f"failed to parse message: {error}"
             upstream.reply(message_id, self._content("Failed", {}, trace=trace), str(uuid.uuid4()))
@@ -367,17 +360,18 @@ class AmazonAgent:
 
     def _carry_out(self, job: _Job, upstream: Upstream) -> None:
         self.running[job.command_id] = job
-        document = job.payload["DocumentContent"]
-        steps, ends = _steps(document), False
+        document, values = job.payload["DocumentContent"], job.payload.get("Parameters") or {}
+        steps, ends = documents.steps(document), False
         last: list[Callable[[], None]] = []
         for step in steps:
             before = job.results.get(step["name"])
             if before is None or before["status"] == "SuccessAndReboot":
-                skipped = (ends and not step["inputs"].get("finallyStep")) or not _applies(step)
+                skipped = ends and not (step["inputs"].get("finallyStep") and step is steps[-1])
+                skipped = skipped or not documents.applies(step, documents.Values(document, values))
                 job.results[step["name"]] = self._step(job, step, before, is_skipped=skipped)
                 self._store(job)
             result = job.results[step["name"]]
-            ends = ends or _ends(step, result)
+            ends = ends or documents.ends(step, result)
             shown = dict(result, status="InProgress") if result["status"] == "SuccessAndReboot" else result
             is_last = step is steps[-1] or result["status"] == "SuccessAndReboot"
             if before is None or before is not result:
@@ -385,7 +379,7 @@ class AmazonAgent:
                 last.append(report) if is_last and self.disorder else report()
             if result["status"] == "SuccessAndReboot" or job.cancelled.is_set():
                 break
-        status = _aggregate(job.results)
+        status = documents.aggregate(job.results.values())
         self._reply(job, upstream, status, job.results if len(steps) == 1 else {})
         for report in last:
             report()
@@ -401,15 +395,13 @@ class AmazonAgent:
         started, inputs = self.now(), step["inputs"]
         if is_skipped:
             return self._result(step, "Skipped", (0, "", ""), started=started)
-        if step["action"] not in _RUNNABLE:
+        values = documents.Values(job.payload["DocumentContent"], job.payload.get("Parameters") or {})
+        if step["action"] == "aws:runDocument":
+            code, out, err = self._inner_document(job, values.filled(inputs["documentPath"]))
+        elif step["action"] == "aws:runShellScript":
+            code, out, err = self._script(job, inputs, values)
+        else:
             return self._result(step, "Failed", (1, "", f"Unsupported plugin {step['action']}"), started=started)
-        script = "\n".join(_filled(inputs["runCommand"], job.payload.get("Parameters") or {}, job.payload))
-        seconds = float(
-            _filled(inputs.get("timeoutSeconds") or "3600", job.payload.get("Parameters") or {}, job.payload)
-        )
-        code, out, err = self._run(
-            script, self._environment(job), seconds=min(max(seconds, 5), 172_800), cancelled=job.cancelled
-        )
         if before is not None:
             out, err = before["standardOutput"] + out, before["standardError"] + err
         status = {0: "Success", REBOOT: "SuccessAndReboot", EXIT_SUCCESS: "Success"}.get(code, "Failed")
@@ -418,6 +410,23 @@ class AmazonAgent:
         if status == "Failed" and inputs.get("onFailure") == "successAndExit":
             status = "Success"
         return self._result(step, status, (code, out, err), started=started)
+
+    def _script(self, job: _Job, inputs: Mapping[str, Any], values: documents.Values) -> tuple[int, str, str]:
+        script = "\n".join(values.filled(inputs["runCommand"]))
+        seconds = min(max(float(values.filled(inputs.get("timeoutSeconds") or "3600")), 5), 172_800)
+        return self._run(script, self._environment(job), seconds=seconds, cancelled=job.cancelled)
+
+    def _inner_document(self, job: _Job, path: str) -> tuple[int, str, str]:
+        """A document of scripts within a document (aws:runDocument): its code is that of the last script that failed."""
+        name, _, version = path.rpartition("/")[2].partition(":")
+        members = {"Name": name, **({"DocumentVersion": version} if version else {})}
+        document = json.loads(self.call("AmazonSSM.GetDocument", members)["Content"])
+        values, code, told = documents.Values(document, {}), 0, ("", "")
+        for step in documents.steps(document):
+            if documents.applies(step, values):
+                ended, out, err = self._script(job, step["inputs"], values)
+                code, told = ended or code, (told[0] + out, told[1] + err)
+        return code, *told
 
     def _environment(self, job: _Job) -> dict[str, str]:
         return {
@@ -523,56 +532,6 @@ class _Polling:
 
 def _later(call: Callable[..., None], *args: Any) -> Callable[[], None]:
     return lambda: call(*args)
-
-
-def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The plugins of a document; of schema 1.2 each is called after itself. Raises CannotRead."""
-    if document.get("schemaVersion") not in _SCHEMAS:
-        raise CannotRead(f"unsupported schema version {document.get('schemaVersion')}")
-    if document["schemaVersion"].startswith("1."):
-        return [
-            {"name": name, "action": name, "inputs": (config.get("properties") or [{}])[0], "precondition": {}}
-            for name, config in document["runtimeConfig"].items()
-        ]
-    return [{"inputs": {}, "precondition": {}, **step} for step in document["mainSteps"]]
-
-
-def _applies(step: Mapping[str, Any]) -> bool:
-    operands = step["precondition"].get("StringEquals", [])
-    return not operands or operands[0] != "platformType" or operands[1] == "Linux"
-
-
-def _ends(step: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Whether nothing but a finallyStep follows."""
-    inputs = step["inputs"]
-    if result["code"] in (EXIT_SUCCESS, EXIT_FAILURE):
-        return True
-    failed = result["code"] != 0 and result["status"] != "SuccessAndReboot"
-    if failed:
-        return inputs.get("onFailure") in ("exit", "successAndExit")
-    return result["status"] == "Success" and inputs.get("onSuccess") == "exit"
-
-
-def _aggregate(results: Mapping[str, Mapping[str, Any]]) -> str:
-    found = {one["status"] for one in results.values()}
-    return next((status for status in _COUNTED if status in found), "Success")
-
-
-def _filled(value: Any, values: Mapping[str, Any], payload: Mapping[str, Any]) -> Any:
-    """`{{ name }}` replaced by the agent, defaults filled in."""
-    declared = payload["DocumentContent"].get("parameters") or {}
-    known = {name: one.get("default") for name, one in declared.items()} | dict(values)
-    if isinstance(value, list):
-        return [line for one in value for line in _lines(_filled(one, values, payload))]
-    text = str(value)
-    whole = _REFERENCE.fullmatch(text.strip())
-    if whole and whole[1] in known:
-        return known[whole[1]]
-    return _REFERENCE.sub(lambda found: str(known.get(found[1], found[0])), text)
-
-
-def _lines(value: Any) -> Sequence[str]:
-    return value if isinstance(value, list) else [str(value)]
 
 
 def _shown(out: str, err: str) -> str:
