@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import random
+import uuid
 
 import pytest
 
@@ -155,3 +156,56 @@ async def test_times_that_are_none_are_not_shown(house):
     )
 
     assert (found["Status"], found["ExecutionStartDateTime"]) == ("Cancelled", "")
+
+
+async def say(node, message, status, steps=None):
+    """A reply."""
+    content = {"documentStatus": status, "runtimeStatus": steps or {}}
+    said = {"MessageId": message["MessageId"], "Payload": json.dumps(content), "ReplyId": str(uuid.uuid4())}
+    await node.ask(SEND, said)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("2026-11-20T04:21:54.755Z", "2026-11-20T04:21:54.755Z"),
+        ("2026-11-20T04:21:54.755123456Z", "2026-11-20T04:21:54.755Z"),
+        ("2026-11-20T05:21:54+01:00", "2026-11-20T04:21:54.000Z"),
+        ("yesterday", ""),
+        ("0001-01-01T00:00:00+01:00", ""),
+    ],
+)
+async def test_times_are_shown_in_one_form(house, said, shown):
+    """That of the API (spec §0.4), or not at all."""
+    node, command, message = await sent(house)
+    step = {"status": "Success", "code": 0, "startDateTime": said, "endDateTime": said}
+    await say(node, message, "InProgress", {"first": step})
+
+    asked = {"CommandId": command, "InstanceId": node.instance_id, "PluginName": "first"}
+    found = await house.ask("AmazonSSM.GetCommandInvocation", asked)
+    assert (found["ExecutionStartDateTime"], found["ExecutionEndDateTime"]) == (shown, shown)
+
+
+async def test_exit_codes_of_windows_are_those_of_a_program_that_reads_them_as_signed(house):
+    """4294967295 is -1: a reply that was refused for it would be lost, and the command never end."""
+    node, command, message = await sent(house)
+    step = {"status": "Failed", "code": 4294967295}
+    await say(node, message, "InProgress", {"first": step})
+
+    asked = {"CommandId": command, "InstanceId": node.instance_id, "PluginName": "first"}
+    assert (await house.ask("AmazonSSM.GetCommandInvocation", asked))["ResponseCode"] == -1
+
+
+async def test_a_node_cannot_fill_a_command_with_steps_that_it_makes_up(house):
+    """However many replies it sends: there are no more steps than a document may have; those of the document are kept."""
+    node, command, message = await sent(house)
+    done = {"status": "Success", "code": 0}
+    await say(node, message, "InProgress", {"first": done})
+    for number in range(3):
+        made_up = {f"made-up-{number}-{step}": done for step in range(40)}
+        await say(node, message, "InProgress", made_up)
+    await say(node, message, "Success")
+    await say(node, message, "Success", {f"late-{step}": done for step in range(40)})
+
+    _, steps = await seen(house, node, command)
+    assert ("first" in steps, len(steps)) == (True, 50)

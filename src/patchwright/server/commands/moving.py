@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from patchwright.core.document import STEPS_LIMIT
 from patchwright.core.invocation import Detail, advance
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import invocation_store, store, tally_store
@@ -184,7 +185,10 @@ def _settle_now(scope: Scope, command_id: str, *, now: float) -> UnitOfWork[list
 def _add_late(invocation: Invocation, reply: Reply, *, now: float) -> UnitOfWork[None]:
     steps = dict(invocation.steps)
     for name, step in reply.steps.items():
-        if step.status not in _OPEN_STEPS and (name not in steps or steps[name].status in _OPEN_STEPS):
+        known = name in steps
+        if step.status in _OPEN_STEPS or (known and steps[name].status not in _OPEN_STEPS):
+            continue
+        if known or len(steps) < STEPS_LIMIT:
             steps[name] = step
     if steps != invocation.steps:
         changed = replace(invocation, steps=steps, response_code=exit_code(steps))
@@ -192,13 +196,19 @@ def _add_late(invocation: Invocation, reply: Reply, *, now: float) -> UnitOfWork
 
 
 def merged(known: Mapping[str, StepResult], told: Mapping[str, StepResult]) -> dict[str, StepResult]:
-    """What is known of the steps with what was told now: a step that has a result is not under way again."""
+    """
+    What is known of the steps with what was told now: a step that has a result is not under way again.
+
+    No more steps than a document may have: a node that makes up others is not listened to.
+    """
     fresh = {
         name: step
         for name, step in told.items()
         if step.status not in _OPEN_STEPS or name not in known or known[name].status in _OPEN_STEPS
     }
-    return {**known, **fresh}
+    room = STEPS_LIMIT - len(known)
+    beyond = [name for name in fresh if name not in known][max(room, 0) :]
+    return {**known, **{name: step for name, step in fresh.items() if name not in beyond}}
 
 
 def exit_code(steps: Mapping[str, StepResult]) -> int:

@@ -158,6 +158,7 @@ def read_reply(request: Mapping[str, Any], command_id: str) -> commands.Reply:
 
 def _step(step: Mapping[str, Any]) -> commands.StepResult:
     code = int(step.get("code", -1))
+    code -= 2**32 if 2**31 <= code < 2**32 else 0  # as Windows writes it: 4294967295 is -1
     if not -(2**31) <= code < 2**31:
         msg = "an exit code has 32 bits"
         raise ValueError(msg)
@@ -177,9 +178,13 @@ def _clean(value: object) -> str:
 
 
 def _moment(value: object) -> str:
-    """A moment as the node wrote it; empty where it wrote the year 1, which is Go's for none."""
-    text = _clean(value)[:64]
-    return "" if text.startswith("0001-") else text
+    """A moment as the API writes it; empty for what is none, and for the year 1, which is Go's for none."""
+    try:
+        moment = datetime.fromisoformat(str(value)[:64])
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return ""
+    return "" if moment.year == 1 else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _status(text: str) -> str:
