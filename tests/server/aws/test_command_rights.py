@@ -8,6 +8,7 @@ import json
 from server.aws.granted import new_user, statement
 
 SCRIPT = "AWS-RunShellScript"
+MOMENT = "2026-11-20T04:21:54.755Z"
 TWO_STEPS = {
     "schemaVersion": "2.2",
     "mainSteps": [
@@ -100,5 +101,17 @@ async def test_the_steps_of_a_command_are_listed_in_the_order_of_its_document(ho
     await house.reply(node, command_id, "InProgress", runtimeStatus={"last1": done})
     await house.reply(node, command_id, "InProgress", runtimeStatus={"zero": {**done, "status": "Failed", "code": 3}})
     assert await listed() == [("zero", "Failed", 3), ("first", "InProgress", -1), ("last1", "Success", 0)]
-    await house.reply(node, command_id, "Failed")
-    assert await listed() == [("zero", "Failed", 3), ("last1", "Success", 0)]
+    again = {**done, "status": "SuccessAndReboot", "code": 194, "startDateTime": MOMENT, "endDateTime": MOMENT}
+    await house.reply(node, command_id, "SuccessAndReboot", runtimeStatus={"first": again})
+    assert (await listed())[1] == ("first", "InProgress", -1)  # the restart is no end, though its reply has one
+    asked = {"CommandId": command_id, "InstanceId": node.instance_id, "PluginName": "first"}
+    found = await house.ask("AmazonSSM.GetCommandInvocation", asked)
+    shown = [found[f"Execution{name}"] for name in ("StartDateTime", "EndDateTime", "ElapsedTime")]
+    assert shown == [MOMENT, "", ""]
+    await house.reply(node, command_id, "Failed", runtimeStatus={"unheard": done})
+    assert await listed() == [
+        ("zero", "Failed", 3),
+        ("first", "Failed", 194),
+        ("last1", "Success", 0),
+        ("unheard", "Success", 0),
+    ]

@@ -142,8 +142,8 @@ class CommandOperations:
             "PluginName": name,
             "ResponseCode": step.code if status.final else -1,
             "ExecutionStartDateTime": step.started,
-            "ExecutionElapsedTime": elapsed(step),
-            "ExecutionEndDateTime": step.ended,
+            "ExecutionElapsedTime": elapsed(step) if status.final else "",
+            "ExecutionEndDateTime": step.ended if status.final else "",
             "Status": status.status,
             "StatusDetails": status.value,
             "StandardOutputContent": step.stdout,
@@ -239,10 +239,11 @@ def describe_invocation(
     """
     request = command.request
     stdout, stderr = urls(invocation, next(iter(invocation.steps))) if len(invocation.steps) == 1 else ("", "")
+    shown = [name for name in names if name in invocation.steps or not invocation.detail.final]
+    shown += [name for name in invocation.steps if names and name not in names]  # of which only the node knows
     plugins = [
         _plugin(request, invocation, name, _status_of(names, invocation, name), urls(invocation, name))
-        for name in names
-        if name in invocation.steps or not invocation.detail.final
+        for name in shown
     ]
     return {
         "CommandId": command.id,
@@ -351,9 +352,9 @@ def _plugin(
         "Name": name,
         "Status": detail.status,
         "StatusDetails": detail.value,
-        "ResponseCode": step.code,
+        "ResponseCode": step.code if detail.final else -1,
         "ResponseStartDateTime": _moment(step.started),
-        "ResponseFinishDateTime": _moment(step.ended),
+        "ResponseFinishDateTime": _moment(step.ended) if detail.final else None,
         "Output": truncate(output, _OUTPUT_LIMIT),
         "StandardOutputUrl": urls[0],
         "StandardErrorUrl": urls[1],
