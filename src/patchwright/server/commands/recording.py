@@ -151,9 +151,10 @@ def _tell(
     """Count and tell of what became of invocations of a command, and settle it; returns the nodes that may start now."""
     head = (yield from store.heads(scope, [command_id]))[command_id]
     changes = Counter[str]()
+    for (before, after), number in Counter((move.before, move.after) for move in moves).items():
+        changes.update(moved(before, after, released=True, number=number))
     by_detail: dict[Detail, list[str]] = {}
     for move in moves:
-        changes.update(moved(move.before, move.after, released=True))
         by_detail.setdefault(move.after, []).append(move.instance_id)
     for detail in sorted(by_detail, key=lambda one: one.final):  # beginnings before ends
         nodes = by_detail[detail]

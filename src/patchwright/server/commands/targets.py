@@ -68,7 +68,7 @@ def window(scope: Scope, targets: Sequence[Target], *, after: str) -> UnitOfWork
         return [], None
     candidates = yield from _narrowest(scope, targets)(after)
     last = candidates[-1] if len(candidates) >= TOGETHER else None
-    known = [node.id for node in (yield from nodes.known(scope, candidates))]
+    known = yield from nodes.existing(scope, candidates)
     labels = (yield from tags.of_each(scope, tags.MANAGED_INSTANCE, known)) if known else {}
     return [one for one in known if all(_reaches(target, one, labels[one]) for target in targets)], last
 

@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from patchwright.server import commands, compliance, patching
+from patchwright.server.accounts import Scope
 from patchwright.server.commands import Recorded, Said, Waking
 from patchwright.server.infra import Clock, Database, Unavailable, UnitOfWork
 
-_TOGETHER = 256  # replies in one unit of work
+_TOGETHER = 1024  # replies in one unit of work
 
 
 class Recorder:
@@ -79,7 +80,15 @@ def _fail(batch: Sequence[tuple[Said, asyncio.Future[None]]], error: Exception) 
 def _recorded(said: Sequence[Said], *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[Recorded]:
     """Record replies; what a command began on a node and did not finish ends with it."""
     recorded = yield from commands.record_all(said, now=now, fresh_ids=fresh_ids)
+    ended: dict[Scope, list[str]] = {}
+    for one in recorded.ended:
+        ended.setdefault(one.scope, []).append(one.instance_id)
+    begun = set()
+    for scope, ids in ended.items():
+        begun.update((scope, one) for one in (yield from patching.with_unfinished(scope, ids)))
     for scope, instance_id, command_id, reply in recorded.ended:
+        if (scope, instance_id) not in begun:
+            continue
         ended_as = "" if reply is None else reply.detail.value
         reason = f"The command ended as {ended_as} before the operation did."
         if (yield from patching.close(scope, instance_id, command_id, now=now, reason=reason)):

@@ -166,6 +166,11 @@ def known(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[Node]]:
     return (yield from store.find(scope, ids))
 
 
+def existing(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[str]]:
+    """Those of *ids* that are managed nodes, in order."""
+    return (yield from store.existing(scope, ids))
+
+
 def require(scope: Scope, instance_id: str) -> UnitOfWork[Node]:
     """The node with this id; raises UnknownNode."""
     found = yield from store.find(scope, [instance_id])

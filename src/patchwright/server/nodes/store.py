@@ -160,6 +160,18 @@ def page(scope: Scope, listed: Listing, *, after: str, limit: int) -> UnitOfWork
     return [_node(row) for row in rows]
 
 
+def existing(scope: Scope, ids: Sequence[str]) -> UnitOfWork[list[str]]:
+    """Those of *ids* that are nodes, in order."""
+    if not ids:
+        return []
+    rows = yield sql(
+        f"SELECT id FROM node WHERE account = $1 AND region = $2 AND id IN ({placeholders(3, len(ids))}) ORDER BY id",
+        *scope,
+        *ids,
+    )
+    return [row[0] for row in rows]
+
+
 def ids(scope: Scope) -> UnitOfWork[list[str]]:
     """Every node's id, in order."""
     rows = yield sql("SELECT id FROM node WHERE account = $1 AND region = $2 ORDER BY id", *scope)

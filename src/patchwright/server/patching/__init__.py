@@ -39,7 +39,7 @@ from patchwright.server.patching.model import (
     UnsupportedSystem,
 )
 from patchwright.server.patching.operation_store import last_finished, last_of_each
-from patchwright.server.patching.operations import Operations, close, forget
+from patchwright.server.patching.operations import Operations, close, forget, with_unfinished
 from patchwright.server.patching.overrides import may_fetch
 from patchwright.server.patching.snapshots import Deployable, Snapshots
 from patchwright.server.patching.states import CRITICAL, OTHER, SECURITY, count, counters
@@ -97,4 +97,5 @@ __all__ = [
     "last_of_each",
     "may_fetch",
     "require",
+    "with_unfinished",
 ]

@@ -123,6 +123,19 @@ def unfinished(scope: Scope, instance_id: str) -> UnitOfWork[list[Operation]]:
     return [_operation(row) for row in rows]
 
 
+def with_unfinished(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[set[str]]:
+    """Those of some nodes that have an operation which has not ended."""
+    if not instance_ids:
+        return set()
+    rows = yield sql(
+        "SELECT DISTINCT instance_id FROM operation WHERE account = $1 AND region = $2 AND ended_at IS NULL"
+        f" AND instance_id IN ({placeholders(3, len(instance_ids))})",
+        *scope,
+        *instance_ids,
+    )
+    return {row[0] for row in rows}
+
+
 def last(scope: Scope, instance_id: str) -> UnitOfWork[Operation | None]:
     """The node's last operation that finished (one that failed has no verdict), or None."""
     found = yield from last_of_each(scope, [instance_id], whole=True)

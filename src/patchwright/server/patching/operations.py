@@ -180,6 +180,11 @@ class Operations:
         )
 
 
+def with_unfinished(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[set[str]]:
+    """Those of some nodes for which `close` may have something to do; a unit of work."""
+    return (yield from store.with_unfinished(scope, instance_ids))
+
+
 def close(scope: Scope, instance_id: str, command_id: str, *, now: float, reason: str) -> UnitOfWork[bool]:
     """
     End what a command began on a node and did not finish, since the command itself has ended; a unit of work.
