@@ -23,7 +23,7 @@ HIDDEN = "child"  # the agent's word for itself
 
 def sections() -> dict[str, str]:
     """The text below each heading that names a command."""
-    parts = re.split(r"^#+ `(patchwright[a-z ]*)`$", PAGE.read_text(), flags=re.MULTILINE)
+    parts = re.split(r"^#+ `(patchwright[a-z -]*)`$", PAGE.read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
