@@ -56,3 +56,28 @@ async def test_a_step_that_names_no_file_opens_none(house, info):
     await house.ask("AmazonSSM.SendCommand", body)
 
     assert (await Shop(house).ask("GET", f"/{BUCKET}/dir/setup.sh", node)).status == 403
+
+
+async def test_what_the_server_wrote_for_another_account_is_not_fetched(house):
+    """Outputs of commands, and what resource data syncs write: their keys tell whose they are. One's own are."""
+    shop, node, other = Shop(house), await house.enrol(), await house.enrol()
+    printed = {"DocumentName": "AWS-Noop", "InstanceIds": [other.instance_id]}
+    command = (await house.ask("AmazonSSM.SendCommand", printed))["Command"]["CommandId"]
+    theirs = "0fe03b1e-3f6c-4b6c-8f43-2f6f5a9d4c11"
+    root = house.wired.tender._buckets._root / BUCKET
+    keys = {
+        f"logs/{command}/{other.instance_id}/awsrunShellScript/Noop/stdout": 200,
+        f"logs/{theirs}/mi-0123456789abcdef0/awsrunShellScript/Noop/stdout": 403,
+        f"logs/{theirs}/{other.instance_id}/awsrunShellScript/Noop/stderr": 403,
+        f"sync/AWS:Network/accountid={house.account}/region=us-east-1/i-1.json": 200,
+        "sync/AWS:Network/accountid=999999999999/region=us-east-1/i-1.json": 403,
+    }
+    for key, status in keys.items():
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).write_bytes(b"words\n")
+        info = json.dumps({"path": f"s3://{BUCKET}/{key}"})
+        given = {"sourceType": ["S3"], "sourceInfo": [info], "commandLine": ["ls"]}
+        body = {"DocumentName": REMOTE, "InstanceIds": [node.instance_id], "Parameters": given}
+        await house.ask("AmazonSSM.SendCommand", body)
+
+        assert (await shop.ask("GET", f"/{BUCKET}/{key}", node)).status == status, key

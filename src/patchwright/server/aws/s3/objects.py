@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from patchwright.server.outputs import STREAMS, Output, Place, Stream, place_of
 from patchwright.server.wire import ApiError, Caller, Handler
 
 _LEVELS = 5  # of a key below its prefix: command, node, plugin, step, stream
+_COMMAND = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_ACCOUNT = "accountid="  # how a level of a key begins that a resource data sync has written
 _LARGEST_FILE = 64 * 1024 * 1024
 _DENIED = "Access Denied"
 
@@ -120,6 +123,8 @@ class Objects:
 
     async def _may_fetch(self, scope: Scope, instance_id: str, bucket: str, key: str) -> bool:
         """Whether a command waits for that file on the node, in the name of somebody who may read it."""
+        if await self._of_others(scope, key):
+            return False
         url = f"s3://{bucket}/{key}"
         command_id = await self._database.read(patching.may_fetch, scope, instance_id, url)
         command_id = command_id or await self._database.read(commands.fetched_by, scope, instance_id, url)
@@ -128,6 +133,23 @@ class Objects:
         command, _ = await self._sent.invocation(scope, command_id, instance_id)
         arn = f"arn:aws:s3:::{bucket}/{key}"
         return await self._database.read(may_read_object, scope, command.owner, arn, self._clock.now())
+
+    async def _of_others(self, scope: Scope, key: str) -> bool:
+        """
+        Whether the server has written an object for another account, which its key tells: buckets are all accounts', what
+        is written there of nodes is not.
+        """
+        levels = key.split("/")
+        if any(one.startswith(_ACCOUNT) and one != f"{_ACCOUNT}{scope.account}" for one in levels):
+            return True
+        place = levels[-_LEVELS:]
+        if len(place) < _LEVELS or not _COMMAND.match(place[0]) or place[-1] not in STREAMS:
+            return False
+        try:
+            await self._sent.invocation(scope, place[0], place[1])
+        except UnknownInvocation:
+            return True
+        return False
 
     async def own(self, caller: Caller, request: Mapping[str, Any]) -> Stream:
         """Which output of the node that signed a request is about. Raises ApiError (AccessDenied)."""
