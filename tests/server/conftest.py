@@ -38,19 +38,19 @@ __all__ = [
 ]
 
 SEED = os.environ.get("PATCHWRIGHT_SEED", "20261120")
-SHARE = 3  # one in so many
-EDGES = {Path(__file__).parent / name for name in ("aws", "gateway")}
+HERE = Path(__file__).parent
+SHARES = {"aws": 3, "gateway": 3, "infra": 1}  # on PostgreSQL one in so many; of other rooms every other one
 
 
 def pytest_collection_modifyitems(config, items):
     """
-    Of what is asked through the API, or by agents, on PostgreSQL, a third by the seed, unless everything is run.
+    On PostgreSQL a part of what is asked of rooms and through their edges, drawn by the seed, unless everything is run.
 
-    The rooms' own tests run on both engines always; the edges above them know no engine.
+    What knows engines, `infra`, is asked whole on both.
     """
     if os.environ.get("PATCHWRIGHT_FULL"):
         return
-    left_out = [item for item in items if EDGES & set(item.path.parents) and _on_postgres(item) and not _drawn(item)]
+    left_out = [item for item in items if HERE in item.path.parents and _on_postgres(item) and not _drawn(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
@@ -62,4 +62,5 @@ def _on_postgres(item):
 
 
 def _drawn(item):
-    return zlib.crc32(f"{SEED} {item.nodeid}".encode()) % SHARE == 0
+    room = item.path.relative_to(HERE).parts[0]
+    return zlib.crc32(f"{SEED} {item.nodeid}".encode()) % SHARES.get(room, 2) == 0
