@@ -371,7 +371,7 @@ def _services(rooms: Rooms) -> aws.Services:
         verdicts=patching.Verdicts(database, clock, stale_after=config.stale_after_seconds),
         settings=settings.Service(database, clock),
         maintenance=windows.Service(database, clock, quotas),
-        executions=windows.Executions(database, clock),
+        executions=windows.Executions(database, clock, most_open=quotas.open_windows),
         outputs=rooms.printed,
         output_links=rooms.output_links,
         syncs=reports.Syncs(database, clock, quotas, rooms.buckets),
@@ -523,7 +523,9 @@ def jobs(config: Config, house: House) -> list[Job]:
         Job(
             "windows",
             windows.TEND_SECONDS,
-            lambda: windows.tend(database, clock, house.waking.wake, aws.rights_of_task),
+            lambda: windows.tend(
+                database, clock, house.waking.wake, aws.rights_of_task, most_open=config.quotas.open_windows
+            ),
         ),
     ]
 

@@ -115,6 +115,7 @@ class Quotas:
     parameters_advanced: int = quota(100_000, "Parameters of the advanced tier of an account and region.")
     parameters_standard: int = quota(100_000, "Parameters of the standard tier of an account and region.")
     maintenance_windows: int = quota(1_000, "Maintenance windows of an account and region.")
+    open_windows: int = quota(100, "Maintenance windows of an account and region that are open at once; others wait.")
     patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
     patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
     policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")

@@ -57,11 +57,12 @@ class Stage:
         }
         return (await self.ask("RegisterTaskWithMaintenanceWindow", WindowId=self.id, **given))["WindowTaskId"]
 
-    async def tend(self, *, after=0.0):
+    async def tend(self, *, after=0.0, most_open=None):
         """Let *after* seconds pass, and the job have its turn."""
         self.house.clock.time += after
         woken = []
-        await windows.tend(self.house.wired.database, self.house.clock, woken.extend, rights_of_task)
+        database, clock = self.house.wired.database, self.house.clock
+        await windows.tend(database, clock, woken.extend, rights_of_task, most_open=most_open)
         return woken
 
     async def executions(self):

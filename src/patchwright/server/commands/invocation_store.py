@@ -428,7 +428,7 @@ def _rounded(number: int) -> int:
 
 
 def _padded(values: Sequence[str]) -> list[str]:
-    return [*values, *values[-1:] * (_rounded(len(values)) - len(values))]
+    return [*values, *[values[-1]] * (_rounded(len(values)) - len(values))]
 
 
 def _invocation(row: Row) -> Invocation:

@@ -83,7 +83,7 @@ def _recorded(said: Sequence[Said], *, now: float, fresh_ids: Iterator[str]) -> 
     ended: dict[Scope, list[str]] = {}
     for one in recorded.ended:
         ended.setdefault(one.scope, []).append(one.instance_id)
-    begun = set()
+    begun: set[tuple[Scope, str]] = set()
     for scope, ids in ended.items():
         begun.update((scope, one) for one in (yield from patching.with_unfinished(scope, ids)))
     for scope, instance_id, command_id, reply in recorded.ended:

@@ -71,6 +71,27 @@ def has_open(scope: Scope, window_id: str) -> UnitOfWork[bool]:
     return bool(rows)
 
 
+def running(scope: Scope, *, limit: int) -> UnitOfWork[int]:
+    """How many executions of an account and region are under way, counted up to *limit*; those that wait are not."""
+    rows = yield sql(
+        "SELECT count(*) FROM (SELECT 1 FROM window_execution WHERE account = $1 AND region = $2 AND ended_at IS NULL"
+        " AND status IN ('IN_PROGRESS', 'CANCELLING') LIMIT $3) AS counted",
+        *scope,
+        limit,
+    )
+    return int(rows[0][0])
+
+
+def first_waiting(scope: Scope) -> UnitOfWork[str]:
+    """The execution that has waited longest for its turn; empty: none waits."""
+    rows = yield sql(
+        "SELECT id FROM window_execution WHERE account = $1 AND region = $2 AND ended_at IS NULL AND status = 'PENDING'"
+        " ORDER BY scheduled_at, id LIMIT 1",
+        *scope,
+    )
+    return str(rows[0][0]) if rows else ""
+
+
 def unfinished(*, after: str, limit: int) -> UnitOfWork[list[Execution]]:
     """Up to *limit* executions of any account that have not ended, in order of id."""
     rows = yield sql(

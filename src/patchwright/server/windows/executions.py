@@ -27,9 +27,10 @@ _BATCH = 100
 class Executions:
     """The executions of windows of every account."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, most_open: int | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._most_open = most_open
 
     async def page(
         self, scope: Scope, window_id: str, *, before: tuple[float, str] | None, limit: int
@@ -52,7 +53,9 @@ class Executions:
         Errors: UnknownWindow, WindowBusy, InvalidWindow.
         """
         now, fresh_ids = self._clock.now(), commands.fresh_ids()
-        return await self._database.write(machine.open_now, scope, window_id, now=now, fresh_ids=fresh_ids)
+        return await self._database.write(
+            machine.open_now, scope, window_id, now=now, fresh_ids=fresh_ids, most_open=self._most_open
+        )
 
     async def cancel(self, scope: Scope, execution_id: str) -> None:
         """Let nothing of an execution start any more. Errors: UnknownWindow."""
@@ -60,17 +63,25 @@ class Executions:
             raise _unknown(execution_id)
 
 
-async def tend(database: Database, clock: Clock, wake: Callable[[list[str]], None], rights: Rights) -> int:
+async def tend(
+    database: Database,
+    clock: Clock,
+    wake: Callable[[list[str]], None],
+    rights: Rights,
+    *,
+    most_open: int | None = None,
+) -> int:
     """
     Open the windows that are due, take every execution as far as it goes, forget old ones; returns how many were opened.
 
     Safe to run in several processes at once, and again after any of them died: each step is one transaction that looks anew.
-    *wake* is given the nodes for which a command waits; *rights* says what the owner of a task may do.
+    *wake* is given the nodes for which a command waits; *rights* says what the owner of a task may do. Of an account and
+    region *most_open* windows (None: any number) are open at once; the others wait for their turn (spec §1.20, §4.4).
     """
     opened = 0
     while due := await database.read(store.due, now=clock.now(), limit=_BATCH):
         for window in due:
-            opened += await _open(database, clock, window)
+            opened += await _open(database, clock, window, most_open)
     after = ""
     while under_way := await database.read(executed.unfinished, after=after, limit=_BATCH):
         for execution in under_way:
@@ -81,6 +92,7 @@ async def tend(database: Database, clock: Clock, wake: Callable[[list[str]], Non
                 now=clock.now(),
                 fresh_ids=commands.fresh_ids(),
                 rights=rights,
+                most_open=most_open,
             )
             wake(released)
         after = under_way[-1].id
@@ -88,9 +100,14 @@ async def tend(database: Database, clock: Clock, wake: Callable[[list[str]], Non
     return opened
 
 
-async def _open(database: Database, clock: Clock, window: Window) -> bool:
+async def _open(database: Database, clock: Clock, window: Window, most_open: int | None) -> bool:
     made = await database.write(
-        machine.open_window, window.scope, window.id, now=clock.now(), fresh_ids=commands.fresh_ids()
+        machine.open_window,
+        window.scope,
+        window.id,
+        now=clock.now(),
+        fresh_ids=commands.fresh_ids(),
+        most_open=most_open,
     )
     return made is not None
 

@@ -53,9 +53,13 @@ _CANCELLED = "The execution was cancelled."
 _DENIED = "Who registered the task may not send it to any of its nodes."
 
 
-def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[Execution | None]:
+def open_window(
+    scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[str], most_open: int | None = None
+) -> UnitOfWork[Execution | None]:
     """
     Make the execution of a window that is due, and note when it opens next; None if it is not due (any more).
+
+    Where *most_open* windows of the account and region are open already it waits for its turn, until its cutoff.
 
     Late is better than never only before the cutoff: a window that should have opened while no server ran, and whose cutoff has
     passed, ends TIMED_OUT and says so. Openings missed longer ago than history is kept are passed over.
@@ -78,6 +82,8 @@ def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator
         execution = replace(execution, status=Status.SKIPPED_OVERLAPPING, details=skipped, ended_at=now)
     elif not tasks:
         execution = replace(execution, status=Status.SUCCESS, details=NO_TASKS, ended_at=now)
+    else:
+        execution = yield from _admitted(execution, most_open)
     if not (yield from executed.add(execution)):
         return None
     yield from telling.execution(execution, now=now)
@@ -86,9 +92,13 @@ def open_window(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator
     return execution
 
 
-def open_now(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[Execution]:
+def open_now(
+    scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[str], most_open: int | None = None
+) -> UnitOfWork[Execution]:
     """
     Make an execution of a window by hand, out of its schedule, which goes on as it was; of a disabled window too.
+
+    Where *most_open* windows are open already it waits, as with `open_window`.
 
     Errors: UnknownWindow; WindowBusy where one is under way; InvalidWindow where there is nothing to do.
     """
@@ -100,7 +110,7 @@ def open_now(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[st
     if not tasks:
         msg = f"{window_id} has no tasks: register one with RegisterTaskWithMaintenanceWindow."
         raise InvalidWindow(msg)
-    execution = _opening(window, next(fresh_ids), now, now)
+    execution = yield from _admitted(_opening(window, next(fresh_ids), now, now), most_open)
     if (yield from executed.has_open(scope, window_id)) or not (yield from executed.add(execution)):
         msg = f"An execution of {window_id} has not ended, or began in this moment: wait for it, or cancel it."
         raise WindowBusy(msg)
@@ -110,16 +120,28 @@ def open_now(scope: Scope, window_id: str, *, now: float, fresh_ids: Iterator[st
 
 
 def advance(
-    scope: Scope, execution_id: str, *, now: float, fresh_ids: Iterator[str], rights: Rights
+    scope: Scope,
+    execution_id: str,
+    *,
+    now: float,
+    fresh_ids: Iterator[str],
+    rights: Rights,
+    most_open: int | None = None,
 ) -> UnitOfWork[list[str]]:
     """
     Take an execution as far as it goes at *now*; returns the nodes for which a command waits now.
 
-    *rights* says what the owner of a task may do.
+    *rights* says what the owner of a task may do; *most_open* as of `open_window`.
     """
     execution = yield from executed.find(scope, execution_id)
     if execution is None or execution.status.final:
         return []
+    if execution.status is Status.PENDING and now < execution.cutoff_at:
+        if not (yield from _has_its_turn(execution, most_open)):
+            return []
+        execution = replace(execution, status=Status.IN_PROGRESS, details="")
+        yield from executed.put(execution)
+        yield from telling.execution(execution, now=now)
     step = _Step(execution, now, fresh_ids, rights)
     tasks = yield from executed.tasks(scope, execution_id)
     for place, task in enumerate(tasks):
@@ -271,6 +293,24 @@ def _opening(window: Window, execution_id: str, scheduled: float, now: float) ->
     )
 
 
+def _admitted(execution: Execution, most_open: int | None) -> UnitOfWork[Execution]:
+    """A new execution: under way, or waiting where as many are as may be, which it says."""
+    if most_open is None or (yield from executed.running(execution.scope, limit=most_open)) < most_open:
+        return execution
+    return replace(execution, status=Status.PENDING, details=_waits(most_open))
+
+
+def _has_its_turn(execution: Execution, most_open: int | None) -> UnitOfWork[bool]:
+    """Whether one that waits may begin: there is room, and none has waited longer."""
+    if most_open is not None and (yield from executed.running(execution.scope, limit=most_open)) >= most_open:
+        return False
+    return (yield from executed.first_waiting(execution.scope)) == execution.id
+
+
+def _waits(most_open: int) -> str:
+    return f"Waits until one of the {most_open} windows that may be open at once has ended."
+
+
 def _add_tasks(execution: Execution, tasks: Sequence[WindowTask], fresh_ids: Iterator[str]) -> UnitOfWork[None]:
     yield from executed.add_tasks(
         [
@@ -290,6 +330,8 @@ def _finish(execution: Execution, tasks: list[TaskExecution], *, now: float) -> 
     if execution.status is Status.CANCELLING:
         worst = Status.CANCELLED
     details = {Status.SUCCESS: "", Status.FAILED: SOME_FAILED, Status.CANCELLED: _CANCELLED}.get(worst, _CUTOFF)
+    if execution.status is Status.PENDING:
+        details = f"{_CUTOFF} {execution.details.replace('Waits', 'It waited')}"
     ended = replace(execution, status=worst, details=details, ended_at=now)
     yield from executed.put(ended)
     yield from telling.execution(ended, now=now)
