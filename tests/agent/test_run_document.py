@@ -245,6 +245,26 @@ def test_content_goes_to_a_file_or_into_a_directory(stage):
     assert final["runtimeStatus"]["Run"]["standardOutput"] == "hello\n"
 
 
+@pytest.mark.parametrize("trap", ["symlink", "file"])
+def test_nobody_else_gets_hold_of_content_in_a_directory_where_all_may_write(stage, trap):
+    """Neither does it go where a link leads that lies in wait, nor into a file that somebody holds open already."""
+    stage.simulator.served["/files/hello.sh"] = [(200, b"#!/bin/sh\necho hello\n")]
+    url = {"url": stage.simulator.url + "/files/hello.sh", "allowInsecureDownload": True}
+    shared = stage.directory / "shared"
+    shared.mkdir()
+    lying, victim = shared / ".hello.sh.part", stage.directory / "victim"
+    victim.write_text("mine")
+    lying.symlink_to(victim) if trap == "symlink" else lying.write_text("mine")
+    with lying.open() as held:
+        final = once(stage, fetches("HTTP", url, to=f"{shared}/hello.sh"))
+
+        assert final["documentStatus"] == "Success", final
+        assert held.read() == "mine"
+        assert os.fstat(held.fileno()).st_ino != (shared / "hello.sh").stat().st_ino
+    assert victim.read_text() == "mine"
+    assert not (shared / "hello.sh").is_symlink()
+
+
 @pytest.mark.parametrize(
     ("kind", "info", "part"),
     [

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -107,10 +108,16 @@ def _target(given: str, name: str, context: Context) -> Path:
 
 
 def _put(target: Path, data: bytes) -> None:
-    """Write *target* so that it is there whole or not at all."""
+    """
+    Write *target* so that it is there whole or not at all.
+
+    It may be in a directory where all may write: what lies there under the name of the new file is not written to.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name[:200]}.part")
-    with beside.open("wb") as file:
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()
+    with os.fdopen(os.open(str(beside), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE), "wb") as file:
         os.fchmod(file.fileno(), MODE)
         file.write(data)
     beside.replace(target)
