@@ -25,6 +25,7 @@ from server.events.receiver import receiving
         *("::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1"),
         *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "::7f00:1"),
         *("2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b:1::1", "2001:0:102:304::f5ff:fffe"),
+        *("fec0::1", "3fff::1"),
     ],
 )
 def test_an_address_that_is_not_of_the_public_network_is_not_reached(address):

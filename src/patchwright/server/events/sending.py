@@ -136,6 +136,8 @@ class Postman:
 
 def is_public(address: Address) -> bool:
     """Whether *address*, and that which it stands for, is one of the public network."""
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     if isinstance(address, ipaddress.IPv6Address):
         inner = _inner(address)
         if inner is not None:
@@ -213,3 +215,5 @@ def _answer(head: bytes) -> Answer:
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# What Python takes for global: site-local addresses, and those of documentation.
+_NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("fec0::/10", "3fff::/20")))
