@@ -97,6 +97,21 @@ async def test_a_function_is_called_and_the_task_ends_with_its_answer(stage, hou
     assert [one["detail"]["status"] for one in found] == ["IN_PROGRESS", "COMPLETE"]
 
 
+@pytest.mark.parametrize("payload", ["[" * 700 + "]" * 700, '{"a": "\\ud800"}'], ids=["deep", "surrogate"])
+async def test_whatever_the_payload_is_other_tasks_go_on(stage, house, payload):
+    """What nobody can go through is given as the text that it is, and nothing fails for its sake."""
+    async with receiving() as receiver:
+        await subscribe(house, receiver)
+        await stage.window()
+        await call(stage, payload=base64.b64encode(payload.encode()).decode())
+        await stage.tend()
+        await stage.tend()
+        await deliver(house)
+        await stage.tend()
+    assert (await state(stage))[0] == "SUCCESS"
+    assert receiver.posted[0].json["payload"] in (payload, {"a": "\ud800"})
+
+
 async def test_a_task_without_targets_calls_once(stage, house):
     """Nobody is meant, and it is told so."""
     async with receiving(500, 200) as receiver:

@@ -243,6 +243,31 @@ async def test_a_task_says_where_its_output_goes_and_who_is_told(stage, node):
     assert node.instance_id
 
 
+async def test_an_execution_that_cannot_go_on_holds_up_no_other_one(stage, node, monkeypatch):
+    """Whatever is wrong with it, those that are looked at later go on, and the job says what it was."""
+    opened = []
+    for name in ("first", "second"):
+        opened.append(await stage.window(Name=name))
+        await stage.task(await stage.target())
+    advance, poisoned = windows.machine.advance, []
+
+    def failing(scope, execution_id, **options):
+        poisoned.append(execution_id)
+        if execution_id == poisoned[0]:
+            raise RecursionError("of its task")
+        return advance(scope, execution_id, **options)
+
+    monkeypatch.setattr(windows.machine, "advance", failing)
+    with pytest.raises(RecursionError):
+        await stage.tend()
+    states = {}
+    for stage.id in opened:
+        (execution,) = await stage.executions()
+        states[execution["WindowExecutionId"]] = [one["Status"] for one in await stage.tasks(execution)]
+    assert states.pop(poisoned[0]) == ["PENDING"]
+    assert list(states.values()) == [["IN_PROGRESS"]]
+
+
 async def test_a_disabled_window_does_nothing(stage, node):
     """Until it is enabled; what it missed meanwhile is not made up."""
     await stage.window(Schedule="cron(0 2 ? * * *)")

@@ -21,6 +21,7 @@ from patchwright.server.windows.resolving import matches
 from patchwright.server.windows.running import words_of
 
 MOST_NODES = 10_000  # named in one call
+DEEPEST = 100  # levels of a payload; what is deeper nobody could go through
 
 _TOO_LATE = "The window closed before the call arrived: is the subscription enabled?"
 _FUNCTION = re.compile(r"arn:aws[a-z-]*:lambda:([a-z0-9-]+):([0-9]{12}):function:([A-Za-z0-9_-]{1,256})(?::[^:]+)?\Z")
@@ -91,22 +92,29 @@ def _words(execution: Execution, task: TaskExecution, invocation: Invocation, no
 
 
 def _payload(settings: Mapping[str, Any], words: Mapping[str, str]) -> Any:
-    """What the task gives its function: JSON where it is that, else text. Words are filled in within texts alone."""
+    """
+    What the task gives its function: JSON where it is that, and not nested too deep, else text.
+
+    Words are filled in within texts alone.
+    """
     text = base64.b64decode(settings.get("Payload", "")).decode("utf-8", "replace")
     try:
-        read = json.loads(text) if text else None
+        return _filled(json.loads(text), words) if text else None
     except (ValueError, RecursionError):
-        read = text
-    return _filled(read, words)
+        return _filled(text, words)
 
 
-def _filled(value: Any, words: Mapping[str, str]) -> Any:
+def _filled(value: Any, words: Mapping[str, str], depth: int = 0) -> Any:
+    """Raises ValueError for what is nested too deep."""
+    if depth > DEEPEST:
+        msg = f"it is nested more than {DEEPEST} levels deep"
+        raise ValueError(msg)
     if isinstance(value, str):
         for word, meaning in words.items():
             value = value.replace(word, meaning)
         return value
     if isinstance(value, list):
-        return [_filled(one, words) for one in value]
+        return [_filled(one, words, depth + 1) for one in value]
     if isinstance(value, dict):
-        return {name: _filled(one, words) for name, one in value.items()}
+        return {name: _filled(one, words, depth + 1) for name, one in value.items()}
     return value

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from patchwright.server import commands
 from patchwright.server.accounts import Scope
-from patchwright.server.infra import Clock, Database, UnitOfWork
+from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork
 from patchwright.server.windows import execution_store as executed
 from patchwright.server.windows import machine, store
 from patchwright.server.windows.model import (
@@ -75,6 +75,7 @@ async def tend(
     Open the windows that are due, take every execution as far as it goes, forget old ones; returns how many were opened.
 
     Safe to run in several processes at once, and again after any of them died: each step is one transaction that looks anew.
+    An execution that cannot be advanced holds up no other one; why that is is raised at the end.
     *wake* is given the nodes for which a command waits; *rights* says what the owner of a task may do. Of an account and
     region *most_open* windows (None: any number) are open at once; the others wait for their turn (spec §1.20, §4.4).
     """
@@ -82,21 +83,29 @@ async def tend(
     while due := await database.read(store.due, now=clock.now(), limit=_BATCH):
         for window in due:
             opened += await _open(database, clock, window, most_open)
-    after = ""
+    after, failures = "", list[Exception]()
     while under_way := await database.read(executed.unfinished, after=after, limit=_BATCH):
         for execution in under_way:
-            released = await database.write(
-                machine.advance,
-                execution.scope,
-                execution.id,
-                now=clock.now(),
-                fresh_ids=commands.fresh_ids(),
-                rights=rights,
-                most_open=most_open,
-            )
-            wake(released)
+            try:
+                released = await database.write(
+                    machine.advance,
+                    execution.scope,
+                    execution.id,
+                    now=clock.now(),
+                    fresh_ids=commands.fresh_ids(),
+                    rights=rights,
+                    most_open=most_open,
+                )
+            except InfraError:
+                raise
+            except Exception as error:  # noqa: BLE001 - what is wrong with one account's window is not held against all
+                failures.append(error)
+            else:
+                wake(released)
         after = under_way[-1].id
     await database.write(executed.forget, before=clock.now() - KEPT_SECONDS, limit=_BATCH)
+    if failures:
+        raise failures[0]
     return opened
 
 
