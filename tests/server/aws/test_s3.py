@@ -81,7 +81,7 @@ async def printer(house):
 
 def key_of(printer, stream="stdout"):
     """Where Amazon's agent puts a stream."""
-    return f"{PREFIX}/{printer.command}/{printer.node.instance_id}/patchwrightpatch/{STEP}/{stream}"
+    return f"{PREFIX}/{printer.command}/{printer.node.instance_id}/awsrunShellScript/{STEP}/{stream}"
 
 
 async def test_an_agent_writes_the_output_of_its_own_command(house, shop, printer):
@@ -198,7 +198,7 @@ async def test_nobody_writes_anything_else(house, shop, printer):
         own.replace(STEP, "Other"): printer.node,
         own.replace("stdout", "stdin"): printer.node,
         own.replace(printer.command, other.command): printer.node,
-        f"/{BUCKET}/{other.command}/{other.node.instance_id}/patchwrightpatch/{STEP}/stdout": other.node,
+        f"/{BUCKET}/{other.command}/{other.node.instance_id}/awsrunShellScript/{STEP}/stdout": other.node,
         f"/{BUCKET}/{PREFIX}/../../x": printer.node,
     }
     for path, who in paths.items():

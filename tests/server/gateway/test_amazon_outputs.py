@@ -97,6 +97,31 @@ def test_an_agent_writes_to_s3_with_its_session_and_people_read_it(server, agent
     assert written.read_bytes() == text
 
 
+@pytest.mark.parametrize(
+    ("document", "steps"),
+    [
+        ("AWS-RunPatchBaseline", ["PatchLinux"]),
+        ("AWS-RunPatchBaselineWithHooks", ["Scan", "VerifyOperation", "RebootAndReport"]),
+    ],
+)
+def test_what_patch_steps_print_is_taken_from_where_the_agent_puts_it(server, agent, document, steps):
+    """For the agent they are scripts like any other."""
+    ssm = server.client()
+    sent = ssm.send_command(
+        DocumentName=document,
+        InstanceIds=[agent.instance_id],
+        Parameters={"Operation": ["Scan"]},
+        OutputS3BucketName=BUCKET,
+    )["Command"]["CommandId"]
+    session = agent.refresh()
+    s3 = s3_of(server, session.key_id, session.secret, session.token)
+    for step in steps:
+        key = f"{sent}/{agent.instance_id}/{PLUGIN}/{step}/stdout"
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"patched\n", ACL="bucket-owner-full-control")
+        seen = ssm.get_command_invocation(CommandId=sent, InstanceId=agent.instance_id, PluginName=step)
+        assert seen["StandardOutputUrl"] == f"{server.url}/{BUCKET}/{key}"
+
+
 def test_a_session_writes_for_its_own_node_alone(server, agent, tmp_path):
     """Another node's output is refused in the words of S3."""
     other = AmazonAgent(server.url, tmp_path / "other")

@@ -14,7 +14,7 @@ from server.outputs.printing import STEP, Printer
 from server.wire.client import call
 
 DAY = 86_400
-PLUGIN = "patchwrightpatch"
+PLUGIN = "awsrunShellScript"  # as AWS's patch documents have it
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from patchwright.core import document
+from patchwright.core.actions import PATCH, PATCH_CHECK, SHELL_SCRIPT
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Command
@@ -15,6 +16,7 @@ from patchwright.server.infra import joined
 STDOUT, STDERR = STREAMS = ("stdout", "stderr")
 PIECE_BYTES = 256 * 1024  # that are taken, and shown, at once
 _OLD_SCHEMA = "1.2"
+_SCRIPTS_THERE = frozenset({PATCH, PATCH_CHECK})  # in AWS, and on nodes with Amazon's agent
 
 
 class OutputsError(PatchwrightError):
@@ -96,7 +98,7 @@ def place_of(command: Command, stream: Stream) -> Place:
     if not request.output_bucket:
         return NOWHERE
     action = next(one.action for one in document.parse(command.content).steps if one.name == stream.step)
-    plugin = action.replace(":", "")
+    plugin = (SHELL_SCRIPT if action in _SCRIPTS_THERE else action).replace(":", "")
     name = stream.step
     if command.content.get("schemaVersion") == _OLD_SCHEMA:  # its steps have no names of their own: they are counted
         _, _, number = name.partition(".")
