@@ -14,6 +14,7 @@ from typing import Any
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 MOST_RESOURCES = 100  # named in one event
 SOURCE = "aws.ssm"
 
@@ -198,4 +199,4 @@ def iso_millis(moment: float) -> str:
 
 def compact(value: Any) -> str:
     """*value* as JSON on one line, ASCII."""
-    return json.dumps(value, separators=(",", ":"))
+    return _COMPACT.encode(value)

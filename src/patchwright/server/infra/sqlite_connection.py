@@ -7,7 +7,9 @@ import contextlib
 import os
 import re
 import sqlite3
+from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -218,9 +220,9 @@ def create_private(path: Path) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _prepared(text: str) -> tuple[str, int, tuple[int, ...] | None]:
+def _prepared(text: str) -> tuple[str, int, Callable[[Row], Row] | None]:
     """
-    *text* with `?` for `$1`, how many parameters it takes, and which go where, unless it is each in turn.
+    *text* with `?` for `$1`, how many parameters it takes, and what puts them in their places, unless that is each in turn.
 
     SQLite takes `$1` for a name, and binding by name costs a dictionary a statement. So does Python 3.12 take `?1`, up to
     3.12.3: it warns of every one, which takes longer than the statement (python/cpython#117995).
@@ -228,10 +230,17 @@ def _prepared(text: str) -> tuple[str, int, tuple[int, ...] | None]:
     numbers = [int(number) for number in _PLACEHOLDER.findall(text)]
     expected = max(numbers, default=0)
     in_turn = numbers == list(range(1, expected + 1))
-    return _PLACEHOLDER.sub("?", text), expected, None if in_turn else tuple(number - 1 for number in numbers)
+    return _PLACEHOLDER.sub("?", text), expected, None if in_turn else _in_order([number - 1 for number in numbers])
 
 
-def _bound(params: Row, expected: int, order: tuple[int, ...] | None) -> Row:
+def _in_order(places: list[int]) -> Callable[[Row], Row]:
+    """What takes these places of a row, in this order."""
+    if len(places) == 1:  # of which `itemgetter` makes no row
+        return lambda row: (row[places[0]],)
+    return itemgetter(*places)
+
+
+def _bound(params: Row, expected: int, order: Callable[[Row], Row] | None) -> Row:
     """*params* in the places of the statement, unless PostgreSQL would refuse them."""
     if len(params) != expected:
         msg = f"the statement takes {expected} parameters, {len(params)} were given"
@@ -240,4 +249,4 @@ def _bound(params: Row, expected: int, order: tuple[int, ...] | None) -> Row:
         if type(value) is str and "\0" in value:
             msg = "text with a NUL character cannot be stored"
             raise StatementRefused(msg)
-    return params if order is None else tuple(params[place] for place in order)
+    return params if order is None else order(params)
