@@ -8,6 +8,7 @@ import json
 import os
 import random
 from functools import partial
+from unittest import mock
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -15,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from patchwright.core.protocol import message_id
 from patchwright.server import commands
 from patchwright.server.accounts import Scope
-from patchwright.server.infra import sql
+from patchwright.server.infra import InfraError, sql
 from server.gateway.channels import listening, looks, token_of, until, until_async
 from server.gateway.house import build
 from server.wire.client import USER_KEY
@@ -371,6 +372,34 @@ async def test_content_that_is_none_is_passed_over(house, address, kind):
             data = await asyncio.wait_for(line.socket.recv(), 10)
             if b'"aws.ssm.sendCommand' in data:
                 break
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\0", "\u202e"])
+async def test_names_that_no_database_holds_are_passed_over(house, address, odd):
+    """Half a character and the like where a job is named: nothing of it gets as far as what is recorded for all nodes."""
+    node = await house.enrol()
+    job = message_id(odd, node.instance_id)
+    writing = house.wired.database.write
+    failed = []
+
+    async def noting(*args, **options):
+        try:
+            return await writing(*args, **options)
+        except (UnicodeError, InfraError) as error:
+            failed.append(error)
+            raise
+
+    with mock.patch.object(type(house.wired.database), "write", side_effect=noting):
+        async with address.channel(node) as line:
+            for status in (200, 51402, 51406):
+                await line.say("agent_job_ack", {"jobId": job, "statusCode": status, "errorMessage": odd})
+            await line.say("agent_job_reply", {"jobId": job, "content": json.dumps({"documentStatus": "Success"})})
+            command_id = (await house.send(node))["CommandId"]
+            frame, offered = await line.hear("agent_job")
+            refused = {"jobId": offered["JobId"], "statusCode": 51406, "errorMessage": f"no {odd}"}
+            await line.say("agent_job_ack", {**refused, "acknowledgedMessageId": frame.message_id})
+            await until_async(lambda: invocation(house, node, command_id), lambda found: found["Status"] == "Failed")
+    assert failed == []
 
 
 async def test_a_frame_that_is_too_large_ends_the_channel(house, address):

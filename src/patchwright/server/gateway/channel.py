@@ -109,7 +109,7 @@ class Channel:
 
     async def _take_ack(self, members: dict[str, Any]) -> None:
         """agent_job_ack: the node has the job, or has no room for it, or cannot make anything of it."""
-        job, status = str(members.get("jobId", ""))[:300], members.get("statusCode")
+        job, status = _job(members), members.get("statusCode")
         if not isinstance(status, int):
             msg = "An acknowledgement has no status."
             raise MalformedMessage(msg)
@@ -129,7 +129,7 @@ class Channel:
     async def _take_reply(self, frame: Frame) -> None:
         """agent_job_reply: recorded, then acknowledged, whatever was thought of it: it would only come again."""
         members = _members(frame)
-        job = str(members.get("jobId", ""))[:300]
+        job = _job(members)
         try:
             command_id = self._own_command(job)
             reply = read_reply({"ReplyId": frame.message_id, "Payload": str(members.get("content", ""))}, command_id)
@@ -201,6 +201,15 @@ def _members(frame: Frame) -> dict[str, Any]:
         msg = f"The content of {frame.kind} is no object."
         raise MalformedMessage(msg)
     return members
+
+
+def _job(members: dict[str, Any]) -> str:
+    """The job that a frame is about; what no id of a job can hold gets no further. Raises MalformedMessage."""
+    job = str(members.get("jobId", ""))[:300]
+    if not (job.isascii() and job.isprintable()):
+        msg = "The id of a job has characters that no id has."
+        raise MalformedMessage(msg)
+    return job
 
 
 def _heed(future: asyncio.Future[None]) -> None:

@@ -105,7 +105,7 @@ class Messages:
             id=f"fail/{request['MessageId']}",
             command_id=_own_command(caller, request["MessageId"]),
             detail=Detail.FAILED,
-            trace=f"The node could not take the message: {request['FailureType']}.",
+            trace=f"The node could not take the message: {_clean(request['FailureType'])}.",
         )
         await self._take(scope, instance_id, reply)
         return {}
