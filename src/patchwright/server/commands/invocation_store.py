@@ -23,12 +23,6 @@ _NAMES = tuple(name.strip() for name in _INVOCATION.split(","))
 _OF_COMMAND = "account = $1 AND region = $2 AND command_id = $3"
 _ONE = f"{_OF_COMMAND} AND instance_id = $4"
 _CANCELLING = Detail.CANCELLING.value
-_TAKE_REPLIES = {  # by how many it takes: few texts, so that they are prepared once
-    size: "INSERT INTO reply (account, region, instance_id, id, recorded_at) VALUES "
-    + ", ".join(f"($1, $2, {placeholders(4 + 2 * place, 2)}, $3)" for place in range(size))
-    + " ON CONFLICT (account, region, instance_id, id) DO NOTHING RETURNING instance_id, id"
-    for size in (32, 1)
-}
 
 
 def add(command: Command, details: Mapping[str, Detail], *, first: int) -> UnitOfWork[Standing]:
@@ -382,11 +376,13 @@ def take_reply(scope: Scope, instance_id: str, reply_id: str, *, now: float) -> 
 def take_replies(scope: Scope, replies: Sequence[tuple[str, str]], *, now: float) -> UnitOfWork[set[tuple[str, str]]]:
     """Note replies (node, id), each of them once; returns those that were not taken before."""
     fresh: set[tuple[str, str]] = set()
-    for size, text in _TAKE_REPLIES.items():
+    for size in (32, 1):  # few texts, so that they are prepared once
         while len(replies) >= size:
             part, replies = replies[:size], replies[size:]
+            values = ", ".join(f"($1, $2, {placeholders(4 + 2 * place, 2)}, $3)" for place in range(size))
             rows = yield sql(
-                text,
+                f"INSERT INTO reply (account, region, instance_id, id, recorded_at) VALUES {values}"
+                " ON CONFLICT (account, region, instance_id, id) DO NOTHING RETURNING instance_id, id",
                 *scope,
                 now,
                 *(value for one in part for value in one),
