@@ -25,6 +25,7 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
 from patchwright.server import app
+from patchwright.server.config import Quotas
 from patchwright.server.wire import ANONYMOUS, ANY, AUDIENCE, NODE, Credential
 from server.gateway.house import House
 from server.wire.client import MODELS, Answer
@@ -179,7 +180,7 @@ class Storm:
 
     async def _work(self) -> None:
         """Let every job of a worker take a step: nothing that was made up may stop one."""
-        for job in app.jobs(SimpleNamespace(roles={"worker"}, clock_skew_seconds=900.0), self.house.wired):
+        for job in app.jobs(SimpleNamespace(roles={"worker"}, clock_skew_seconds=900.0, quotas=Quotas()), self.house.wired):
             try:
                 await job.step()
             except Exception as error:

@@ -84,8 +84,8 @@ class Labels:
         try:
             statement = next(work)
             while True:
-                text = str(statement)
-                rows = [] if " tag " not in text else list(self.labels.items())
+                named = statement.params[3:] if " tag " in statement.text else ()
+                rows = [(resource_id, *label) for resource_id in named for label in self.labels.items()]
                 statement = work.send(rows)
         except StopIteration as end:
             return end.value
