@@ -20,6 +20,9 @@ MEMBERS = {"name", "seed", "revision", "machine", "rounds", "quick", "ours", "pe
 FACTS = {"processor", "cores", "memory_gib", "kernel", "python", "load", "yardstick_ms"}
 
 
+whole = pytest.mark.skipif(os.environ.get("PATCHWRIGHT_FULL") != "1", reason="takes its time: bin/test --full")
+
+
 def line_of(name: str, *words: str, timeout: float = 200) -> dict[str, Any]:
     """Run a benchmark in its quick form and answer the only line it printed."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -51,6 +54,7 @@ def needs_farm() -> None:
         pytest.skip("NO TEST FARM: " + ", ".join(lacks))
 
 
+@whole
 def test_a_report_is_measured_phase_by_phase() -> None:
     """Unchanged, changed, and every message of the conversation cost something, and so did the floor."""
     line = line_of("report")
@@ -72,6 +76,7 @@ def test_without_its_peer_a_bound_does_not_hold() -> None:
     assert (line["ratio"], line["within"]) == (None, False)
 
 
+@whole
 def test_decisions_are_measured_four_ways() -> None:
     """Each way has a figure, and all but the one that remembers nothing have a bound."""
     line = line_of("policy")
@@ -81,6 +86,7 @@ def test_decisions_are_measured_four_ways() -> None:
     assert len(line["bound"]) == 4
 
 
+@whole
 def test_what_hygiene_adds_to_a_call_is_measured() -> None:
     """Beside the proof of a signature, which has to be there anyway."""
     line = line_of("requests")
@@ -98,7 +104,7 @@ def test_channels_are_measured_beside_their_floor() -> None:
     assert line["peer"]["cpu_ms"] > 0
 
 
-@pytest.mark.skipif(os.environ.get("PATCHWRIGHT_FULL") != "1", reason="agents of its own, half a minute")
+@whole
 def test_a_ping_is_measured_without_its_peer() -> None:
     """By the command line and by the API, beside a script, on agents that wait."""
     line = line_of("ping", "--without-peer")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -224,7 +226,12 @@ def _finding(*_args: Any) -> Iterator[Any]:
     yield
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+# All of them where everything is run, else six, by the seed.
+_chance = random.Random(f"mutants {os.environ.get('PATCHWRIGHT_SEED', '20261120')}")
+DRAWN = list(MUTANTS) if os.environ.get("PATCHWRIGHT_FULL") else _chance.sample(sorted(MUTANTS), 6)
+
+
+@pytest.mark.parametrize("name", DRAWN)
 def test_a_careless_program_is_found_out(name):
     """Within a few hundred histories one breaks, and says what the carelessness led to."""
     make, finding = MUTANTS[name]
