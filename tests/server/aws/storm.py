@@ -180,7 +180,9 @@ class Storm:
 
     async def _work(self) -> None:
         """Let every job of a worker take a step: nothing that was made up may stop one."""
-        for job in app.jobs(SimpleNamespace(roles={"worker"}, clock_skew_seconds=900.0, quotas=Quotas()), self.house.wired):
+        for job in app.jobs(
+            SimpleNamespace(roles={"worker"}, clock_skew_seconds=900.0, quotas=Quotas()), self.house.wired
+        ):
             try:
                 await job.step()
             except Exception as error:
