@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drawing import draw
 from farm import Farm
 from farm.fixtures import debrepo, farm, new_node, rpmrepo
 from server.databases import empty_postgres_url, postgres_cluster
@@ -31,3 +32,9 @@ def station(farm: Farm, tmp_path: Path, database: str) -> Iterator[Station]:
     made.start()
     yield made
     made.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Half of the hard times and of the interruptions."""
+    many = {"test_hardships.py", "test_interruptions.py"}
+    draw(config, items, lambda item: 2 if item.path.name in many else 1)

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import os
-import zlib
 from pathlib import Path
 
+from drawing import draw
 from server.databases import (
     database,
     database_url,
@@ -37,30 +36,19 @@ __all__ = [
     "sqlite_url",
 ]
 
-SEED = os.environ.get("PATCHWRIGHT_SEED", "20261120")
 HERE = Path(__file__).parent
-SHARES = {"infra": 1}  # on PostgreSQL one in so many; of other rooms every third
 
 
 def pytest_collection_modifyitems(config, items):
     """
-    On PostgreSQL a part of what is asked of rooms and through their edges, drawn by the seed, unless everything is run.
+    On PostgreSQL a third of what is asked of rooms and through their edges.
 
     What knows engines, `infra`, is asked whole on both.
     """
-    if os.environ.get("PATCHWRIGHT_FULL"):
-        return
-    left_out = [item for item in items if HERE in item.path.parents and _on_postgres(item) and not _drawn(item)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        gone = set(left_out)
-        items[:] = [item for item in items if item not in gone]
+    draw(config, items, _share)
 
 
-def _on_postgres(item):
-    return "postgres" in getattr(getattr(item, "callspec", None), "params", {}).values()
-
-
-def _drawn(item):
-    room = item.path.relative_to(HERE).parts[0]
-    return zlib.crc32(f"{SEED} {item.nodeid}".encode()) % SHARES.get(room, 3) == 0
+def _share(item):
+    if HERE not in item.path.parents or item.path.relative_to(HERE).parts[0] == "infra":
+        return 1
+    return 3 if "postgres" in getattr(getattr(item, "callspec", None), "params", {}).values() else 1

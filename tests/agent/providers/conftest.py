@@ -11,6 +11,7 @@ from contract.apt_root import AptRoot, publish
 from contract.provider import Made
 from contract.rpm_node import Make, RpmNode
 from contract.rpm_node import publish as publish_rpms
+from drawing import draw
 from farm import DebRepo, Farm, Node, RpmRepo
 from farm.fixtures import debrepo, farm, new_node, rpmrepo
 
@@ -75,3 +76,8 @@ def rpm_world_of(rpmrepo: RpmRepo, rpm_node: Callable[..., RpmNode]) -> Callable
         return lambda *packages: rpm_node(kind, make, *publish_rpms(rpmrepo, packages), os=os)
 
     return of
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Half of the contract on each package manager."""
+    draw(config, items, lambda item: 2 if item.path.name.endswith("_contract.py") else 1)
