@@ -127,6 +127,10 @@ def test_a_script_that_was_interrupted_is_failed_and_never_run_again(real_stage,
     command = send(stage, step("One", "echo begun", f"echo $$ >>{pid}", "exec sleep 60"), step("Two", "echo two"))
     agent = stage.start()
     stage.wait_for(lambda: pid.exists() and pid.read_text().strip(), "the script ran")
+    stage.wait_for(
+        lambda: [file for file in stage.state_dir.rglob("stdout") if file.read_text() == "begun\n"],
+        "its keeper has what it printed",
+    )
     if power:
         agent.kill()
         agent.wait()
