@@ -1,38 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""
-Where outputs can be read in full: the object in their bucket, or a link of ours.
-
-A link says all that is asked for and when it ends, signed: whoever has it may download for a day, and nobody can make one.
-"""
+"""Where outputs can be read in full: the object in their bucket, or a link of ours."""
 
 from __future__ import annotations
 
-import base64
-import hmac
-import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
+from patchwright.server.aws.signed_links import SignedLinks
 from patchwright.server.infra import Clock, InfraError
 from patchwright.server.outputs import Output, Service, Stream
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATH = "/outputs/"
-_LIFE_SECONDS = 86_400
-_LONGEST = 4_096  # characters of what a link says
 
 
 class OutputLinks:
     """Makes and reads links under *url*, signed with *key* (the same in every process); *buckets* is the URL of buckets."""
 
     def __init__(self, url: str, key: bytes, clock: Clock, *, buckets: str) -> None:
-        self._url = url
-        self._key = key
-        self._clock = clock
+        self._links = SignedLinks(url, PATH, key, clock, kind="output")
         self._buckets = buckets
 
     def urls(self, kept: Sequence[Output], step: str) -> tuple[str, str]:
@@ -45,29 +35,14 @@ class OutputLinks:
 
     def read(self, path: str, query: str) -> tuple[Scope, Stream] | None:
         """What a link asks for; None unless this server made it and its day is not over."""
-        text = path.removeprefix(PATH)
-        signature = parse_qs(query[:_LONGEST]).get("X-Amz-Signature", [""])[0]
-        if len(text) > _LONGEST or not text.isascii() or not signature.isascii():
-            return None
-        if not hmac.compare_digest(self._sign(text), signature):
-            return None
-        account, region, *stream, ends = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return None if self._clock.now() >= ends else (Scope(account, region), Stream(*stream))
+        said = self._links.read(path, query)
+        return None if said is None else (Scope(said[0], said[1]), Stream(*said[2:]))
 
     def _address(self, output: Output) -> str:
         place = output.place
         if place.bucket:
             return f"{self._buckets}/{place.bucket}/{quote(place.key)}"
-        return self._link(output.scope, output.stream)
-
-    def _link(self, scope: Scope, stream: Stream) -> str:
-        ends = int(self._clock.now()) + _LIFE_SECONDS
-        said = json.dumps([*scope, *stream, ends], separators=(",", ":")).encode()
-        text = base64.urlsafe_b64encode(said).decode().rstrip("=")
-        return f"{self._url}{PATH}{text}?X-Amz-Expires={_LIFE_SECONDS}&X-Amz-Signature={self._sign(text)}"
-
-    def _sign(self, text: str) -> str:
-        return hmac.digest(self._key, f"output\n{text}".encode(), "sha256").hex()
+        return self._links.link([*output.scope, *output.stream])
 
 
 class OutputDownloads:
