@@ -73,7 +73,7 @@ async def test_every_bit_of_a_token_counts(access, root):
     given = await access.sessions.of_user(root, 900)
     key_id, token = given.session.key_id, given.token
 
-    for place in range(0, len(token) - 2, 7):
+    for place in {*range(0, len(token), 7), *range(len(token) - 4, len(token))}:
         changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
         assert await access.sessions.find(key_id, changed) is None, place
     for wrong in (token[:-4], token + "AAAA", "", "=", "\u00e9", token * 2):
