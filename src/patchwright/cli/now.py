@@ -12,8 +12,9 @@ import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.nodes import find_nodes
+from patchwright.cli.windows import DOCUMENT, register
 
-DOCUMENT, WITH_HOOKS = "AWS-RunPatchBaseline", "AWS-RunPatchBaselineWithHooks"
+WITH_HOOKS = "AWS-RunPatchBaselineWithHooks"
 NODES_LIMIT = 50  # that one command names (spec §1.5)
 _PAGE = 50
 _MANY = 1001  # from which on all fleets are the same
@@ -128,22 +129,13 @@ def restart_at(client: Client, when: str, command: Mapping[str, Any], request: M
     }
     window_id: str = client.call("CreateMaintenanceWindow", window)["WindowId"]
     named = [{"Key": "InstanceIds", "Values": request["InstanceIds"]}] if "InstanceIds" in request else None
-    target = {"WindowId": window_id, "ResourceType": "INSTANCE", "Targets": named or request["Targets"]}
-    target_id = client.call("RegisterTargetWithMaintenanceWindow", target)["WindowTargetId"]
     snapshot = request["Parameters"].get("SnapshotId", [command["CommandId"]])
-    parameters = {"Operation": ["Install"], "RebootOption": ["RebootIfNeeded"], "SnapshotId": snapshot}
-    client.call(
-        "RegisterTaskWithMaintenanceWindow",
-        {
-            "WindowId": window_id,
-            "Targets": [{"Key": "WindowTargetIds", "Values": [target_id]}],
-            "TaskArn": DOCUMENT,
-            "TaskType": "RUN_COMMAND",
-            "MaxConcurrency": request.get("MaxConcurrency", "50"),
-            "MaxErrors": request.get("MaxErrors", "0"),
-            "TaskInvocationParameters": {"RunCommand": {"Parameters": parameters}},
-        },
-    )
+    patching = {
+        "Parameters": {"Operation": ["Install"], "RebootOption": ["RebootIfNeeded"], "SnapshotId": snapshot},
+        "MaxConcurrency": request.get("MaxConcurrency", "50"),
+        "MaxErrors": request.get("MaxErrors", "0"),
+    }
+    register(client, window_id, [named or request["Targets"]], patching)
     return window_id
 
 

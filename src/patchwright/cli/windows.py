@@ -17,7 +17,7 @@ from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
 from patchwright.cli.wording import moment
 
 PAUSE_SECONDS = 1.0
-_DOCUMENT = "AWS-RunPatchBaseline"
+DOCUMENT = "AWS-RunPatchBaseline"
 _ID = re.compile(r"mw-[0-9a-f]{17}\Z")
 _UNDER_WAY = ("PENDING", "IN_PROGRESS", "CANCELLING")
 _SHOWN = 5  # executions of a window
@@ -125,7 +125,7 @@ def create_window(client: Client, *, as_json: bool, **given: Any) -> None:
     window_id = client.call("CreateMaintenanceWindow", _window(given))["WindowId"]
     try:
         if wanted:
-            _register(client, window_id, wanted, given)
+            register(client, window_id, [[one] for one in wanted], _patching(given))
     except Refused:
         client.call("DeleteMaintenanceWindow", {"WindowId": window_id})
         raise
@@ -282,27 +282,41 @@ def _wanted(given: Mapping[str, Any]) -> list[dict[str, Any]]:
     return wanted
 
 
-def _register(client: Client, window_id: str, wanted: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> None:
-    """Each of the targets that are *wanted*, and one task that patches them all."""
+def register(
+    client: Client, window_id: str, targets: Sequence[Sequence[Mapping[str, Any]]], patching: Mapping[str, Any]
+) -> None:
+    """
+    Register each of *targets* with a window, and one task that patches them all.
+
+    *patching* has the members Parameters, MaxConcurrency and MaxErrors of that task's command.
+    """
     ids = []
-    for one in wanted:
-        target = {"WindowId": window_id, "ResourceType": "INSTANCE", "Targets": [one]}
+    for one in targets:
+        target = {"WindowId": window_id, "ResourceType": "INSTANCE", "Targets": one}
         ids.append(client.call("RegisterTargetWithMaintenanceWindow", target)["WindowTargetId"])
-    parameters = {"Operation": [given["operation"]]}
-    if given["reboot_option"]:
-        parameters["RebootOption"] = [given["reboot_option"]]
     client.call(
         "RegisterTaskWithMaintenanceWindow",
         {
             "WindowId": window_id,
             "Targets": [{"Key": "WindowTargetIds", "Values": ids}],
-            "TaskArn": _DOCUMENT,
+            "TaskArn": DOCUMENT,
             "TaskType": "RUN_COMMAND",
-            "MaxConcurrency": given["max_concurrency"],
-            "MaxErrors": given["max_errors"],
-            "TaskInvocationParameters": {"RunCommand": {"Parameters": parameters}},
+            "MaxConcurrency": patching["MaxConcurrency"],
+            "MaxErrors": patching["MaxErrors"],
+            "TaskInvocationParameters": {"RunCommand": {"Parameters": patching["Parameters"]}},
         },
     )
+
+
+def _patching(given: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = {"Operation": [given["operation"]]}
+    if given["reboot_option"]:
+        parameters["RebootOption"] = [given["reboot_option"]]
+    return {
+        "Parameters": parameters,
+        "MaxConcurrency": given["max_concurrency"],
+        "MaxErrors": given["max_errors"],
+    }
 
 
 def _watched(client: Client, execution_id: str, clock: Clock) -> dict[str, Any]:
