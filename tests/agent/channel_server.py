@@ -38,7 +38,7 @@ class Talk:
     def hear(self) -> Frame | None:
         """The next frame of the node; None where it went away. Pings are answered."""
         while not self._waiting:
-            data = self._plug.recv(65536)
+            data = self._received()
             if not data:
                 return None
             self._protocol.receive_data(data)
@@ -54,9 +54,17 @@ class Talk:
         """Send bytes."""
         self._plug.sendall(data)
 
+    def _received(self) -> bytes:
+        # A node that went away before its ping was answered resets the connection.
+        try:
+            return self._plug.recv(65536)
+        except ConnectionResetError:
+            return b""
+
     def _flush(self) -> None:
-        for data in self._protocol.data_to_send():
-            self._plug.sendall(data)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for data in self._protocol.data_to_send():
+                self._plug.sendall(data)
 
 
 class ChannelServer:
