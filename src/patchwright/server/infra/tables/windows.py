@@ -126,3 +126,17 @@ WINDOW_INVOCATION = owned(  # one target registration of one task, carried out b
     PrimaryKeyConstraint("account", "region", "execution_id", "task_execution_id", "id"),
     CheckConstraint(f"status IN ({_STATES})", name="status"),
 )
+
+CALENDAR_FEED = owned(  # a link that calendar programs read
+    "calendar_feed",
+    Column("id", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("window_id", TEXT, nullable=False),  # empty: every window
+    Column("tags", TEXT, nullable=False),  # JSON: windows have all of these
+    Column("days", WHOLE, nullable=False),
+    Column("owner", TEXT, nullable=False),  # in whose name it is read; empty: root
+    Column("digest", TEXT, nullable=False),  # SHA-256 of the secret in the link
+    Column("created_at", MOMENT, nullable=False),
+    PrimaryKeyConstraint("account", "region", "id"),
+    UniqueConstraint("digest", name="uq_calendar_feed_digest"),
+)
