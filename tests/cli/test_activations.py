@@ -22,7 +22,7 @@ def test_a_tag_without_a_value_is_a_usage_error(server: Server):
     result = server.run("activation", "create", "--tag", "web")
 
     assert 2 == result.code
-    assert "a tag is KEY=VALUE" in result.err
+    assert "KEY=VALUE is wanted, not 'web'" in result.err
 
 
 def test_a_node_gets_its_baseline_through_its_group(server: Server, silent_node):

@@ -42,7 +42,9 @@ def test_the_smaller_the_fleet_the_fewer_at_once(count, expected):
 def test_groups_and_tags_become_targets():
     """And their nodes are counted; what is said of the rates counts more."""
     fleet = Fleet(60)
-    request = request_of(fleet, {}, {**ASKED, "groups": ("web", "db"), "tags": ("env=dev,test",), "max_errors": "0"})
+    request = request_of(
+        fleet, {}, {**ASKED, "groups": ("web", "db"), "tags": (("env", "dev,test"),), "max_errors": "0"}
+    )
 
     targets = [{"Key": "tag:Patch Group", "Values": ["web", "db"]}, {"Key": "tag:env", "Values": ["dev", "test"]}]
     assert request["Targets"] == fleet.asked["Filters"] == targets

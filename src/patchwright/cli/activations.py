@@ -3,32 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.output import print_json, screen
+from patchwright.cli.pairs import PAIR, api_tags
 from patchwright.cli.program import connected, json_option
-
-
-def api_tags(words: Sequence[str]) -> list[dict[str, str]]:
-    """`KEY=VALUE` words as the API's Tags. Raises click.UsageError for a word without `=`."""
-    tags = []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            msg = f"a tag is KEY=VALUE, not {word!r}"
-            raise click.UsageError(msg)
-        tags.append({"Key": key, "Value": value})
-    return tags
 
 
 @click.command("create")
 @click.option("--limit", type=click.IntRange(1, 1000), default=1, help="How many machines may enrol with it.")
 @click.option("--name", help="The name of the nodes that enrol with it.")
 @click.option("--description", help="What it is for.")
-@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag of each such node; repeatable.")
+@click.option(
+    "--tag", "tags", multiple=True, type=PAIR, metavar="KEY=VALUE", help="A tag of each such node; repeatable."
+)
 @click.option("--role", default="patchwright-node", help="The role of such nodes, a label for now.")
 @json_option
 @connected
@@ -36,7 +25,7 @@ def create_activation(
     client: Client,
     *,
     limit: int,
-    tags: tuple[str, ...],
+    tags: tuple[tuple[str, str], ...],
     as_json: bool,
     role: str,
     name: str | None,

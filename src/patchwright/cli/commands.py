@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from patchwright.cli.clock import Clock
 from patchwright.cli.errors import Unreachable
 from patchwright.cli.nodes import find_nodes
 from patchwright.cli.output import Plain, Progress, Screen, print_json, screen
+from patchwright.cli.pairs import PAIR, tag_targets
 from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
 from patchwright.cli.wording import Watched, moment, since
 
@@ -30,10 +31,22 @@ _OPEN = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
 @click.argument("nodes", nargs=-1, metavar="[NODE...]")
 @click.option("--all", "everywhere", is_flag=True, help="To every managed node.")
 @click.option(
-    "--tag", "tags", multiple=True, metavar="KEY=VALUE,…", help="To nodes with this tag; several must all match."
+    "--tag",
+    "tags",
+    multiple=True,
+    type=PAIR,
+    metavar="KEY=VALUE,…",
+    help="To nodes with this tag; several must all match.",
 )
 @click.option("--group", metavar="NAME", help="To the nodes of a resource group.")
-@click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Repeat it for a list of values.")
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    type=PAIR,
+    metavar="NAME=VALUE",
+    help="Repeat it for a list of values.",
+)
 @click.option("--document-version", metavar="VERSION", help="A number, $DEFAULT or $LATEST. Default: $DEFAULT.")
 @click.option("--comment", metavar="TEXT", help="What it is for.")
 @click.option(
@@ -232,25 +245,17 @@ def _request(client: Client, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _targets(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     targets = [{"Key": "InstanceIds", "Values": ["*"]}] if asked["everywhere"] else []
-    targets += [{"Key": f"tag:{key}", "Values": value.split(",")} for key, value in map(_pair, asked["tags"])]
+    targets += tag_targets(asked["tags"])
     if asked["group"]:
         targets.append({"Key": "resource-groups:Name", "Values": [asked["group"]]})
     return targets
 
 
-def _parameters(words: Sequence[str]) -> dict[str, list[str]]:
+def _parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for name, value in map(_pair, words):
+    for name, value in pairs:
         found.setdefault(name, []).append(value)
     return found
-
-
-def _pair(word: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not equals or not name:
-        msg = f"NAME=VALUE is wanted, not {word!r}"
-        raise click.UsageError(msg)
-    return name, value
 
 
 def _invocations(client: Client, command_id: str, **only: str) -> list[dict[str, Any]]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from patchwright.cli.activations import api_tags
 from patchwright.cli.client import Client
 from patchwright.cli.errors import CliError
 from patchwright.cli.output import Screen, print_json, screen
+from patchwright.cli.pairs import PAIR, api_tags
 from patchwright.cli.program import Setup, connected, json_option
 from patchwright.cli.wording import bare_id, label, moment, since, span
 from patchwright.core.compliance import Doubt, PatchState
@@ -104,9 +104,9 @@ def show_node(setup: Setup, client: Client, /, *, node: str, every: bool, as_jso
 
 @click.command("tag")
 @click.argument("name", metavar="NODE")
-@click.argument("tags", metavar="KEY=VALUE…", nargs=-1, required=True)
+@click.argument("tags", metavar="KEY=VALUE…", type=PAIR, nargs=-1, required=True)
 @connected
-def tag_node(client: Client, *, name: str, tags: tuple[str, ...]) -> None:
+def tag_node(client: Client, *, name: str, tags: tuple[tuple[str, str], ...]) -> None:
     """Set tags of a node. `Patch Group=NAME` chooses its baseline."""
     (instance_id,) = find_nodes(client, [name])
     request = {"ResourceType": "ManagedInstance", "ResourceId": instance_id, "Tags": api_tags(tags)}

@@ -12,6 +12,7 @@ import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.nodes import find_nodes
+from patchwright.cli.pairs import PAIR, tag_targets
 from patchwright.cli.windows import DOCUMENT, register
 
 WITH_HOOKS = "AWS-RunPatchBaselineWithHooks"
@@ -33,7 +34,9 @@ def reach_options(command: Any) -> Any:
     """Options that say whom to reach, how fast, with which hooks, and when to restart."""
     for option in reversed((
         click.option("--all", "everywhere", is_flag=True, help="Every managed node."),
-        click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE,…", help="Nodes with this tag; all must match."),
+        click.option(
+            "--tag", "tags", multiple=True, type=PAIR, metavar="KEY=VALUE,…", help="Nodes with this tag; all must match."
+        ),
         click.option("--patch-group", "groups", multiple=True, metavar="NAME", help="Nodes of this group; repeatable."),
         click.option("--max-concurrency", metavar="N|N%", help="Nodes at once. Default: by their number."),
         click.option("--max-errors", metavar="N|N%", help="Errors after which no further node begins."),
@@ -81,13 +84,7 @@ def targets_of(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     targets = [{"Key": "InstanceIds", "Values": ["*"]}] if asked["everywhere"] else []
     if asked["groups"]:
         targets.append({"Key": "tag:Patch Group", "Values": list(asked["groups"])})
-    for text in asked["tags"]:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            msg = f"KEY=VALUE is wanted, not {text!r}"
-            raise click.UsageError(msg)
-        targets.append({"Key": f"tag:{key}", "Values": value.split(",")})
-    return targets
+    return targets + tag_targets(asked["tags"])
 
 
 def rates(operation: str, count: int) -> tuple[str, str]:

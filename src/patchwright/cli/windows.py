@@ -13,6 +13,7 @@ from patchwright.cli.client import Client
 from patchwright.cli.clock import Clock
 from patchwright.cli.errors import Refused
 from patchwright.cli.output import print_json, screen
+from patchwright.cli.pairs import PAIR, tag_targets
 from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
 from patchwright.cli.wording import moment
 
@@ -97,7 +98,14 @@ def show_window(client: Client, *, window: str, as_json: bool) -> None:
 )
 @click.option("--description", metavar="TEXT", help="What it is for.")
 @click.option("--patch-group", "groups", multiple=True, metavar="NAME", help="Patch these groups in it; repeatable.")
-@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Patch the nodes with this tag; repeatable.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    type=PAIR,
+    metavar="KEY=VALUE,…",
+    help="Patch the nodes with this tag; repeatable.",
+)
 @click.option(
     "--operation",
     type=click.Choice(["Scan", "Install"], case_sensitive=False),
@@ -273,13 +281,7 @@ def _window(given: Mapping[str, Any]) -> dict[str, Any]:
 def _wanted(given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Targets for the groups that are named, and for each tag."""
     wanted = [{"Key": "tag:Patch Group", "Values": list(given["groups"])}] if given["groups"] else []
-    for text in given["tags"]:
-        key, equals, value = text.partition("=")
-        if not equals:
-            msg = f"{text!r} is no KEY=VALUE"
-            raise click.UsageError(msg)
-        wanted.append({"Key": f"tag:{key}", "Values": [value]})
-    return wanted
+    return wanted + tag_targets(given["tags"])
 
 
 def register(
