@@ -55,6 +55,7 @@ COMMAND_TALLY = owned(  # how a command's invocations stand: moved with each of 
     Column("ending", TEXT, nullable=False),  # what those that wait end in, batch by batch; empty: nothing
     Column("spread_after", TEXT),  # the last node that was looked at; NULL: the targets are all known
     Column("resume_at", MOMENT),  # when a job goes on with what is left; NULL: nothing is left
+    Column("end_by", MOMENT),  # what would not have ended by then is not begun; NULL: everything is
     PrimaryKeyConstraint("account", "region", "command_id"),
 )
 Index(
@@ -83,6 +84,7 @@ INVOCATION = owned(
     Column("begin_by", MOMENT, nullable=False, server_default="0"),  # what has not begun by then does not begin
     Column("cancel_id", TEXT, nullable=False, server_default=""),  # of the message that tells the node; empty: none
     Column("cancel_visible_at", MOMENT),  # when that is delivered next; NULL: it need not be
+    Column("needs", MOMENT),  # seconds that it is expected to take at most; NULL: that is not known, or not asked
     PrimaryKeyConstraint("account", "region", "command_id", "instance_id"),
 )
 Index(

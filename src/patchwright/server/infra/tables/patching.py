@@ -82,6 +82,8 @@ OPERATION = owned(  # one Scan or Install on one node
     Column(
         "overrides", TEXT, nullable=False, server_default=""
     ),  # JSON by parameter: URL, digest of what the file says
+    Column("looked_at", MOMENT),  # when it first knew what was to be done
+    Column("acted_at", MOMENT),  # when it had acted on its plan, and before its restart
     PrimaryKeyConstraint("account", "region", "id"),
     UniqueConstraint("account", "region", "command_id", "instance_id", "step", name="uq_operation_step"),
     CheckConstraint("kind IN ('Scan', 'Install')", name="kind"),
@@ -143,6 +145,10 @@ LAST_OPERATION = owned(  # each node's last finished operation, with its counter
     Column("critical", WHOLE, nullable=False),
     Column("security", WHOLE, nullable=False),
     Column("other", WHOLE, nullable=False),
+    Column("operating_system", TEXT, nullable=False, server_default=""),
+    Column("scans", TEXT, nullable=False, server_default=""),  # how long the last ones took, newest first: durations.py
+    Column("installs", TEXT, nullable=False, server_default=""),
+    Column("restarts", TEXT, nullable=False, server_default=""),
     PrimaryKeyConstraint("account", "region", "instance_id"),
 )
 
