@@ -19,6 +19,7 @@ from pathlib import Path
 HOME = Path("/var/tmp")
 KEPT = "kept"  # a file of this name: the folder was left on purpose
 END_SECONDS = 10.0
+TRIES = 1000  # to get a folder while other demos come and go
 
 
 class NoPlace(Exception):
@@ -29,12 +30,22 @@ class Place:
     """A demo's own folder, empty at first. `close` takes away everything in it and every process that uses it."""
 
     def __init__(self, home: Path | None = None) -> None:
-        base = home or HOME / f"patchwright-demo-{os.geteuid()}"
+        self.base = home or HOME / f"patchwright-demo-{os.geteuid()}"
+        for _ in range(TRIES):
+            try:
+                self._take()
+            except FileNotFoundError:  # the last demo has just ended, and has taken the home with it
+                continue
+            return
+        raise NoPlace(f"{self.base} goes away again and again")
+
+    def _take(self) -> None:
+        """Make the home where there is none, sweep it, and take the first free number in it."""
+        base = self.base
         base.mkdir(mode=0o700, exist_ok=True)
         if base.is_symlink() or base.stat().st_uid != os.geteuid() or base.stat().st_mode & 0o077:
             raise NoPlace(f"{base} belongs to somebody else, or others may look into it; remove it or set it right")
         self.swept = sweep(base)
-        self.base = base
         for number in range(1, 1000):
             folder = base / str(number)
             lock = None if folder.exists() else _try_lock(_lock_file(folder))

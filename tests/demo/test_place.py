@@ -37,6 +37,21 @@ def test_two_demos_have_a_folder_each(base):
     assert second.swept == []
 
 
+def test_a_home_that_goes_with_the_last_demo_is_made_again(base, monkeypatch):
+    """The other one may end at any moment, also between this one's look at the home and its own folder there."""
+    moments = iter([base.rmdir])
+
+    def sweep_later(home):
+        next(moments, list)()
+        return sweep(home)
+
+    monkeypatch.setattr("demo.place.sweep", sweep_later)
+    place = Place(base)
+
+    assert place.folder.is_dir()
+    place.close()
+
+
 def test_a_killed_demo_is_swept(base):
     """Its lock is free, so its folder goes, and so do processes that name the folder in their arguments."""
     (base / "7").mkdir()
