@@ -56,8 +56,12 @@ class Postman:
 
     def __init__(self, networks: Sequence[Network] = (), *, context: ssl.SSLContext | None = None) -> None:
         self._networks = tuple(networks)
-        self._context = context or ssl.create_default_context()
+        self._given = context
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="lookup")
+
+    @functools.cached_property
+    def _context(self) -> ssl.SSLContext:
+        return self._given or ssl.create_default_context()  # reads all of the system's certificates: when first needed
 
     def check(self, url: str) -> None:
         """Raise InvalidSubscription unless *url* can be sent to. What its name means is looked at when something is sent."""
