@@ -12,7 +12,8 @@ import pytest
 
 from cli.bench import SRC, FakeClock, until
 from patchwright.cli.errors import Unreachable
-from patchwright.cli.live import SILENCE_SECONDS, Lines, Tail
+from patchwright.cli.live import Lines, Tail
+from patchwright.cli.watching import SILENCE_SECONDS
 
 SCRIPT = "AWS-RunShellScript"
 

@@ -13,7 +13,8 @@ import pytest
 
 from cli.bench import DEADLINE, SRC, FakeClock, Node, Server, until
 from patchwright.cli.errors import Unreachable
-from patchwright.cli.patch import SILENCE_SECONDS, watch
+from patchwright.cli.patch import watch
+from patchwright.cli.watching import SILENCE_SECONDS
 
 
 class Recorder:

@@ -17,10 +17,10 @@ from patchwright.cli.nodes import find_nodes
 from patchwright.cli.output import Plain, Progress, Screen, print_json, screen
 from patchwright.cli.pairs import PAIR, tag_targets
 from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
+from patchwright.cli.watching import left_alone, looked_until
 from patchwright.cli.wording import Watched, moment, since
 
-FIRST_PAUSE_SECONDS, PAUSE_SECONDS = 0.03, 1.0  # a ping is answered within a tenth of a second; most commands take long
-SILENCE_SECONDS = 300.0  # how long a server that does not answer is asked again while watching
+FIRST_PAUSE_SECONDS = 0.03  # a ping is answered within a tenth of a second; most commands take long
 NODES_LIMIT = 50  # that one command names (spec §1.5)
 _SHOWN_NODES = 100  # that are watched one by one; of more the counts are shown
 _OPEN = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
@@ -87,11 +87,9 @@ def follow(setup: Setup, client: Client, command: Mapping[str, Any], *, as_json:
         with shown.progress() as progress:
             ended = watch(client, command_id, clock=setup.clock, progress=progress)
     except KeyboardInterrupt:
-        _say_that_it_goes_on(command_id, "Stopped watching")
-        return REFUSED
+        return left_alone(command_id, "Stopped watching")
     except Unreachable as error:
-        _say_that_it_goes_on(command_id, str(error))
-        return REFUSED
+        return left_alone(command_id, str(error))
     invocations = _invocations(client, command_id)
     if as_json:
         print_json({"Command": ended, "Invocations": invocations})
@@ -193,21 +191,14 @@ def watch(client: Client, command_id: str, *, clock: Clock, progress: Progress) 
 
     A server that is restarted meanwhile is asked again. Raises Unreachable when it stays away, Refused.
     """
-    heard, pause = clock.monotonic(), FIRST_PAUSE_SECONDS
-    while True:
-        try:
-            (command,) = client.call("ListCommands", {"CommandId": command_id})["Commands"]
-            progress.show(_watched(client, command))
-            heard = clock.monotonic()
-        except Unreachable:
-            if clock.monotonic() - heard > SILENCE_SECONDS:
-                raise
-        else:
-            if command["Status"] not in _OPEN:
-                found: dict[str, Any] = command
-                return found
-        clock.sleep(pause)
-        pause = min(2 * pause, PAUSE_SECONDS)
+
+    def look() -> dict[str, Any] | None:
+        command: dict[str, Any]
+        (command,) = client.call("ListCommands", {"CommandId": command_id})["Commands"]
+        progress.show(_watched(client, command))
+        return None if command["Status"] in _OPEN else command
+
+    return looked_until(look, clock=clock, first_pause=FIRST_PAUSE_SECONDS)
 
 
 def _watched(client: Client, command: Mapping[str, Any]) -> list[Watched]:
@@ -281,11 +272,3 @@ def _show_invocations(shown: Screen, invocations: Sequence[Mapping[str, Any]]) -
                 shown.line(f"    {line}")
         for line in str(one.get("TraceOutput") or "").splitlines():
             shown.line(f"  {line}")
-
-
-def _say_that_it_goes_on(command_id: str, why: str) -> None:
-    print(
-        f"{why}. The command {command_id} goes on at the nodes; `patchwright command show {command_id}` shows what comes"
-        " of it.",
-        file=sys.stderr,
-    )

@@ -13,13 +13,11 @@ import click
 
 from patchwright.cli.client import Client
 from patchwright.cli.clock import Clock
-from patchwright.cli.errors import Unreachable
 from patchwright.cli.nodes import find_nodes
 from patchwright.cli.program import DONE, REFUSED, Setup, connected
+from patchwright.cli.watching import looked_until
 from patchwright.cli.wording import printable
 
-PAUSE_SECONDS = 1.0
-SILENCE_SECONDS = 300.0  # how long a server that does not answer is asked again
 LATE_ROUNDS = 5  # that are waited for output of commands that have ended
 _LONGEST_LINE = 64 * 1024  # characters that are kept for the end of a line to come
 
@@ -91,19 +89,15 @@ class Tail:
 
     def follow(self) -> bool:
         """Show what comes until the command has ended; whether every node ended in Success. Raises Unreachable, Refused."""
-        heard, late = self._clock.monotonic(), 0
-        while True:
-            try:
-                open_streams, running, news = self._round()
-                heard = self._clock.monotonic()
-            except Unreachable:
-                if self._clock.monotonic() - heard > SILENCE_SECONDS:
-                    raise
-            else:
-                late = 0 if running or news else late + 1
-                if not running and (not open_streams or late >= LATE_ROUNDS):
-                    break
-            self._clock.sleep(PAUSE_SECONDS)
+        late = 0
+
+        def look() -> bool | None:
+            nonlocal late
+            open_streams, running, news = self._round()
+            late = 0 if running or news else late + 1
+            return True if not running and (not open_streams or late >= LATE_ROUNDS) else None
+
+        looked_until(look, clock=self._clock)
         for stream, lines in self._lines.items():
             self._show(stream, lines.rest())
         return set(self._ended.values()) <= {"Success"}

@@ -17,11 +17,9 @@ from patchwright.cli.errors import Refused, Unreachable
 from patchwright.cli.nodes import name_of
 from patchwright.cli.output import Plain, Progress, Screen, print_json, screen
 from patchwright.cli.program import DONE, REFUSED, Setup, connected, json_option
+from patchwright.cli.watching import left_alone, looked_until
 from patchwright.cli.wording import Watched, label, since
 from patchwright.core.invocation import Detail
-
-PAUSE_SECONDS = 1.0
-SILENCE_SECONDS = 300.0  # how long a server that does not answer is asked again while watching
 
 
 @click.command("patch")
@@ -79,11 +77,9 @@ def patch(
         with shown.progress() as progress:
             ended = watch(client, command["CommandId"], names, clock=setup.clock, progress=progress)
     except KeyboardInterrupt:
-        _say_that_it_goes_on(command["CommandId"], "Stopped watching")
-        return REFUSED
+        return left_alone(command["CommandId"], "Stopped watching")
     except Unreachable as error:
-        _say_that_it_goes_on(command["CommandId"], str(error))
-        return REFUSED
+        return left_alone(command["CommandId"], str(error))
     results = [_result(client, one) for one in ended]
     if as_json:
         print_json({"Command": command, "Invocations": results})
@@ -100,23 +96,15 @@ def watch(
 
     A server that is restarted meanwhile is asked again. Raises Unreachable when it stays away, Refused.
     """
-    heard = clock.monotonic()
-    while True:
-        try:
-            found = {
-                one["InstanceId"]: one
-                for one in client.pages("ListCommandInvocations", {"CommandId": command_id}, "CommandInvocations")
-            }
-            heard = clock.monotonic()
-        except Unreachable:
-            if clock.monotonic() - heard > SILENCE_SECONDS:
-                raise
-            clock.sleep(PAUSE_SECONDS)
-            continue
+
+    def look() -> list[dict[str, Any]] | None:
+        invocations = client.pages("ListCommandInvocations", {"CommandId": command_id}, "CommandInvocations")
+        found = {one["InstanceId"]: one for one in invocations}
         progress.show([Watched(key, name, found[key]["StatusDetails"]) for key, name in names.items() if key in found])
-        if all(key in found and _final(found[key]) for key in names):
-            return [found[key] for key in names]
-        clock.sleep(PAUSE_SECONDS)
+        ended = all(key in found and _final(found[key]) for key in names)
+        return [found[key] for key in names] if ended else None
+
+    return looked_until(look, clock=clock)
 
 
 def _final(invocation: Mapping[str, Any]) -> bool:
@@ -133,13 +121,6 @@ def _warn_of_silent(shown: Screen, found: Mapping[str, Mapping[str, Any]], clock
             shown.line(
                 f"{label(instance_id, name_of(node))} was last heard {heard}: the command waits until it comes back"
             )
-
-
-def _say_that_it_goes_on(command_id: str, why: str) -> None:
-    print(
-        f"{why}. The command {command_id} goes on at the nodes; `patchwright node show NODE` shows what came of it.",
-        file=sys.stderr,
-    )
 
 
 def _result(client: Client, invocation: Mapping[str, Any]) -> dict[str, Any]:
