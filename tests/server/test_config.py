@@ -174,3 +174,16 @@ def test_buckets_lie_in_the_data_directory_unless_told_otherwise(tmp_path):
     assert load({"bucket_dir": "here"}, HOME).bucket_dir.is_absolute()
     assert load({"data_dir": str(tmp_path)}, HOME).blob_dir == tmp_path / "blobs"
     assert load({"blob_dir": "/srv/blobs"}, HOME).blob_dir == Path("/srv/blobs")
+
+
+def test_buckets_are_named_for_accounts():
+    """One, several or all; nothing else is taken, and no name twice."""
+    one, two = "000000000001", "000000000002"
+    given = {"buckets": f"logs={one}, lists={one}+{two},all=*,"}
+    assert load(given, HOME).buckets == {
+        "logs": frozenset({one}), "lists": frozenset({one, two}), "all": frozenset({"*"})
+    }  # fmt: skip
+    assert load({}, HOME).buckets == {}
+    for wrong in ("logs", "logs=", "logs=1", f"={one}", f"Logs={one}", f"logs={one}+", f"logs={one},logs={two}"):
+        with pytest.raises(ConfigError, match="PATCHWRIGHT_BUCKETS"):
+            load({"buckets": wrong}, HOME)

@@ -57,12 +57,14 @@ from patchwright.server.infra import (
     Blobs,
     Bucket,
     BucketBlobs,
+    BucketOwners,
     Buckets,
     Clock,
     Database,
     DirectoryBlobs,
     InfraError,
     Job,
+    OwnedBuckets,
     SystemClock,
     open_buckets,
     open_database,
@@ -114,6 +116,7 @@ class Rooms:
     known: inventory.Service
     snapshots: patching.Snapshots
     buckets: Buckets
+    owners: BucketOwners
     blobs: Blobs
     sent: commands.Service
     printed: outputs.Service
@@ -260,8 +263,9 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
     url = config.public_url or local_url(config, port or config.port)
     authorities = Authorities(database, clock.monotonic)
     sent, waking = commands.Service(database, clock), commands.Waking()
-    buckets = open_buckets(config.bucket_dir, _s3(config), clock)
-    blobs = _blobs(config, buckets)
+    opened_buckets = open_buckets(config.bucket_dir, _s3(config), clock)
+    owners = _owners(config)
+    blobs = _blobs(config, opened_buckets)
     return Rooms(
         config=config,
         database=database,
@@ -278,7 +282,8 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
         directory=nodes.Service(database, clock),
         known=inventory.Service(database, clock, config.quotas, online_seconds=config.online_seconds),
         snapshots=patching.Snapshots(database, clock),
-        buckets=buckets,
+        buckets=OwnedBuckets(opened_buckets, owners),
+        owners=owners,
         blobs=blobs,
         sent=sent,
         printed=outputs.Service(database, clock, config.quotas, blobs=blobs, sent=sent, serving=lambda: waking.open),
@@ -295,7 +300,7 @@ def _application(rooms: Rooms, endpoint: Endpoint, downloads: gateway.Downloads,
     objects = aws.Objects(rooms.database, clock, sent=sent, printed=printed, buckets=rooms.buckets, charge=charge)
     uploads = aws.Uploads(objects.own, printed=printed, blobs=rooms.blobs, key=rooms.master.links, charge=charge)
     by_bucket = aws.Warden(rooms.database, clock, rooms.authorities, aws.BUCKET_RULES).guarded(
-        {**objects.operations(), **uploads.operations()}
+        aws.owned(rooms.owners, {**objects.operations(), **uploads.operations()})
     )
     stream = aws.EventStream(
         rooms.news.feed,
@@ -356,6 +361,7 @@ def _services(rooms: Rooms) -> aws.Services:
         pager=Pager(rooms.master.paging, rooms.models),
         waking=rooms.waking,
         warden=rooms.warden,
+        owners=rooms.owners,
         directory=rooms.directory,
         documents=documents.Service(database, clock, quotas),
         commands=rooms.sent,
@@ -421,6 +427,11 @@ def _edges(rooms: Rooms, downloads: gateway.Downloads) -> gateway.Edges:
         ),
         downloads,
     )
+
+
+def _owners(config: Config) -> BucketOwners:
+    """For whom buckets are."""
+    return BucketOwners(config.buckets, first=config.account_id, reserved=config.blob_bucket)
 
 
 def _blobs(config: Config, buckets: Buckets) -> Blobs:
@@ -524,7 +535,11 @@ def jobs(config: Config, house: House) -> list[Job]:
             "windows",
             windows.TEND_SECONDS,
             lambda: windows.tend(
-                database, clock, house.waking.wake, aws.rights_of_task, most_open=config.quotas.open_windows
+                database,
+                clock,
+                house.waking.wake,
+                aws.rights_of_windows(_owners(config)),
+                most_open=config.quotas.open_windows,
             ),
         ),
     ]

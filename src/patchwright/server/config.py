@@ -16,6 +16,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ROLES = ("api", "gateway", "worker")
 _LARGEST_QUOTA = 10**9
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _REGION = re.compile(r"[a-z0-9-]{1,32}\Z")  # what a signature may be scoped to
 _KEY_ID = re.compile(r"(?!mi-)[A-Za-z0-9_-]{0,128}\Z")
 _S3_KEY_ID = re.compile(r"[\x21-\x7e]{0,128}\Z")
@@ -63,6 +64,12 @@ SETTINGS = (
     Setting("root_secret_access_key", "", "The secret that belongs to root_access_key_id."),
     Setting("stale_after_hours", "48", "From which age on a node's facts cannot tell that it is compliant."),
     Setting("bucket_dir", "", "Where buckets are directories; default: buckets in the data directory."),
+    Setting(
+        "buckets",
+        "",
+        "NAME=ACCOUNT, several separated by commas: for whom a bucket is; ACCOUNT+ACCOUNT for some, * for all. Others are"
+        " the account's whose id their name ends with, or the first account's.",
+    ),
     Setting("blob_dir", "", "Where output is kept; default: blobs in the data directory. Processes share one."),
     Setting("blob_bucket", "", "A bucket where output is kept instead, for processes on several machines."),
     Setting("s3_endpoint", "", "The URL of an S3-compatible service to write buckets to instead."),
@@ -147,6 +154,7 @@ class Config:
     root_access_key_id: str
     root_secret_access_key: str
     bucket_dir: Path
+    buckets: Mapping[str, frozenset[str]]
     blob_dir: Path
     blob_bucket: str
     s3_endpoint: str
@@ -213,6 +221,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         root_access_key_id=given["root_access_key_id"],
         root_secret_access_key=given["root_secret_access_key"],
         bucket_dir=Path(given["bucket_dir"]).absolute() if given["bucket_dir"] else data_dir / "buckets",
+        buckets=_bucket_accounts(given["buckets"]),
         blob_dir=Path(given["blob_dir"]).absolute() if given["blob_dir"] else data_dir / "blobs",
         blob_bucket=given["blob_bucket"],
         s3_endpoint=given["s3_endpoint"].rstrip("/"),
@@ -311,6 +320,21 @@ def _switch(name: str, given: Mapping[str, str]) -> bool:
         msg = f"PATCHWRIGHT_{name.upper()} is {given[name]!r}; it is on or off"
         raise ConfigError(msg)
     return given[name] == "on"
+
+
+def _bucket_accounts(text: str) -> Mapping[str, frozenset[str]]:
+    """The accounts of each bucket that is named; `*` stands for all of them."""
+    found: dict[str, frozenset[str]] = {}
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        name, _, accounts = part.partition("=")
+        whose = frozenset(accounts.split("+"))
+        if not _BUCKET.match(name) or name in found or not all(one == "*" or _ACCOUNT.match(one) for one in whose):
+            msg = (
+                f"PATCHWRIGHT_BUCKETS takes NAME=ACCOUNT, NAME=ACCOUNT+ACCOUNT or NAME=*, each name once, not {part!r}"
+            )
+            raise ConfigError(msg)
+        found[name] = whose
+    return found
 
 
 def _networks(name: str, given: Mapping[str, str]) -> tuple[Network, ...]:

@@ -23,7 +23,7 @@ REMOTE = "AWS-RunRemoteScript"
 )
 async def test_a_node_fetches_the_file_that_a_step_of_its_command_names(house, path):
     """However the URL is written; another node, another file and a command that has ended get nothing."""
-    root = house.wired.tender._buckets._root
+    root = house.wired.tender._buckets._inner._root
     (root / BUCKET / "dir").mkdir(parents=True, exist_ok=True)
     for name in ("setup.sh", "other.sh"):
         (root / BUCKET / "dir" / name).write_bytes(b"echo hello\n")
@@ -64,7 +64,7 @@ async def test_what_the_server_wrote_for_another_account_is_not_fetched(house):
     printed = {"DocumentName": "AWS-Noop", "InstanceIds": [other.instance_id]}
     command = (await house.ask("AmazonSSM.SendCommand", printed))["Command"]["CommandId"]
     theirs = "0fe03b1e-3f6c-4b6c-8f43-2f6f5a9d4c11"
-    root = house.wired.tender._buckets._root / BUCKET
+    root = house.wired.tender._buckets._inner._root / BUCKET
     keys = {
         f"logs/{command}/{other.instance_id}/awsrunShellScript/Noop/stdout": 200,
         f"logs/{theirs}/mi-0123456789abcdef0/awsrunShellScript/Noop/stdout": 403,

@@ -101,7 +101,7 @@ async def test_an_agent_writes_the_output_of_its_own_command(house, shop, printe
 
     assert await printer.whole() == text
     assert await house.wired.tender.tend() >= 1
-    found = house.wired.tender._buckets._root / BUCKET / key_of(printer)
+    found = house.wired.tender._buckets._inner._root / BUCKET / key_of(printer)
     assert found.read_bytes() == text
     for who in (printer.node, house.root):
         got = await shop.ask("GET", f"/{BUCKET}/{key_of(printer)}", who)
@@ -151,7 +151,7 @@ async def test_what_is_large_comes_in_parts(house, shop, printer):
 
 async def test_a_node_fetches_the_files_that_its_operation_names(house, shop):
     """Lists of patches in buckets: while the operation waits for them, and no other file."""
-    root = house.wired.tender._buckets._root
+    root = house.wired.tender._buckets._inner._root
     (root / BUCKET).mkdir(parents=True, exist_ok=True)
     for name in ("list.yaml", "other.yaml"):
         (root / BUCKET / name).write_bytes(b"patches: []\n")
@@ -217,7 +217,7 @@ async def test_nobody_reads_anything_else(house, shop, printer):
     await printer.put(b"secret", 0, Last=True)
     await house.wired.tender.tend()
     other = await Printer(house).begin()
-    root = house.wired.tender._buckets._root
+    root = house.wired.tender._buckets._inner._root
     (root / BUCKET / "else").write_bytes(b"of somebody else")
     path = f"/{BUCKET}/{key_of(printer)}"
     assert (await shop.ask("GET", path, printer.node)).body == b"secret"

@@ -15,7 +15,7 @@ SENDS = statement("ssm:SendCommand")
 @pytest.fixture
 def shop(house):
     """The shop of the house, with a list in a bucket."""
-    place = house.wired.tender._buckets._root / BUCKET / KEY
+    place = house.wired.tender._buckets._inner._root / BUCKET / KEY
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text("patches: []")
     return Shop(house)

@@ -30,7 +30,7 @@ def _retire():
 
 def objects(house, printer):
     """What is in the bucket, by key, of this command."""
-    root = house.wired.tender._buckets._root / "outputs"
+    root = house.wired.tender._buckets._inner._root / "outputs"
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
@@ -75,7 +75,7 @@ async def test_output_is_written_to_its_bucket_when_it_has_ended(house, printer)
 
 async def test_a_bucket_that_cannot_be_written_is_tried_again_for_a_day(house, printer, monkeypatch):
     """Each time later, with the reason to be seen; then it is given up. Nothing of the output is lost by that."""
-    tender, buckets = house.wired.tender, house.wired.tender._buckets
+    tender, buckets = house.wired.tender, house.wired.tender._buckets._inner
     root = buckets._root
     monkeypatch.setattr(buckets, "_root", house.wired.tender._blobs._root / "file" / "x")
     house.wired.tender._blobs._root.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ else is served.
 from __future__ import annotations
 
 from patchwright.server.aws.audited import CallWatch
-from patchwright.server.aws.authority import Warden, rights_of_task
+from patchwright.server.aws.authority import Warden, rights_of_task, rights_of_windows
 from patchwright.server.aws.errors import ERRORS
 from patchwright.server.aws.event_stream import EventStream
 from patchwright.server.aws.links import SnapshotLinks
@@ -17,7 +17,7 @@ from patchwright.server.aws.output_links import OutputDownloads, OutputLinks
 from patchwright.server.aws.outputs import PARKED
 from patchwright.server.aws.overrides import BaselineFiles
 from patchwright.server.aws.s3 import RULES as BUCKET_RULES
-from patchwright.server.aws.s3 import BucketFront, Objects, Uploads
+from patchwright.server.aws.s3 import BucketFront, Objects, Uploads, owned
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.snapshots import SnapshotDownloads
 from patchwright.server.aws.table import operations
@@ -39,5 +39,7 @@ __all__ = [
     "Uploads",
     "Warden",
     "operations",
+    "owned",
     "rights_of_task",
+    "rights_of_windows",
 ]

@@ -36,7 +36,7 @@ class ReportOperations:
         try:
             made = await self._reports.export(
                 caller.scope,
-                Bucket(name, request.get("Region", caller.region)),
+                Bucket(name, request.get("Region", caller.region), account=caller.account),
                 prefix=request.get("Prefix", ""),
                 instance_id=request.get("InstanceId", ""),
             )

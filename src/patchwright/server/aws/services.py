@@ -25,7 +25,7 @@ from patchwright.server.aws.links import SnapshotLinks
 from patchwright.server.aws.output_links import OutputLinks
 from patchwright.server.commands import Waking
 from patchwright.server.config import Quotas
-from patchwright.server.infra import Clock, Database
+from patchwright.server.infra import BucketOwners, Clock, Database
 from patchwright.server.wire import Pager
 
 
@@ -39,6 +39,7 @@ class Services:
     quotas: Quotas
     waking: Waking
     warden: Warden
+    owners: BucketOwners
     directory: nodes.Service
     documents: documents.Service
     commands: commands.Service

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from patchwright.server.infra.blobs import Blobs, DirectoryBlobs
 from patchwright.server.infra.bucket_blobs import BucketBlobs
+from patchwright.server.infra.bucket_owners import BucketOwners, OwnedBuckets
 from patchwright.server.infra.buckets import (
     S3,
     Bucket,
@@ -49,6 +50,7 @@ __all__ = [
     "Blobs",
     "Bucket",
     "BucketBlobs",
+    "BucketOwners",
     "BucketRefused",
     "Buckets",
     "CheckViolation",
@@ -62,6 +64,7 @@ __all__ = [
     "InfraError",
     "Job",
     "ObjectMissing",
+    "OwnedBuckets",
     "RequestIds",
     "Row",
     "SchemaTooNew",

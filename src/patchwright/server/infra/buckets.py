@@ -50,11 +50,15 @@ class ObjectMissing(BucketRefused):
 
 
 class Bucket(NamedTuple):
-    """A bucket, the region it is in, and the key its objects are to be encrypted with; empty: as the bucket says."""
+    """
+    A bucket, the region it is in, and the key its objects are to be encrypted with; empty: as the bucket says. *account* is
+    for whom it is used, empty for the server itself.
+    """
 
     name: str
     region: str
     kms_key: str = ""
+    account: str = ""
 
 
 class Buckets(Protocol):

@@ -91,7 +91,8 @@ class Tender:
         place, now = output.place, self._clock.now()
         try:
             data = await self._service.whole(output.scope, output.stream)
-            await self._buckets.put(Bucket(place.bucket, place.region), place.key, data, kind=_KIND)
+            bucket = Bucket(place.bucket, place.region, account=output.scope.account)
+            await self._buckets.put(bucket, place.key, data, kind=_KIND)
         except (BucketRefused, InfraError) as error:
             attempts = output.attempts + 1
             pause = backoff(attempts, first=_FIRST_RETRY_SECONDS, most=_LAST_RETRY_SECONDS)

@@ -91,7 +91,8 @@ class Sync:
     def bucket(self) -> Bucket:
         """Where a sync to a destination writes."""
         settings = self.settings
-        return Bucket(settings["BucketName"], settings["Region"], settings.get("AWSKMSKeyARN", ""))
+        key = settings.get("AWSKMSKeyARN", "")
+        return Bucket(settings["BucketName"], settings["Region"], key, account=self.scope.account)
 
     @property
     def prefix(self) -> str:

@@ -10,6 +10,23 @@ from __future__ import annotations
 
 from patchwright.server.aws.authority.rules import Access, Rule
 from patchwright.server.aws.authority.table import TABLE
-from patchwright.server.aws.authority.warden import Warden, may_read_object, owner_of, rights_of_task
+from patchwright.server.aws.authority.warden import (
+    Warden,
+    may_read_object,
+    owner_of,
+    require_own_bucket,
+    rights_of_task,
+    rights_of_windows,
+)
 
-__all__ = ["TABLE", "Access", "Rule", "Warden", "may_read_object", "owner_of", "rights_of_task"]
+__all__ = [
+    "TABLE",
+    "Access",
+    "Rule",
+    "Warden",
+    "may_read_object",
+    "owner_of",
+    "require_own_bucket",
+    "rights_of_task",
+    "rights_of_windows",
+]

@@ -25,9 +25,9 @@ from patchwright.server.accounts import (
 from patchwright.server.aws.authority import keys, nodes, systems
 from patchwright.server.aws.authority.rules import NO_KEYS, NODE, Demand, Keys, Request, Rule, node, whole
 from patchwright.server.aws.authority.table import TABLE
-from patchwright.server.commands import Permitted
+from patchwright.server.commands import InvalidOutput, Permitted, Rights
 from patchwright.server.commands import Request as Command
-from patchwright.server.infra import Clock, Database, UnitOfWork
+from patchwright.server.infra import BucketOwners, Clock, Database, UnitOfWork
 from patchwright.server.wire import ApiError, Caller, Handler, access_denied
 
 _SEND, _READ_PARAMETER, _READ_OBJECT = "ssm:SendCommand", "ssm:GetParameters", "s3:GetObject"
@@ -166,6 +166,23 @@ def rights_of_task(scope: Scope, owner: str, command: Command, now: float) -> Un
     context = keys.of_request(authority, scope, now=now, more=asked)
     _require(authority, _SEND, demands, context)
     return _permitted(authority, context)
+
+
+def rights_of_windows(owners: BucketOwners) -> Rights:
+    """`rights_of_task`, which also refuses a command whose outputs would be written to another account's bucket."""
+
+    def rights(scope: Scope, owner: str, command: Command, now: float) -> UnitOfWork[Permitted | None]:
+        require_own_bucket(owners, scope, command.output_bucket)
+        return (yield from rights_of_task(scope, owner, command, now))
+
+    return rights
+
+
+def require_own_bucket(owners: BucketOwners, scope: Scope, bucket: str) -> None:
+    """Raise InvalidOutput where outputs are to be written to a bucket that is another account's; none is nobody's."""
+    if bucket and not owners.has(scope.account, bucket):
+        msg = f"Outputs cannot be written there: the bucket {bucket} is not for account {scope.account}."
+        raise InvalidOutput(msg)
 
 
 def may_read_object(scope: Scope, owner: str, arn: str, now: float) -> UnitOfWork[bool]:

@@ -8,7 +8,7 @@ The door. `BucketFront` answers requests that are signed for S3; `Objects` has t
 from __future__ import annotations
 
 from patchwright.server.aws.s3.front import BucketFront
-from patchwright.server.aws.s3.objects import RULES, Objects
+from patchwright.server.aws.s3.objects import RULES, Objects, owned
 from patchwright.server.aws.s3.uploads import Uploads
 
-__all__ = ["RULES", "BucketFront", "Objects", "Uploads"]
+__all__ = ["RULES", "BucketFront", "Objects", "Uploads", "owned"]

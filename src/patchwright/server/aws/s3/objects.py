@@ -21,7 +21,7 @@ from patchwright.server.aws.authority import Access, Rule, may_read_object
 from patchwright.server.aws.authority.rules import Demand, Request
 from patchwright.server.aws.s3.taking import Charge, take_whole
 from patchwright.server.commands import UnknownInvocation
-from patchwright.server.infra import Bucket, BucketRefused, Buckets, Clock, Database, ObjectMissing
+from patchwright.server.infra import Bucket, BucketOwners, BucketRefused, Buckets, Clock, Database, ObjectMissing
 from patchwright.server.outputs import STREAMS, Output, Place, Stream, place_of
 from patchwright.server.wire import ApiError, Caller, Handler
 
@@ -50,6 +50,20 @@ RULES: Mapping[str, Rule] = {
     "s3.PutObject": Rule("s3:PutObject", Access.WRITE, _object),
     "s3.UploadPart": Rule("s3:PutObject", Access.WRITE, _object),
 }
+
+
+def owned(owners: BucketOwners, served: Mapping[str, Handler]) -> dict[str, Handler]:
+    """*served*, each handler for whose caller's account the bucket is; whether there is one, others do not learn."""
+
+    def behind(handler: Handler) -> Handler:
+        async def asked(caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+            if not owners.has(caller.account, request["Bucket"]):
+                raise ApiError("AccessDenied", _DENIED, status=403)
+            return await handler(caller, request)
+
+        return asked
+
+    return {target: behind(handler) for target, handler in served.items()}
 
 
 class Objects:
@@ -82,7 +96,7 @@ class Objects:
         }
 
     async def head_bucket(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
-        """HeadBucket: any name that a bucket can have is one here; its region is the caller's."""
+        """HeadBucket: any name of a bucket of the account is one here; its region is the caller's."""
         return {"Region": caller.region}
 
     async def get_encryption_configuration(self, _caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +128,9 @@ class Objects:
         if caller.instance_id is None or not await self._may_fetch(caller.scope, caller.instance_id, bucket, key):
             raise ApiError("AccessDenied", _DENIED, status=403)
         try:
-            body = await self._buckets.get(Bucket(bucket, caller.region), key, limit=_LARGEST_FILE)
+            body = await self._buckets.get(
+                Bucket(bucket, caller.region, account=caller.account), key, limit=_LARGEST_FILE
+            )
         except ObjectMissing:
             raise ApiError("NoSuchKey", "The specified key does not exist.", status=404) from None
         except BucketRefused as error:
@@ -136,8 +152,8 @@ class Objects:
 
     async def _of_others(self, scope: Scope, key: str) -> bool:
         """
-        Whether the server has written an object for another account, which its key tells: buckets are all accounts', what
-        is written there of nodes is not.
+        Whether the server has written an object for another account, which its key tells: some buckets are several accounts',
+        what is written there of nodes is not.
         """
         levels = key.split("/")
         if any(one.startswith(_ACCOUNT) and one != f"{_ACCOUNT}{scope.account}" for one in levels):

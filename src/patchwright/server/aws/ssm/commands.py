@@ -11,7 +11,7 @@ from typing import Any
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import truncate
 from patchwright.server import commands, outputs
-from patchwright.server.aws.authority import Warden, owner_of
+from patchwright.server.aws.authority import Warden, owner_of, require_own_bucket
 from patchwright.server.aws.output_links import OutputLinks
 from patchwright.server.aws.services import Services
 from patchwright.server.commands import (
@@ -24,6 +24,7 @@ from patchwright.server.commands import (
     Target,
     Waking,
 )
+from patchwright.server.infra import BucketOwners
 from patchwright.server.wire import ApiError, Caller, Handler, Pager
 
 # Where stdout and stderr of a step of an invocation are in full; empty: nowhere.
@@ -47,6 +48,7 @@ def operations(services: Services) -> Mapping[str, Handler]:
         services.warden,
         printed=services.outputs,
         links=services.output_links,
+        owners=services.owners,
     )
     return {
         "AmazonSSM.CancelCommand": invoked.cancel_command,
@@ -69,7 +71,9 @@ class CommandOperations:
         *,
         printed: outputs.Service,
         links: OutputLinks,
+        owners: BucketOwners,
     ) -> None:
+        self._owners = owners
         self._printed = printed
         self._links = links
         self._service = service
@@ -82,6 +86,7 @@ class CommandOperations:
         if request.get("AlarmConfiguration"):
             msg = "AlarmConfiguration is not served: there are no alarms here that could stop a command."
             raise ApiError("InvalidParameters", msg)
+        require_own_bucket(self._owners, caller.scope, request.get("OutputS3BucketName", ""))
         command, released = await self._service.send(
             caller.scope,
             caller.principal,
