@@ -20,6 +20,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 # is, as the SDKs do; signed, it makes two of the same second differ. A server that saw the signature before says SIGNATURE_USED.
 CALL_HEADER = "Amz-Sdk-Invocation-Id"
 SIGNATURE_USED = "Signature was used already"
+SIGN_AGAIN = f"{SIGNATURE_USED}: every request needs one of its own. Sign the request again."
 
 
 class Signer:

@@ -12,13 +12,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from patchwright.core.errors import PatchwrightError
-from patchwright.core.signing import SIGNATURE_USED
+from patchwright.core.signing import SIGN_AGAIN
 from patchwright.server.infra import Clock, Database, UnitOfWork, sql
 
 GRACE_SECONDS = 2.0  # in which an SDK may sign two requests that are alike, and clocks of processes may differ
 SWEEP_SECONDS = 300.0
 _BATCH = 1000
-_MESSAGE = f"{SIGNATURE_USED}: every request needs one of its own. Sign the request again."
 
 
 class SignatureReused(PatchwrightError):
@@ -42,7 +41,7 @@ def use(account: str, region: str, signed: Signed, *, now: float) -> UnitOfWork[
     rows = yield sql("SELECT call, source, used_at FROM used_signature WHERE number = $1", signed.number)
     for call, source, used_at in rows:
         if signed.call in {"", call} or source != signed.source or not -GRACE_SECONDS <= now - used_at <= GRACE_SECONDS:
-            raise SignatureReused(_MESSAGE)
+            raise SignatureReused(SIGN_AGAIN)
     noted = yield sql(
         "INSERT INTO used_signature (account, region, number, call, source, used_at) VALUES ($1, $2, $3, $4, $5, $6)"
         " ON CONFLICT (number, call) DO NOTHING RETURNING number",
@@ -52,7 +51,7 @@ def use(account: str, region: str, signed: Signed, *, now: float) -> UnitOfWork[
         now,
     )
     if not noted:
-        raise SignatureReused(_MESSAGE)
+        raise SignatureReused(SIGN_AGAIN)
 
 
 async def forget(database: Database, clock: Clock, *, window: float) -> None:

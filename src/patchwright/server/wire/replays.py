@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from patchwright.core.signing import CALL_HEADER, SIGNATURE_USED
+from patchwright.core.signing import CALL_HEADER, SIGN_AGAIN
 
 from .errors import ApiError, invalid_signature, throttled
 from .sigv4 import WINDOW, Claim
@@ -43,7 +43,6 @@ _HARMLESS = frozenset({
     "s3.GetEncryptionConfiguration",
     "s3.HeadBucket",
 })  # fmt: skip
-_USED = f"{SIGNATURE_USED}: every request needs one of its own. Sign the request again."
 
 
 class _Recent(NamedTuple):
@@ -146,7 +145,7 @@ class Replays:
             return
         recent = self._recent.get(number) or self._before.get(number)
         if recent is None or not 0 <= now - recent.since <= GRACE_SECONDS:
-            raise invalid_signature(_USED)
+            raise invalid_signature(SIGN_AGAIN)
         others = set() if recent.others is None else recent.others
         _check_repeated(recent, others, call, source=source, target=target)
         others.add(call)
@@ -256,7 +255,7 @@ def _check_repeated(recent: _Recent, others: Set[bytes], call: bytes, *, source:
     if not call and source == recent.source:
         raise throttled("The same request was made in this second. Sign the request again.", seconds=1.0)
     if call in (b"", recent.call) or call in others:
-        raise invalid_signature(_USED)
+        raise invalid_signature(SIGN_AGAIN)
     if len(others) >= _CALLS or (source != recent.source and not _READING.search(target)):
         raise throttled("The same request was made elsewhere in this second. Sign the request again.", seconds=1.0)
 
