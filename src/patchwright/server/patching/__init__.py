@@ -11,6 +11,8 @@ from __future__ import annotations
 from patchwright.server.patching.baselines import Baselines, Cursor, arn_of, require
 from patchwright.server.patching.catalogue import Available, Catalogue, Effective
 from patchwright.server.patching.checks import answer as check
+from patchwright.server.patching.durations import History
+from patchwright.server.patching.durations import read as read_durations
 from patchwright.server.patching.groups import Groups
 from patchwright.server.patching.model import (
     BaselineInUse,
@@ -38,7 +40,7 @@ from patchwright.server.patching.model import (
     UnknownOperation,
     UnsupportedSystem,
 )
-from patchwright.server.patching.operation_store import last_finished, last_of_each
+from patchwright.server.patching.operation_store import histories, histories_of_system, last_finished, last_of_each
 from patchwright.server.patching.operations import Operations, close, forget, with_unfinished
 from patchwright.server.patching.overrides import may_fetch
 from patchwright.server.patching.snapshots import Deployable, Snapshots
@@ -63,6 +65,7 @@ __all__ = [
     "GroupMapping",
     "GroupTaken",
     "Groups",
+    "History",
     "LastOperation",
     "Listed",
     "MalformedBaselineId",
@@ -91,11 +94,14 @@ __all__ = [
     "count",
     "counters",
     "forget",
+    "histories",
+    "histories_of_system",
     "installed_times",
     "items",
     "last_finished",
     "last_of_each",
     "may_fetch",
+    "read_durations",
     "require",
     "with_unfinished",
 ]

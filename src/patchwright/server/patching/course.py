@@ -31,8 +31,9 @@ from patchwright.core.protocol import (
 )
 from patchwright.server import nodes
 from patchwright.server.infra import UnitOfWork
-from patchwright.server.patching import judging, overrides, report
+from patchwright.server.patching import durations, judging, overrides, report
 from patchwright.server.patching import operation_store as store
+from patchwright.server.patching.durations import NOTHING, Spent
 from patchwright.server.patching.judging import Judged
 from patchwright.server.patching.memory import Recall
 from patchwright.server.patching.model import Operation, OperationRefused, OperationState, Snapshot
@@ -72,6 +73,7 @@ def before(
         drift=message.drift,
         intent={},
         plan_digest="",  # whatever was planned is not what will be done
+        looked_at=now if operation.looked_at is None else operation.looked_at,
     )
     if operation.kind is Kind.SCAN:
         judged = yield from judging.scan(operation, snapshot, seen, recall)
@@ -107,6 +109,7 @@ def after(
         after_facts=seen.id,
         acted_boot_id=message.acted_boot_id or view.facts.boot_id,
         failures=_failures(plan, view, message.failures),
+        acted_at=now,
     )
     yield from store.put(operation)  # before it is judged: the history that judging reads includes this very plan
     judgement = yield from judging.weigh(operation, snapshot, view, Kind.INSTALL)
@@ -165,17 +168,19 @@ def _finish(
     operation: Operation, snapshot: Snapshot, facts: NodeFacts, judged: Judged, *, now: float
 ) -> UnitOfWork[Directive]:
     kept = report.finished(operation, snapshot, facts, judged.failures)
-    yield from _put_judged(operation, judged, OperationState.FINISHED, now=now, report=kept, ended_at=now)
+    took = durations.spent(operation, now=now)
+    yield from _put_judged(operation, judged, OperationState.FINISHED, took, now=now, report=kept, ended_at=now)
     return Directive(Next.DONE, report=report.told(kept, judged.findings))
 
 
 def _put_judged(
-    operation: Operation, judged: Judged, state: OperationState, *, now: float, **members: Any
+    operation: Operation, judged: Judged, state: OperationState, spent: Spent = NOTHING, *, now: float, **members: Any
 ) -> UnitOfWork[None]:
     """Store the operation in its next *state* with what was *judged*, rows included, and other *members*."""
     if judged.rows:
         yield from store.put_states(operation.scope, judged.digest, judged.rows, now=now)
-    yield from store.put(replace(operation, state=state, states_digest=judged.digest, counts=judged.counts, **members))
+    changed = replace(operation, state=state, states_digest=judged.digest, counts=judged.counts, **members)
+    yield from store.put(changed, spent=spent)
 
 
 def _fail(operation: Operation, text: Report, *, now: float) -> UnitOfWork[Directive]:

@@ -262,6 +262,8 @@ class Operation:
     ended_at: float | None = None
     association_id: str = ""
     overrides: Mapping[str, Override] = field(default_factory=dict)
+    looked_at: float | None = None  # when it first knew what was to be done
+    acted_at: float | None = None  # when it had acted on its plan, before any restart
 
     @property
     def awaited(self) -> dict[str, str]:

@@ -16,7 +16,8 @@ from patchwright.core.protocol import RebootOption, Report
 from patchwright.core.system import OperatingSystem
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
-from patchwright.server.patching import states
+from patchwright.server.patching import durations, states
+from patchwright.server.patching.durations import NOTHING, History, Spent
 from patchwright.server.patching.model import (
     Bound,
     Finished,
@@ -32,11 +33,11 @@ _ORIGIN = (
 )
 _COURSE = (
     "state, attempt, drift, intent, plan_digest, acted_boot_id, failures, before_facts, after_facts, states_digest, counts,"
-    " report, ended_at, association_id, overrides"
+    " report, ended_at, association_id, overrides, looked_at, acted_at"
 )
 _COLUMNS = f"{_ORIGIN}, {_COURSE}"
 _STEPS = [name.strip() for name in _COURSE.split(",")]
-_ADD = f"INSERT INTO operation ({_COLUMNS}) VALUES ({placeholders(1, 28)})"
+_ADD = f"INSERT INTO operation ({_COLUMNS}) VALUES ({placeholders(1, 30)})"
 _PUT = (
     f"UPDATE operation SET {', '.join(f'{name} = ${number}' for number, name in enumerate(_STEPS, start=4))}"
     " WHERE account = $1 AND region = $2 AND id = $3"
@@ -49,18 +50,23 @@ COUNTERS = {  # columns of last_operation, by counter
     states.OTHER: "other",
 }
 _SIGNS = {"=": "=", "<>": "<>", "<": "<", ">": ">"}
+_TIMES = ("scans", "installs", "restarts")
+_HISTORY = (
+    f"l.operating_system, l.missing + l.failed, l.installed_pending_reboot, {', '.join(f'l.{one}' for one in _TIMES)}"
+)
 _OF_LAST = ", ".join(f"o.{name.strip()}" for name in _COLUMNS.split(","))
 _BLANK = {"drift": "'[]'", "intent": "''", "failures": "'{}'", "report": "''"}  # long, and not for listings
 _BRIEF = ", ".join(_BLANK.get(name.strip(), f"o.{name.strip()}") for name in _COLUMNS.split(","))
 _TALLY = ", ".join(
     f"CAST(COALESCE(SUM(CASE WHEN {name} > 0 THEN 1 ELSE 0 END), 0) AS BIGINT)" for name in COUNTERS.values()
 )
-_LAST = ["operation_id", "ended_at", *COUNTERS.values()]
+_LAST = ["operation_id", "ended_at", *COUNTERS.values(), "operating_system"]
 _PUT_LAST = (
-    f"INSERT INTO last_operation (account, region, instance_id, no_reboot_install_at, {', '.join(_LAST)})"
-    f" VALUES ({placeholders(1, 4 + len(_LAST))}) ON CONFLICT (account, region, instance_id) DO UPDATE SET"
+    f"INSERT INTO last_operation (account, region, instance_id, no_reboot_install_at, {', '.join([*_LAST, *_TIMES])})"
+    f" VALUES ({placeholders(1, 4 + len(_LAST) + len(_TIMES))}) ON CONFLICT (account, region, instance_id) DO UPDATE SET"
     " no_reboot_install_at = COALESCE(excluded.no_reboot_install_at, last_operation.no_reboot_install_at),"
-    f" {', '.join(f'{name} = excluded.{name}' for name in _LAST)}"
+    f" {', '.join(f'{name} = excluded.{name}' for name in _LAST)},"
+    f" {', '.join(f'{name} = substr(excluded.{name} || last_operation.{name}, 1, {durations.WIDTH})' for name in _TIMES)}"
     " WHERE last_operation.ended_at <= excluded.ended_at"
 )
 
@@ -70,11 +76,11 @@ def add(operation: Operation) -> UnitOfWork[None]:
     yield sql(_ADD, *_origin(operation), *_course(operation))
 
 
-def put(operation: Operation) -> UnitOfWork[None]:
-    """Store how far an operation has come that was stored before."""
+def put(operation: Operation, *, spent: Spent = NOTHING) -> UnitOfWork[None]:
+    """Store how far an operation has come that was stored before; *spent* is how long it took, where it has finished."""
     yield sql(_PUT, *operation.scope, operation.id, *_course(operation))
     if operation.state is OperationState.FINISHED:
-        yield from _put_last(operation)
+        yield from _put_last(operation, spent)
 
 
 def put_given(operation: Operation) -> UnitOfWork[None]:
@@ -88,7 +94,7 @@ def put_given(operation: Operation) -> UnitOfWork[None]:
     yield from put(operation)
 
 
-def _put_last(operation: Operation) -> UnitOfWork[None]:
+def _put_last(operation: Operation, spent: Spent) -> UnitOfWork[None]:
     """Make a finished operation its node's last, unless one that ended later is."""
     no_reboot = operation.kind is Kind.INSTALL and operation.reboot_option is RebootOption.NO_REBOOT
     yield sql(
@@ -99,6 +105,8 @@ def _put_last(operation: Operation) -> UnitOfWork[None]:
         operation.id,
         operation.ended_at,
         *(operation.counts.get(counter, 0) for counter in COUNTERS),
+        operation.operating_system.value,
+        *spent,
     )
 
 
@@ -206,6 +214,36 @@ def tally(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[dict[str, int
         *instance_ids,
     )
     return dict(zip(COUNTERS, rows[0], strict=True))
+
+
+def histories(scope: Scope, instance_ids: Sequence[str]) -> UnitOfWork[dict[str, History]]:
+    """What is known of some nodes; of one without a last operation there is nothing."""
+    if not instance_ids:
+        return {}
+    # As in last_of_each: joined, between bounds.
+    wanted = "), (".join(f"${5 + i}" for i in range(len(instance_ids)))
+    rows = yield sql(
+        f"WITH wanted (id) AS (VALUES ({wanted})) SELECT {_HISTORY}, l.instance_id FROM wanted w"
+        " JOIN last_operation l ON l.account = $1 AND l.region = $2 AND l.instance_id = w.id"
+        " AND l.instance_id >= $3 AND l.instance_id <= $4",
+        *scope,
+        min(instance_ids),
+        max(instance_ids),
+        *instance_ids,
+    )
+    return {row[-1]: History(*row[:-1]) for row in rows}
+
+
+def histories_of_system(scope: Scope, operating_system: str, *, limit: int) -> UnitOfWork[list[History]]:
+    """What is known of up to *limit* nodes of an operating system, in order of their ids, which are random."""
+    rows = yield sql(
+        f"SELECT {_HISTORY} FROM last_operation l WHERE l.account = $1 AND l.region = $2 AND l.operating_system = $3"
+        " ORDER BY l.instance_id LIMIT $4",
+        *scope,
+        operating_system,
+        limit,
+    )
+    return [History(*row) for row in rows]
 
 
 def forget_last(scope: Scope, instance_id: str) -> UnitOfWork[None]:
@@ -333,6 +371,8 @@ def _course(operation: Operation) -> Sequence[Any]:
         operation.ended_at,
         operation.association_id,
         _dump(operation.overrides) if operation.overrides else "",
+        operation.looked_at,
+        operation.acted_at,
     )
 
 
@@ -366,6 +406,8 @@ def _operation(row: Row) -> Operation:
         row[25],
         row[26],
         {name: Override(*one) for name, one in _load(row[27]).items()} if row[27] else {},
+        row[28],
+        row[29],
     )
 
 
