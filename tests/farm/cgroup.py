@@ -28,7 +28,7 @@ class Cgroup:
     def make(self) -> None:
         """Create it."""
         for path in self.paths:
-            path.mkdir(parents=True, exist_ok=True)
+            until(partial(_made, path), what=f"a group {path}")
 
     def entering(self, argv: Sequence[str], sub: str = "") -> list[str]:
         """*argv*, started inside the group (or its child *sub*, made here)."""
@@ -81,7 +81,7 @@ class Cgroup:
             FarmError: The machine has no memory controller, or it cannot be given to the group.
         """
         if self._memory is not None:
-            self._memory.mkdir(parents=True, exist_ok=True)
+            until(partial(_made, self._memory), what=f"a group {self._memory}")
             self._gather(self._memory)
             (self._memory / "memory.limit_in_bytes").write_text(str(limit or -1))
             return
@@ -136,6 +136,14 @@ class Cgroup:
 def _folders(path: Path) -> list[Path]:
     """*path* and all below it, parents first; groups that vanish meanwhile are skipped."""
     return [Path(folder) for folder, _, _ in os.walk(path)]
+
+
+def _made(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # another farm, the last one so far, has just taken away what is above it
+        return False
+    return True
 
 
 def _removed(folder: Path) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from . import roots
@@ -29,35 +30,63 @@ class Claim:
 
     def __init__(self) -> None:
         """Sweep what is dead, then take the smallest free number."""
-        HOME.mkdir(mode=0o700, exist_ok=True)
-        if HOME.is_symlink() or HOME.stat().st_uid != os.geteuid():
-            raise FarmUnavailable(f"{HOME} belongs to somebody else")
-        sweep()
-        for number in range(1, 1000):
-            lock = _try_lock(_lock_file(HOME / str(number)))
-            if lock is not None:
-                self._lock = lock
-                self.folder = HOME / str(number)
-                _sweep(self.folder)
-                self.folder.mkdir()
-                _raise_watches()
-                return
+        with alone():
+            sweep_dead()
+            for number in range(1, 1000):
+                lock = _try_lock(_lock_file(HOME / str(number)))
+                if lock is not None:
+                    self._lock = lock
+                    self.folder = HOME / str(number)
+                    _sweep(self.folder)
+                    self.folder.mkdir()
+                    _raise_watches()
+                    return
         raise FarmUnavailable("a thousand farms are running")
 
     def release(self) -> None:
         """End every process and mount of the farm, delete its folder; the last farm puts the machine back as it was."""
         _sweep(self.folder)
-        _lock_file(self.folder).unlink(missing_ok=True)
-        os.close(self._lock)
-        if not list(HOME.glob("*.lock")):
-            _restore_watches()
-            for shared in (HOME, Path("/run/systemd/nspawn")):
-                with contextlib.suppress(OSError):  # somebody else uses it
-                    shared.rmdir()
+        with alone():
+            _lock_file(self.folder).unlink(missing_ok=True)
+            os.close(self._lock)
+            if not list(HOME.glob("*.lock")):
+                _restore_watches()
+                for shared in (HOME, Path("/run/systemd/nspawn")):
+                    with contextlib.suppress(OSError):  # somebody else uses it
+                        shared.rmdir()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Meanwhile no farm of another process comes, goes or sweeps."""
+    while True:
+        HOME.mkdir(mode=0o700, exist_ok=True)
+        try:
+            home = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:  # the last farm has just taken it away
+            continue
+        except NotADirectoryError:
+            raise FarmUnavailable(f"{HOME} is no directory of ours") from None
+        fcntl.flock(home, fcntl.LOCK_EX)
+        if os.fstat(home).st_nlink:
+            break
+        os.close(home)  # taken away while we waited for it
+    try:
+        if os.fstat(home).st_uid != os.geteuid():
+            raise FarmUnavailable(f"{HOME} belongs to somebody else")
+        yield
+    finally:
+        os.close(home)
 
 
 def sweep() -> list[str]:
     """Take away what farms of dead processes left behind; their numbers."""
+    with alone():
+        return sweep_dead()
+
+
+def sweep_dead() -> list[str]:
+    """The same for who is `alone` already."""
     found = []
     for file in sorted(HOME.glob("*.lock")):
         lock = _try_lock(file)

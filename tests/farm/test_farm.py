@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from farm import CommandFailed, DebRepo, Farm, FarmError, Node, Timeout, life, machine, roots, sweep, until
+from farm import CommandFailed, DebRepo, Farm, FarmError, Node, Timeout, life, machine, roots, until
 from farm.fixtures import required
 
 pytestmark = pytest.mark.farm
@@ -335,7 +337,7 @@ def test_a_node_has_no_way_out(new_node: NewNode) -> None:
 # --------------------------------------------------------------------------------------------------------------- host
 
 VICTIM = """
-import os, signal, sys
+import sys
 from farm import Farm
 farm = Farm()
 repo = farm.debrepo()
@@ -343,23 +345,23 @@ repo.release("foo", "1.0-1")
 node = farm.node("deb12", repo, installed=["foo"])
 node.spawn(["sleep", "600"])
 print(farm.number, flush=True)
-if sys.argv[1] == "die":
-    os.kill(os.getpid(), signal.SIGKILL)
+sys.stdin.read()
 farm.close()
 """
 
 
-def another_farm(ending: str) -> str:
-    """Run a farm with a node in a process of its own, which closes it or dies; its number."""
-    tests = str(Path(__file__).parent.parent)
-    done = subprocess.run(
-        [sys.executable, "-c", VICTIM, ending],
-        env={"PYTHONPATH": tests, "HOME": str(Path.home())},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == (-signal.SIGKILL if ending == "die" else 0), done.stderr
-    return done.stdout.strip()
+@contextlib.contextmanager
+def another_farm() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A farm with a node in a process of its own, which closes it when its input ends; its number. One at a time."""
+    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "HOME": str(Path.home())}
+    with (
+        Path(__file__).open() as turn,
+        subprocess.Popen(
+            [sys.executable, "-c", VICTIM], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield process, process.stdout.readline().strip()
 
 
 def traces(number: str) -> list[str]:
@@ -389,19 +391,25 @@ def host_state() -> dict[str, str]:
 
 def test_what_a_killed_test_run_left_behind_is_swept(farm: Farm) -> None:
     """After kill -9 of the test process, the next farm ends its nodes and unmounts their roots; living farms stay."""
-    number = another_farm("die")
-    assert number != farm.number
-    assert len(traces(number)) > 3
-    assert number in sweep()
-    assert traces(number) == []
+    with another_farm() as (process, number):
+        assert number != farm.number
+        with life.alone():  # else a farm that begins at this moment might have swept it already
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+            assert len(traces(number)) > 3
+            assert number in life.sweep_dead()
+            assert traces(number) == []
     assert traces(farm.number) != []
 
 
 def test_a_closed_farm_leaves_the_host_as_it_was(farm: Farm) -> None:
     """Packages, network and clock of the host are untouched, and no mount, process group or folder stays."""
     before, drift = host_state(), time.time() - time.monotonic()
-    number = another_farm("close")
-    assert traces(number) == []
+    with another_farm() as (process, number):
+        assert len(traces(number)) > 3
+        process.stdin.close()
+        assert process.wait() == 0
+        assert traces(number) == []
     assert host_state() == before
     assert abs(time.time() - time.monotonic() - drift) < 60
 
