@@ -105,6 +105,17 @@ def test_channels_are_measured_beside_their_floor() -> None:
 
 
 @whole
+def test_the_dearest_of_all_schedules_is_named() -> None:
+    """The next firing and the previous one, of every expression that the tests know."""
+    line = line_of("schedules")
+    check(line, "schedules")
+    assert line["schedules"] > 150
+    assert line["dearest"].startswith("cron(")
+    assert 0 < line["ours"]["next"]["median_us"] <= line["ours"]["next"]["at_most_us"]
+    assert line["peer"]["shared_us"] > 0
+
+
+@whole
 def test_a_ping_is_measured_without_its_peer() -> None:
     """By the command line and by the API, beside a script, on agents that wait."""
     line = line_of("ping", "--without-peer")

@@ -113,6 +113,22 @@ def test_previous_is_the_mirror_of_next(expression, zone):
         at = following
 
 
+def test_what_fired_in_an_hour_that_comes_again_is_found_from_its_second_time():
+    """02:50 has been, though the clocks show 02:10 again."""
+    schedule = compile_schedule("cron(50 2 * * ? *)", zone="Europe/Berlin")
+    assert schedule.previous(moment("2026-10-25T02:10:00+01:00")) == moment("2026-10-25T02:50:00+02:00")
+    assert schedule.previous(moment("2026-10-25T02:10:00+02:00")) == moment("2026-10-24T02:50:00+02:00")
+
+
+@pytest.mark.parametrize("expression", ["cron(0 0 30 2 ? *)", "cron(0 0 31 4,6,9,11 ? *)", "cron(0 0 30W FEB ? *)"])
+def test_days_that_no_month_has_never_come(expression):
+    """Neither was there one; a rare one is found however far it is."""
+    schedule = compile_schedule(expression)
+    assert schedule.next(moment(FRIDAY)) is None
+    assert schedule.previous(moment(FRIDAY)) is None
+    assert firings("cron(0 0 ? 2 SUN#5 *)", 1) == ["2032-02-29T00:00:00"]
+
+
 def test_start_and_end_bound_it():
     """No run before the one or after the other; a rate counts from its start."""
     start, end = moment("2026-12-01T00:03:15+09:00"), moment("2026-12-20T00:00:00+00:00")

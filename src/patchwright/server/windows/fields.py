@@ -192,13 +192,3 @@ def _nearest_weekday(year: int, month: int, day: int, length: int) -> int:
     if weekday == calendar.SUNDAY:
         return day + 1 if day < length else day - 2
     return day
-
-
-def month_after(year: int, month: int) -> tuple[int, int]:
-    """The month that follows."""
-    return (year + 1, 1) if month == MONTHS.high else (year, month + 1)
-
-
-def month_before(year: int, month: int) -> tuple[int, int]:
-    """The month that precedes."""
-    return (year - 1, MONTHS.high) if month == 1 else (year, month - 1)

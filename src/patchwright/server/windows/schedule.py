@@ -13,6 +13,7 @@ first time. So firings are strictly increasing.
 from __future__ import annotations
 
 import bisect
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,12 +28,9 @@ from patchwright.server.windows.fields import (
     MONTHS,
     SECONDS,
     YEAR,
-    YEARS,
     MalformedSchedule,
     MonthDays,
     WeekDays,
-    month_after,
-    month_before,
     month_days,
     numbers,
     week_days,
@@ -47,6 +45,8 @@ _AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?\Z", 
 _UNITS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}\Z")
 _SPARE = timedelta(days=2)  # no change of a zone's clock is larger
+_NONE = timedelta()
+_LEAP_YEAR = 2024
 
 
 class _Firings(Protocol):
@@ -214,10 +214,13 @@ class Cron:
     def previous(self, before: float) -> float | None:
         """The last firing earlier than *before*."""
         shift = timedelta(days=self.offset)
-        # A skipped hour fires after it: what is due later by the calendar may have fired already.
-        local = datetime.fromtimestamp(before, self.zone).replace(tzinfo=None) - shift
+        shown = datetime.fromtimestamp(before, self.zone)
+        # When an hour comes again, what is later by the calendar has fired already: to the end of that hour.
+        again = (shown.replace(fold=0).utcoffset() or _NONE) - (shown.utcoffset() or _NONE)
+        local = shown.replace(tzinfo=None) + again - shift
         for day in self._days_back(local.date()):
-            for second in reversed(self.times):
+            last = bisect.bisect_right(self.times, _second_of(local)) if day == local.date() else len(self.times)
+            for second in reversed(self.times[:last]):
                 moment = moment_of(self.zone, day + shift, second)
                 if moment < before:
                     known = not self.offset or moment_of(self.zone, day, second) > self.since
@@ -245,29 +248,34 @@ class Cron:
 
     def _days_from(self, start: date) -> Iterator[date]:
         """The days that match, from *start* on."""
-        year, month, first = start.year, start.month, start.day
-        if year < YEARS[0]:
-            year, month, first = YEARS[0], 1, 1
-        while year <= YEARS[1]:
-            for day in self._days_of(year, month):
-                if day >= first:
-                    yield date(year, month, day)
-            (year, month), first = month_after(year, month), 1
+        years, months = self._years_and_months
+        for year in years[bisect.bisect_left(years, start.year) :]:
+            same_year = year == start.year
+            for month in months[bisect.bisect_left(months, start.month) if same_year else 0 :]:
+                first = start.day if same_year and month == start.month else 1
+                for day in self._days_of(year, month):
+                    if day >= first:
+                        yield date(year, month, day)
 
     def _days_back(self, start: date) -> Iterator[date]:
         """The days that match, from *start* back."""
-        year, month, last = start.year, start.month, start.day
-        if year > YEARS[1]:
-            year, month, last = YEARS[1], MONTHS.high, DAYS.high
-        while year >= YEARS[0]:
-            for day in reversed(self._days_of(year, month)):
-                if day <= last:
-                    yield date(year, month, day)
-            (year, month), last = month_before(year, month), DAYS.high
+        years, months = self._years_and_months
+        for year in reversed(years[: bisect.bisect_right(years, start.year)]):
+            same_year = year == start.year
+            for month in reversed(months[: bisect.bisect_right(months, start.month) if same_year else None]):
+                last = start.day if same_year and month == start.month else DAYS.high
+                for day in reversed(self._days_of(year, month)):
+                    if day <= last:
+                        yield date(year, month, day)
+
+    @functools.cached_property
+    def _years_and_months(self) -> tuple[list[int], list[int]]:
+        """In order; without the months that have no such day in any year, such as the 30th of February."""
+        dated = isinstance(self.days, MonthDays)
+        months = [month for month in sorted(self.months) if not dated or self.days.of(_LEAP_YEAR, month)]
+        return sorted(self.years), months
 
     def _days_of(self, year: int, month: int) -> list[int]:
-        if month not in self.months or year not in self.years:
-            return []
         found = self._months.get((year, month))
         if found is None:
             found = self._months[year, month] = sorted(self.days.of(year, month))
