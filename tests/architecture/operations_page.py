@@ -42,6 +42,9 @@ TAIL = """
 | RunMaintenanceWindow | `WindowId` → `WindowExecutionId`: opens a window now, out of its schedule, disabled or not; refused while an execution of it is under way |
 | DescribeSchedule | `Schedule`, `ScheduleTimezone`, `ScheduleOffset`, `MaxResults` (1 to 100, default 10) → `Description` in English, `Firings` to come; there need be no window |
 | GetCalendar | `Days` (1 to 366, default 30) → `Entries` of enabled windows in order of time, at most 2,000 (`Truncated`); `ICalendar`, the same for calendar programs |
+| CreateCalendarFeed | `Name`, `WindowId`, `Tags` (windows have all of them), `Days` (1 to 366, default 90) → `CalendarFeed`, and `Url`, this once: what a [calendar program](../howto/subscribe-to-the-calendar.md) reads without a key |
+| ListCalendarFeeds | `MaxResults`, `NextToken` → `CalendarFeeds`, in order of id: `FeedId`, `Name`, `WindowId`, `Tags`, `Days`, `Owner`, `CreatedAt` |
+| DeleteCalendarFeed | `FeedId`: its link leads nowhere from now on |
 | GetVerdict | `InstanceId` → `Document`, JSON text: `LiveVerdict` (today's baseline over the newest facts, with their age and the doubts about them), `Node`, and `LastOperation`, kept apart |
 | ExportPatchReport | `BucketName`, `Prefix`, `Region` (default: the caller's), `InstanceId` → the report whole, written to a bucket: `BucketName`, `Key`, `Bytes` |
 | ExportAuditTrail | `Region` (default: the caller's, `*`: all), `NextToken` → `Lines`: the [audit trail](audit.md) as lines of JSON; pages are put together as they come |

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import itertools
+import urllib.error
+import urllib.request
 
 import pytest
 
 from cli.bench import until
+from server import icalendar
 
 _numbers = itertools.count()
 
@@ -110,6 +113,27 @@ def test_an_execution_is_cancelled(server, silent_node, name):
         lambda: server.client().get_maintenance_window_execution(**asked)["Status"] in {"CANCELLING", "CANCELLED"},
         "the execution is cancelled",
     )
+
+
+def test_a_calendar_program_reads_a_link(server, name):
+    """Without a key; it is listed without the link, and leads nowhere once it is deleted."""
+    window_id = create(server, name, schedule="rate(1 day)")
+    made = server.run("window", "feed", "create", f"plan of {name}", "--window", name, "--days", "3")
+    link = made.out.strip()
+    with urllib.request.urlopen(link) as answer:
+        read = icalendar.read(answer.read())
+    assert {event["SUMMARY"] for event in read.events.values()} == {name}
+
+    listed = server.run("window", "feed", "list", "--json").json["CalendarFeeds"]
+    (own,) = [one for one in listed if one["WindowId"] == window_id]
+    shown = server.run("window", "feed", "list").out
+    assert own["FeedId"] in shown
+    assert link.rpartition("/")[2] not in shown
+    assert server.run("window", "feed", "delete", own["FeedId"]).code == 0
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(link)
+    assert refused.value.code == 404
+    refused.value.close()
 
 
 def test_the_calendar_is_a_table_or_a_file(server, name):

@@ -201,6 +201,7 @@ def baseline() -> None:
         "run": ("patchwright.cli.windows:run_window", "Open a window now, and watch."),
         "cancel": ("patchwright.cli.windows:cancel_execution", "Let nothing of it start any more."),
         "calendar": ("patchwright.cli.windows:calendar", "What opens in the days to come."),
+        "feed": ("patchwright.cli.feeds:feed", "Links to the calendar, for programs that cannot sign in."),
     },
 )
 def window() -> None:

@@ -55,7 +55,7 @@ def list_windows(client: Client, *, as_json: bool) -> None:
 @connected
 def show_window(client: Client, *, window: str, as_json: bool) -> None:
     """One window: when it opens, for whom, what it does, and how it went lately. WINDOW is an id or a name."""
-    asked = {"WindowId": _find(client, window)}
+    asked = {"WindowId": find_window(client, window)}
     found = client.call("GetMaintenanceWindow", asked)
     told = _explained(client, found["Schedule"], found.get("ScheduleTimezone"), found.get("ScheduleOffset"))
     targets = list(client.pages("DescribeMaintenanceWindowTargets", asked, "Targets"))
@@ -158,7 +158,7 @@ def next_openings(
     if "(" in window:
         told = _explained(client, window, timezone, offset, count)
     else:
-        found = client.call("GetMaintenanceWindow", {"WindowId": _find(client, window)})
+        found = client.call("GetMaintenanceWindow", {"WindowId": find_window(client, window)})
         told = _explained(client, found["Schedule"], found.get("ScheduleTimezone"), found.get("ScheduleOffset"), count)
         asked = {"WindowId": found["WindowId"], "MaxResults": count}
         listed = client.call("DescribeMaintenanceWindowSchedule", asked)["ScheduledWindowExecutions"]
@@ -184,7 +184,7 @@ def run_window(setup: Setup, client: Client, /, *, window: str, no_wait: bool, a
 
     The exit code is 0 for SUCCESS, else 1. Ctrl-C ends the watching and not the execution.
     """
-    execution_id = client.call("RunMaintenanceWindow", {"WindowId": _find(client, window)})["WindowExecutionId"]
+    execution_id = client.call("RunMaintenanceWindow", {"WindowId": find_window(client, window)})["WindowExecutionId"]
     if no_wait:
         print_json({"WindowExecutionId": execution_id}) if as_json else print(execution_id)
         return DONE
@@ -210,7 +210,7 @@ def cancel_execution(client: Client, *, which: str) -> int:
     """Let nothing of a window's execution start any more; what runs on a node goes on to its end."""
     execution_id = which if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", which) else ""
     if not execution_id:
-        asked = {"WindowId": _find(client, which)}
+        asked = {"WindowId": find_window(client, which)}
         found = client.pages("DescribeMaintenanceWindowExecutions", asked, "WindowExecutions")
         execution_id = next((one["WindowExecutionId"] for one in found if one["Status"] in _UNDER_WAY), "")
     if not execution_id:
@@ -245,7 +245,7 @@ def calendar(client: Client, *, days: int, ics: bool, as_json: bool) -> None:
         shown.line(f"These are the first {len(rows)}; ask for fewer days.")
 
 
-def _find(client: Client, window: str) -> str:
+def find_window(client: Client, window: str) -> str:
     """The id of a window that is named by its id or its name. Raises UsageError."""
     if _ID.match(window):
         return window

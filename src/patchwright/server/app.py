@@ -123,6 +123,7 @@ class Rooms:
     news: events.News
     snapshot_links: aws.SnapshotLinks
     output_links: aws.OutputLinks
+    feeds: windows.Feeds
 
 
 @dataclass
@@ -155,6 +156,7 @@ class Application:
         *,
         channels: gateway.ChannelDoor,
         printed: aws.OutputDownloads,
+        calendar: aws.CalendarDownloads,
         buckets: aws.BucketFront,
         stream: aws.EventStream,
     ) -> None:
@@ -162,7 +164,7 @@ class Application:
         self._channels = channels
         self._stream = stream
         self._buckets = buckets
-        self._downloads = (downloads, snapshots, printed)
+        self._downloads = (downloads, snapshots, printed, calendar)
         self._database = database
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -290,6 +292,7 @@ async def _rooms(config: Config, clock: Clock, *, port: int, strict: bool) -> Ro
         news=events.open_news(database, clock, master, config.quotas, networks=config.webhook_networks),
         snapshot_links=aws.SnapshotLinks(url, master.links, clock),
         output_links=aws.OutputLinks(url, master.links, clock, buckets=config.s3_endpoint or url),
+        feeds=windows.Feeds(database, clock, config.quotas),
     )
 
 
@@ -317,6 +320,7 @@ def _application(rooms: Rooms, endpoint: Endpoint, downloads: gateway.Downloads,
         rooms.database,
         channels=edges.channels.door(endpoint.identify),
         printed=aws.OutputDownloads(rooms.printed, rooms.output_links),
+        calendar=aws.CalendarDownloads(rooms.feeds, rooms.warden, _bounds(config), clock.monotonic),
         buckets=aws.BucketFront(endpoint, by_bucket, domain=config.service_domain, largest=config.quotas.output_bytes),
         stream=stream,
     )
@@ -380,6 +384,8 @@ def _services(rooms: Rooms) -> aws.Services:
         executions=windows.Executions(database, clock, most_open=quotas.open_windows),
         outputs=rooms.printed,
         output_links=rooms.output_links,
+        feeds=rooms.feeds,
+        url=rooms.url,
         syncs=reports.Syncs(database, clock, quotas, rooms.buckets),
         patch_reports=reports.PatchReports(database, clock, complying, rooms.buckets),
         audit=rooms.audit,

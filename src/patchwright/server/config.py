@@ -104,6 +104,7 @@ class Quotas:
     Each is set by its environment variable, `PATCHWRIGHT_QUOTA_` and its name in capitals.
     """
 
+    calendar_feeds: int = quota(100, "Calendar feeds of an account and region.")
     compliance_bytes: int = quota(2_097_152, "Bytes of the items of one PutComplianceItems, as JSON.")
     compliance_custom_types: int = quota(10, "Custom compliance types of an account and region.")
     compliance_item_bytes: int = quota(32_768, "Bytes of one compliance item, as JSON.")

@@ -129,6 +129,9 @@ class Tenant:
         for _ in range(self.many):
             self.target = (await self.ask("RegisterTargetWithMaintenanceWindow", node))["WindowTargetId"]
             self.task = (await self.ask("RegisterTaskWithMaintenanceWindow", task))["WindowTaskId"]
+            wish = {"Name": self.mark, **self.window}
+            made = await self.house.ask("Patchwright.CreateCalendarFeed", wish, region=self.region)
+            self.feed = made["CalendarFeed"]["FeedId"]
 
     async def _reports(self) -> None:
         rows = [{"Row": f"{number:02}", self.mark: self.mark} for number in range(self.many)]
@@ -245,6 +248,7 @@ class Tenant:
             "GetMaintenanceWindow": self.window,
             "Patchwright.DescribeSchedule": {"Schedule": "rate(1 day)"},
             "Patchwright.GetCalendar": {"Days": 366},
+            "Patchwright.ListCalendarFeeds": {},
             "GetMaintenanceWindowExecution": execution,
             "GetMaintenanceWindowExecutionTask": {**execution, "TaskId": self.task},
             "GetMaintenanceWindowExecutionTaskInvocation": {**execution, "TaskId": self.task, "InvocationId": SNAPSHOT},
@@ -314,6 +318,7 @@ class Tenant:
         return {
             "CancelMaintenanceWindowExecution": {"WindowExecutionId": SNAPSHOT},
             "CreateMaintenanceWindow": {**WINDOW, "Name": "another"},
+            "Patchwright.CreateCalendarFeed": {"Name": "another", **self.window},
             "Patchwright.RunMaintenanceWindow": self.window,
             "RegisterTargetWithMaintenanceWindow": {
                 **self.window,
@@ -339,6 +344,7 @@ class Tenant:
         return {
             "ResetServiceSetting": self.setting,
             "UnlabelParameterVersion": {"Name": "/app/p0", "ParameterVersion": 1, "Labels": ["live"]},
+            "Patchwright.DeleteCalendarFeed": {"FeedId": self.feed},
             "Patchwright.DeleteSubscription": {"Name": "hook-00"},
             "Patchwright.ExportPatchReport": {},
             "RemoveTagsFromResource": {**instance, "TagKeys": ["mark"]},

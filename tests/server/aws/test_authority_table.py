@@ -137,7 +137,7 @@ def requests():
     """A request to each operation that users call, by target."""
     tenant = Tenant(MagicMock(account=ACCOUNT), REGION)
     plain = {"ids": [MINE, "mi-1"], "window": {"WindowId": "mw-0123456789abcdef0"}}
-    for name in ("activation", "baseline", "command", "parameter", "policy", "target", "task"):
+    for name in ("activation", "baseline", "command", "feed", "parameter", "policy", "target", "task"):
         plain[name] = f"made-up-{name}"
     plain["policy"] = {"PolicyId": "p", "PolicyHash": "h"}
     plain["parameter"] = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/p"

@@ -98,7 +98,7 @@ def test_a_calendar_is_written_as_its_readers_want_it():
     window = Window(
         Scope("1", "xx"), "mw-1", "Ünterhaltung, " * 12, "cron(0 2 ? * SUN *)", 3, 1, True, "a;b\\c\nd"
     )  # fmt: skip
-    text = icalendar(calendar_entries([window], after=0.0, until=8 * DAY, most=1), name="x", now=0.0)
+    text = icalendar(calendar_entries([window], after=0.0, until=8 * DAY, most=1), name="x")
     lines = text.encode().split(b"\r\n")
     assert all(len(line) <= 75 for line in lines)
     whole = text.replace("\r\n ", "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from patchwright.server.aws.audited import CallWatch
 from patchwright.server.aws.authority import Warden, rights_of_task, rights_of_windows
+from patchwright.server.aws.calendar_feeds import CalendarDownloads
 from patchwright.server.aws.errors import ERRORS
 from patchwright.server.aws.event_stream import EventStream
 from patchwright.server.aws.links import SnapshotLinks
@@ -28,6 +29,7 @@ __all__ = [
     "PARKED",
     "BaselineFiles",
     "BucketFront",
+    "CalendarDownloads",
     "CallWatch",
     "EventStream",
     "Objects",

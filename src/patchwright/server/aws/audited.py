@@ -88,6 +88,8 @@ _SSM: Mapping[str, Noted] = {
 _PATCHWRIGHT: Mapping[str, Noted] = {
     "BeginOperation": _makes("CommandId"),
     "CreateAccount": _makes("Name"),
+    "CreateCalendarFeed": _makes("Name", "WindowId"),
+    "DeleteCalendarFeed": _on("FeedId"),
     "DeleteSubscription": _on("Name"),
     "DisableAccount": _on("AccountId"),
     "EnableAccount": _on("AccountId"),

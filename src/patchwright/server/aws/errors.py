@@ -150,6 +150,7 @@ ERRORS: Mapping[type[Exception], str] = {
     windows.MalformedSchedule: "ValidationException",
     windows.TargetInUse: "TargetInUseException",
     windows.TooMany: "ResourceLimitExceededException",
+    windows.UnknownFeed: "DoesNotExistException",
     windows.UnknownWindow: "DoesNotExistException",
     windows.WindowBusy: "InvalidOperationException",
 }

@@ -70,7 +70,7 @@ class ScheduleOperations:
                 for one in found
             ],
             "Truncated": len(found) == _ENTRIES,
-            "ICalendar": windows.icalendar(found, name=name, now=now),
+            "ICalendar": windows.icalendar(found, name=name),
         }
 
     async def run_maintenance_window(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Services:
     settings: settings.Service
     maintenance: windows.Service
     executions: windows.Executions
+    feeds: windows.Feeds
+    url: str
     outputs: outputs.Service
     output_links: OutputLinks
     syncs: reports.Syncs

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from patchwright.server.aws import accounts, audit, events, outputs, patchwright, reports, schedules
+from patchwright.server.aws import accounts, audit, calendar_feeds, events, outputs, patchwright, reports, schedules
 from patchwright.server.aws.iam import attachments, identities, keys, managed_policies, simulation, user_groups
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm import (
@@ -65,6 +65,7 @@ MODULES = (
     sessions,
     accounts,
     audit,
+    calendar_feeds,
     events,
     outputs,
     patchwright,

@@ -12,9 +12,11 @@ from patchwright.server.windows.calendar import entries as calendar_entries
 from patchwright.server.windows.calendar import icalendar
 from patchwright.server.windows.describing import describe, described
 from patchwright.server.windows.executions import TEND_SECONDS, Executions, tend
+from patchwright.server.windows.feeds import Feeds
 from patchwright.server.windows.fields import MalformedSchedule
 from patchwright.server.windows.model import (
     Execution,
+    Feed,
     InvalidWindow,
     Invocation,
     Rights,
@@ -22,6 +24,7 @@ from patchwright.server.windows.model import (
     TargetInUse,
     TaskExecution,
     TooMany,
+    UnknownFeed,
     UnknownWindow,
     Window,
     WindowBusy,
@@ -36,6 +39,8 @@ __all__ = [
     "TEND_SECONDS",
     "Execution",
     "Executions",
+    "Feed",
+    "Feeds",
     "InvalidWindow",
     "Invocation",
     "MalformedSchedule",
@@ -46,6 +51,7 @@ __all__ = [
     "TargetInUse",
     "TaskExecution",
     "TooMany",
+    "UnknownFeed",
     "UnknownWindow",
     "Window",
     "WindowBusy",

@@ -13,7 +13,9 @@ from patchwright.server.windows.describing import described
 from patchwright.server.windows.model import HOUR, Window
 
 _LINE = 75  # octets of a line, its end not among them
-_ESCAPES = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n", "\r": None})
+_CONTROLS = dict.fromkeys(map(chr, (*range(9), *range(10, 32), 127)), "")  # in no text (RFC 5545, 3.1)
+_ESCAPES = str.maketrans({**_CONTROLS, "\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"})
+_AGAIN = "PT1H"  # how often programs are asked to look
 
 
 @dataclass(frozen=True)
@@ -28,26 +30,37 @@ class Entry:
 
 
 def entries(windows: Iterable[Window], *, after: float, until: float, most: int) -> list[Entry]:
-    """The openings of enabled windows later than *after* and not later than *until*, in order of time; the first *most*."""
+    """
+    The openings of enabled windows later than *after* and not later than *until*, in order of time; the first *most*.
+
+    None from before a window's schedule was what it is.
+    """
     coming = [_of(window, after, until) for window in windows if window.enabled]
     return list(islice(merge(*coming, key=lambda one: one.opens_at), most))
 
 
-def icalendar(found: Sequence[Entry], *, name: str, now: float) -> str:
-    """*found* as a calendar called *name*, lines ended as the standard wants them."""
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Patchwright//Maintenance windows//EN", "METHOD:PUBLISH"]
-    lines += [f"X-WR-CALNAME:{_text(name)}"]
+def icalendar(found: Sequence[Entry], *, name: str) -> str:
+    """
+    *found* as a calendar called *name*, lines ended as the standard wants them; the same for the same.
+
+    It has no METHOD, so that DTSTAMP is when a window was changed (RFC 5545, 3.8.7.2). How often to look again is said as in
+    RFC 7986 and as older programs read it.
+    """
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Patchwright//Maintenance windows//EN"]
+    lines += [f"NAME:{_text(name)}", f"X-WR-CALNAME:{_text(name)}"]
+    lines += [f"REFRESH-INTERVAL;VALUE=DURATION:{_AGAIN}", f"X-PUBLISHED-TTL:{_AGAIN}"]
     for one in found:
         window = one.window
         about = [window.description, one.description, f"No task starts after {_shown(one.cutoff_at)}."]
         lines += [
             "BEGIN:VEVENT",
             f"UID:{window.id}-{int(one.opens_at)}@{window.scope.account}.{window.scope.region}.patchwright",
-            f"DTSTAMP:{_moment(now)}",
+            f"DTSTAMP:{_moment(window.modified_at)}",
             f"DTSTART:{_moment(one.opens_at)}",
             f"DTEND:{_moment(one.closes_at)}",
             f"SUMMARY:{_text(window.name)}",
             f"DESCRIPTION:{_text(chr(10).join(line for line in about if line))}",
+            "TRANSP:TRANSPARENT",
             "END:VEVENT",
         ]
     return "".join(f"{part}\r\n" for line in [*lines, "END:VCALENDAR"] for part in _folded(line))
@@ -56,7 +69,7 @@ def icalendar(found: Sequence[Entry], *, name: str, now: float) -> str:
 def _of(window: Window, after: float, until: float) -> Iterator[Entry]:
     schedule = window.compiled()
     description = described(schedule)
-    for opens in schedule.between(after, until):
+    for opens in schedule.between(max(after, window.scheduled_from - 1e-3), until):
         closes = opens + window.duration * HOUR
         yield Entry(window, opens, closes - window.cutoff * HOUR, closes, description)
 

@@ -38,6 +38,10 @@ class InvalidWindow(WindowsError):
     """A window, target or task that contradicts itself."""
 
 
+class UnknownFeed(WindowsError):
+    """No calendar feed with this id."""
+
+
 class TargetInUse(WindowsError):
     """A target that a task still names."""
 
@@ -144,6 +148,25 @@ class WindowTask:
     extra: Mapping[str, Any] = field(default_factory=dict)
     created_at: float = 0.0
     owner: str = ""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """
+    A link to the calendar of windows: of one, *window_id*, or of every one where that is empty; of those with all *tags*.
+
+    *days* is how far ahead it goes. *owner* is who made it, as `accounts.remember` has it; empty: root. It is read with that
+    one's rights.
+    """
+
+    scope: Scope
+    id: str
+    name: str
+    window_id: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    days: int = 90
+    owner: str = ""
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True)

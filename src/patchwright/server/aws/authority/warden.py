@@ -62,6 +62,22 @@ class Warden:
             context = keys.of_request(authority, caller.scope, **self._whence(caller), more=NO_KEYS)
             _require(authority, action, whole("patchwright")(caller, {}), context)
 
+    async def may(self, owner: str, scope: Scope, action: str, *, source_ip: str, secure: bool) -> bool:
+        """
+        Whether the one of whom `owner_of` made *owner* may do *action* now, one that is about nothing in particular.
+
+        For requests that show no key of that one's: they come from *source_ip*, *secure* or not.
+        """
+        authority = await self._authorities.of(recall(owner) if owner else root_of(scope.account))
+        arn = f"arn:aws:patchwright:{scope.region}:{scope.account}:*"
+        now = self._clock.now()
+        return (
+            authority.unlimited
+            or authority.decide(
+                action, arn, keys.of_request(authority, scope, now=now, source_ip=source_ip, secure=secure)
+            ).allowed
+        )
+
     async def permitted(self, caller: Caller, request: Request) -> Permitted | None:
         """Which of the nodes that the targets of a SendCommand reach its caller may send to; None: all of them."""
         authority = await self._of(caller)
