@@ -212,6 +212,7 @@ def test_no_operation_is_forgotten():
         "activation",
         "baseline",
         "command",
+        "feed",
         "parameter",
         "policy",
         "setting",
