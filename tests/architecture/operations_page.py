@@ -42,6 +42,7 @@ TAIL = """
 | RunMaintenanceWindow | `WindowId` → `WindowExecutionId`: opens a window now, out of its schedule, disabled or not; refused while an execution of it is under way |
 | DescribeSchedule | `Schedule`, `ScheduleTimezone`, `ScheduleOffset`, `MaxResults` (1 to 100, default 10) → `Description` in English, `Firings` to come; there need be no window |
 | GetCalendar | `Days` (1 to 366, default 30) → `Entries` of enabled windows in order of time, at most 2,000 (`Truncated`); `ICalendar`, the same for calendar programs |
+| GetForecast | `WindowId`, `At` (default: the next opening), `Verdict` (those only), `MaxResults` (1 to 1,000, default 50), `NextToken` → how many nodes fit, do not, and of how many [nobody can say](../howto/know-whether-a-window-is-long-enough.md); `Tasks` with `EndsP50` and `EndsP95`; `Nodes` with `Verdict`, `SecondsP50`, `SecondsP95`, `StartsBy`, `EndsBy` |
 | CreateCalendarFeed | `Name`, `WindowId`, `Tags` (windows have all of them), `Days` (1 to 366, default 90) → `CalendarFeed`, and `Url`, this once: what a [calendar program](../howto/subscribe-to-the-calendar.md) reads without a key |
 | ListCalendarFeeds | `MaxResults`, `NextToken` → `CalendarFeeds`, in order of id: `FeedId`, `Name`, `WindowId`, `Tags`, `Days`, `Owner`, `CreatedAt` |
 | DeleteCalendarFeed | `FeedId`: its link leads nowhere from now on |

@@ -33,6 +33,7 @@ OWN_OPERATIONS = frozenset(
         "DeleteCalendarFeed",
         "GetCalendar",
         "ListCalendarFeeds",
+        "GetForecast",
         "GetOutput",
         "GetPatchReport",
         "GetSubscription",

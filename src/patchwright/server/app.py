@@ -382,6 +382,7 @@ def _services(rooms: Rooms) -> aws.Services:
         settings=settings.Service(database, clock),
         maintenance=windows.Service(database, clock, quotas),
         executions=windows.Executions(database, clock, most_open=quotas.open_windows),
+        forecasts=windows.Forecasts(database, clock),
         outputs=rooms.printed,
         output_links=rooms.output_links,
         feeds=rooms.feeds,

@@ -248,6 +248,7 @@ class Tenant:
             "GetMaintenanceWindow": self.window,
             "Patchwright.DescribeSchedule": {"Schedule": "rate(1 day)"},
             "Patchwright.GetCalendar": {"Days": 366},
+            "Patchwright.GetForecast": self.window,
             "Patchwright.ListCalendarFeeds": {},
             "GetMaintenanceWindowExecution": execution,
             "GetMaintenanceWindowExecutionTask": {**execution, "TaskId": self.task},

@@ -56,6 +56,7 @@ class Services:
     settings: settings.Service
     maintenance: windows.Service
     executions: windows.Executions
+    forecasts: windows.Forecasts
     feeds: windows.Feeds
     url: str
     outputs: outputs.Service

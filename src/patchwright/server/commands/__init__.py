@@ -48,11 +48,13 @@ from patchwright.server.commands.model import (
     UnsupportedPlatform,
 )
 from patchwright.server.commands.moving import abandon, expire, record
+from patchwright.server.commands.rate_control import resolve as resolve_rate
 from patchwright.server.commands.recording import Recorded, Said, record_all
 from patchwright.server.commands.sending import send
 from patchwright.server.commands.service import Service, fresh_ids, step_names, step_result
 from patchwright.server.commands.steering import cancel, detail, withdraw
 from patchwright.server.commands.targets import matching, named_nodes
+from patchwright.server.commands.targets import window as next_matching
 from patchwright.server.commands.waking import Waking
 
 __all__ = [
@@ -106,10 +108,12 @@ __all__ = [
     "let_go",
     "matching",
     "named_nodes",
+    "next_matching",
     "parameters_of_step",
     "postpone",
     "record",
     "record_all",
+    "resolve_rate",
     "send",
     "step_names",
     "step_result",

@@ -14,6 +14,9 @@ from patchwright.server.windows.describing import describe, described
 from patchwright.server.windows.executions import TEND_SECONDS, Executions, tend
 from patchwright.server.windows.feeds import Feeds
 from patchwright.server.windows.fields import MalformedSchedule
+from patchwright.server.windows.forecast import Foretold, Outlook, Verdict
+from patchwright.server.windows.forecasting import MUST_FIT, Forecast, Forecasts, needs
+from patchwright.server.windows.forecasting import counts as forecast_counts
 from patchwright.server.windows.model import (
     Execution,
     Feed,
@@ -36,14 +39,19 @@ from patchwright.server.windows.schedule import compile_schedule
 from patchwright.server.windows.service import Service, require
 
 __all__ = [
+    "MUST_FIT",
     "TEND_SECONDS",
     "Execution",
     "Executions",
     "Feed",
     "Feeds",
+    "Forecast",
+    "Forecasts",
+    "Foretold",
     "InvalidWindow",
     "Invocation",
     "MalformedSchedule",
+    "Outlook",
     "Rights",
     "Service",
     "Status",
@@ -53,6 +61,7 @@ __all__ = [
     "TooMany",
     "UnknownFeed",
     "UnknownWindow",
+    "Verdict",
     "Window",
     "WindowBusy",
     "WindowTarget",
@@ -61,8 +70,10 @@ __all__ = [
     "compile_schedule",
     "describe",
     "described",
+    "forecast_counts",
     "icalendar",
     "moment",
+    "needs",
     "require",
     "tend",
 ]

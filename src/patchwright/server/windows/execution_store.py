@@ -168,6 +168,21 @@ def tasks(scope: Scope, execution_id: str) -> UnitOfWork[list[TaskExecution]]:
     return [_task(scope, execution_id, row) for row in rows]
 
 
+def lengths(scope: Scope, window_id: str, task_id: str, *, limit: int) -> UnitOfWork[list[float]]:
+    """How many seconds a task took in those of the window's last *limit* executions in which it succeeded."""
+    rows = yield sql(
+        "SELECT t.ended_at - t.started_at FROM (SELECT id FROM window_execution WHERE account = $1 AND region = $2"
+        " AND window_id = $3 ORDER BY started_at DESC LIMIT $5) e"
+        " JOIN window_task_execution t ON t.account = $1 AND t.region = $2 AND t.execution_id = e.id"
+        " WHERE t.task_id = $4 AND t.status = 'SUCCESS' AND t.started_at IS NOT NULL",
+        *scope,
+        window_id,
+        task_id,
+        limit,
+    )
+    return [row[0] for row in rows]
+
+
 def add_invocations(invocations: list[Invocation]) -> UnitOfWork[None]:
     """Store the invocations of a task that starts."""
     yield sql_each(

@@ -110,6 +110,7 @@ _OPERATOR_ACTIONS = (
     "patchwright:DescribeSchedule",
     "patchwright:ExportPatchReport",
     "patchwright:GetCalendar",
+    "patchwright:GetForecast",
     "patchwright:GetOutput",
     "patchwright:GetPatchReport",
     "patchwright:GetVerdict",

@@ -91,6 +91,7 @@ RULES: Mapping[str, Rule] = {
     "ssmmessages.CreateControlChannel": Rule("ssmmessages:CreateControlChannel", Access.WRITE, _own),
     "Patchwright.DescribeSchedule": Rule("patchwright:DescribeSchedule", Access.READ, _EVERY),
     "Patchwright.GetCalendar": Rule("patchwright:GetCalendar", Access.LIST, _EVERY),
+    "Patchwright.GetForecast": Rule("patchwright:GetForecast", Access.READ, _window),
     "Patchwright.RunMaintenanceWindow": Rule("patchwright:RunMaintenanceWindow", Access.WRITE, _window),
     "Patchwright.VerifyAuditTrail": Rule("patchwright:VerifyAuditTrail", Access.READ, _EVERY),
 }
