@@ -21,8 +21,8 @@ def python(code: str) -> list[str]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within five seconds (a zombie has ended)."""
-    deadline = time.monotonic() + 5
+    """Whether a process ends soon (a zombie has ended)."""
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -97,22 +97,15 @@ def test_text_that_is_not_utf8_does_not_stop_the_reading():
 @pytest.mark.parametrize("piped", [True, False])
 def test_when_the_time_is_up_everything_it_started_ends(tmp_path, piped):
     """The program, its child, and a grandchild that made itself a session of its own."""
-    code = (
-        "import os, time\n"
-        "if os.fork() == 0:\n"
-        "    os.setsid()\n"
-        "    if os.fork() == 0: pass\n"
-        f"open({str(tmp_path / 'pids')!r}, 'a').write(str(os.getpid()) + chr(10))\n"
-        "print('begun', flush=True)\n"
-        "time.sleep(600)\n"
-    )
+    grandchild = "echo \\$\\$ >>pids; echo begun; exec sleep 600"
+    script = f"cd {tmp_path}; echo $$ >>pids; setsid sh -c 'echo $$ >>pids; sh -c \"{grandchild}\" & wait' & wait"
     log = None if piped else tmp_path / "log"
     begin = time.monotonic()
     with pytest.raises(CommandTimedOut, match="begun"):
-        Shell().run(python(code), timeout=1.0, log=log)
+        Shell().run(["sh", "-c", script], timeout=1.5, log=log)  # of which shells need a hundredth
     pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
 
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 60
     assert len(pids) == 3
     assert all(gone(pid) for pid in pids)
 
@@ -186,7 +179,7 @@ def test_a_detached_program_that_ended_is_not_alive(tmp_path):
     """An ended child does not stay behind as a zombie that looks alive."""
     one = Shell()
     process = one.spawn_detached(["true"], log=tmp_path / "log")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while one.is_alive(process):
         assert time.monotonic() < deadline
 
