@@ -194,11 +194,46 @@ async def test_objects_are_encrypted_with_the_key_that_is_named(service, objects
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", arn)
 
 
+async def test_an_object_is_read_in_pieces_from_anywhere(buckets):
+    """And whoever asks for it and reads nothing leaves nothing behind: the next one is read all the same."""
+    data = bytes(range(256)) * 3000
+    await buckets.put(HERE, "large", data)
+    for begin, end in ((0, len(data)), (300_000, 300_001), (5, len(data) - 5), (0, 0)):
+        content = await buckets.open(HERE, "large", limit=len(data))
+        assert content.size == len(data)
+        pieces = [piece async for piece in content.read(begin, end)]
+        content.close()
+        assert b"".join(pieces) == data[begin:end]
+        assert max(map(len, pieces), default=0) <= 256 * 1024
+    (await buckets.open(HERE, "large", limit=len(data))).close()
+    with pytest.raises(BucketRefused, match="larger"):
+        await buckets.open(HERE, "large", limit=len(data) - 1)
+    with pytest.raises(ObjectMissing):
+        await buckets.open(HERE, "none", limit=10)
+    assert await buckets.get(HERE, "large", limit=len(data)) == data
+
+
+async def test_an_object_that_the_service_does_not_send_whole_is_refused():
+    """A connection that ends in the middle: what came is not taken for all of it, and the connection is not used again."""
+    with Moody([200, 200]) as moody:
+        moody.sends = (b"part", 10)
+        buckets = moody.buckets(FakeClock())
+        content = await buckets.open(HERE, "key", limit=100)
+        assert content.size == 10
+        with pytest.raises(BucketRefused, match="before its end"):
+            await content.whole()
+        assert not buckets._idle
+        moody.sends = (b"whole", 5)
+        assert await buckets.get(HERE, "key", limit=100) == b"whole"
+        assert len(buckets._idle) == 1
+
+
 class Moody:
     """A service that answers each request with the next of *statuses*, 0: hangs up; and notes what it was asked."""
 
     def __init__(self, statuses):
         self.asked = []
+        self.sends = (b"", 0)  # the body of an object, and how long it is said to be
         moody = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -216,6 +251,15 @@ class Moody:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_GET(self):
+                moody.asked.append((self.path, dict(self.headers)))
+                body, said = moody.sends
+                self.send_response(statuses.pop(0))
+                self.send_header("Content-Length", str(said))
+                self.end_headers()
+                self.wfile.write(body)
+                self.close_connection = len(body) < said
 
             def log_message(self, *_):
                 pass

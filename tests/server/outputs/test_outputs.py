@@ -11,6 +11,7 @@ from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
+from patchwright.core.errors import PatchwrightError
 from patchwright.server import commands
 from patchwright.server.accounts import Scope
 from patchwright.server.config import Quotas
@@ -194,3 +195,46 @@ async def test_a_node_that_prints_without_end_is_slowed_down(printer):
     assert refused.value.code == "ThrottlingException"
     clock.time += 86_400
     await edge.put_output(caller, request)
+
+
+async def test_what_is_large_is_read_as_it_is_taken(house, printer):
+    """From S3, from its link and by piece: no answer has a part larger than a piece, and a slow reader makes nobody read ahead."""
+    text = b"0123456789abcde\n" * 80_000
+    for offset in range(0, len(text), PIECE_BYTES):
+        part = text[offset : offset + PIECE_BYTES]
+        await printer.put(part, offset, Last=offset + PIECE_BYTES >= len(text))
+    service = house.wired.tender._service
+    scope = Scope(house.account, "us-east-1")
+    stream = Stream(printer.command, str(printer.node.instance_id), STEP, "stdout")
+    read, get = [], service._blobs.get
+
+    async def counted(digest):
+        read.append(digest)
+        return await get(digest)
+
+    service._blobs.get = counted
+    content = await service.open(scope, stream)
+    assert (content.size, read) == (len(text), [])
+    pieces = content.read(0, content.size)
+    assert await anext(pieces) == text[:PIECE_BYTES]
+    assert len(read) == 1
+    rest = [piece async for piece in pieces]
+    assert b"".join(rest) == text[PIECE_BYTES:]
+    assert max(map(len, rest)) <= PIECE_BYTES
+    some = content.read(PIECE_BYTES + 5, PIECE_BYTES + 15)
+    assert b"".join([piece async for piece in some]) == text[PIECE_BYTES + 5 : PIECE_BYTES + 15]
+
+
+async def test_what_is_collected_while_it_is_read_does_not_end_as_if_it_were_whole(house, printer):
+    """The length was announced: whoever reads sees that something is missing."""
+    await printer.put(b"x" * PIECE_BYTES, 0)
+    await printer.put(b"y" * PIECE_BYTES, PIECE_BYTES, Last=True)
+    stream = Stream(printer.command, str(printer.node.instance_id), STEP, "stdout")
+    content = await house.wired.tender._service.open(Scope(house.account, "us-east-1"), stream)
+    pieces = content.read(0, content.size)
+    assert await anext(pieces) == b"x" * PIECE_BYTES
+    house.clock.time += 31 * 86_400
+    await house.wired.tender.collect()
+
+    with pytest.raises(PatchwrightError):
+        await anext(pieces)

@@ -10,7 +10,8 @@ from urllib.parse import quote
 from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
 from patchwright.server.aws.signed_links import SignedLinks
-from patchwright.server.infra import Clock, InfraError
+from patchwright.server.aws.streamed import send_content
+from patchwright.server.infra import Clock, Content, InfraError, of_bytes
 from patchwright.server.outputs import Output, Service, Stream
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -58,24 +59,23 @@ class OutputDownloads:
 
     async def __call__(self, scope: Mapping[str, Any], send: Send) -> None:
         """Answer a GET or HEAD: 403 for a link that is none or has ended, 404 for what is no longer there."""
-        status, body = await self._answer(scope["path"], scope.get("query_string", b"").decode("latin-1"))
+        status, content = await self._answer(scope["path"], scope.get("query_string", b"").decode("latin-1"))
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"private, no-store"),
             (b"content-security-policy", b"sandbox"),
             (b"x-content-type-options", b"nosniff"),
         ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        bodiless = scope["method"] == "HEAD"
+        await send_content(send, status, headers, content, begin=0, end=content.size, bodiless=bodiless)
 
-    async def _answer(self, path: str, query: str) -> tuple[int, bytes]:
+    async def _answer(self, path: str, query: str) -> tuple[int, Content]:
         asked = self._links.read(path, query)
         if asked is None:
-            return 403, b"The link is none of this server's, or its 24 hours are over: ask for another.\n"
+            return 403, of_bytes(b"The link is none of this server's, or its 24 hours are over: ask for another.\n")
         try:
-            return 200, await self._service.whole(*asked)
+            return 200, await self._service.open(*asked)
         except InfraError:
-            return 503, b"The output cannot be read now; try again.\n"
+            return 503, of_bytes(b"The output cannot be read now; try again.\n")
         except PatchwrightError:
-            return 404, b"The output is no longer kept.\n"
+            return 404, of_bytes(b"The output is no longer kept.\n")

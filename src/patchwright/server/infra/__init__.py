@@ -21,6 +21,7 @@ from patchwright.server.infra.buckets import (
     open_buckets,
 )
 from patchwright.server.infra.clock import Clock, SystemClock, backoff, today
+from patchwright.server.infra.content import Content, of_bytes
 from patchwright.server.infra.counters import Counters
 from patchwright.server.infra.database import Database, open_database
 from patchwright.server.infra.errors import (
@@ -57,6 +58,7 @@ __all__ = [
     "ClientToken",
     "Clock",
     "ConstraintViolation",
+    "Content",
     "Counters",
     "Database",
     "DirectoryBlobs",
@@ -85,6 +87,7 @@ __all__ = [
     "new_uuid",
     "note",
     "noting",
+    "of_bytes",
     "once",
     "open_buckets",
     "open_database",

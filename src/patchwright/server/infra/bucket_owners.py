@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Set
 
 from patchwright.server.infra.buckets import JSON, Bucket, BucketRefused, Buckets
+from patchwright.server.infra.content import Content
 
 EVERYBODY = "*"
 _SUFFIX = re.compile(r".+-([0-9]{12})\Z")
@@ -55,6 +56,11 @@ class OwnedBuckets:
         """Read an object, unless the bucket is another's."""
         self._require(bucket)
         return await self._inner.get(bucket, key, limit=limit)
+
+    async def open(self, bucket: Bucket, key: str, *, limit: int) -> Content:
+        """An object, unless the bucket is another's."""
+        self._require(bucket)
+        return await self._inner.open(bucket, key, limit=limit)
 
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """See whether objects can be written, which they cannot where the bucket is another's."""

@@ -15,7 +15,7 @@ import hashlib
 import http.client
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -23,6 +23,7 @@ from urllib.parse import quote, urlsplit
 
 from patchwright.core.signing import Signer
 from patchwright.server.infra.clock import Clock, backoff
+from patchwright.server.infra.content import PIECE_BYTES, Content, of_bytes, of_file
 from patchwright.server.infra.errors import InfraError
 from patchwright.server.infra.files import make_folder, write_atomically
 
@@ -72,6 +73,13 @@ class Buckets(Protocol):
         """Read an object of at most *limit* bytes. Errors: ObjectMissing, BucketRefused."""
         ...
 
+    async def open(self, bucket: Bucket, key: str, *, limit: int) -> Content:
+        """
+        An object of at most *limit* bytes, to be read piece by piece, and closed. Errors: ObjectMissing, BucketRefused; while it
+        is read BucketRefused.
+        """
+        ...
+
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """See whether objects can be written under *prefix*, which may be empty; leaves nothing behind. Errors: BucketRefused."""
         ...
@@ -104,7 +112,11 @@ class DirectoryBuckets:
 
     async def get(self, bucket: Bucket, key: str, *, limit: int) -> bytes:
         """Read a file."""
-        return await asyncio.to_thread(_read, self._path(bucket, key), limit)
+        return await (await self.open(bucket, key, limit=limit)).whole()
+
+    async def open(self, bucket: Bucket, key: str, *, limit: int) -> Content:
+        """A file."""
+        return await asyncio.to_thread(_open, self._path(bucket, key), limit)
 
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """Write a file under *prefix* and take it away again."""
@@ -142,46 +154,40 @@ class ServiceBuckets:
         if bucket.kms_key:
             more["X-Amz-Server-Side-Encryption"] = "aws:kms"
             more["X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"] = bucket.kms_key
-        await self._ask("PUT", bucket, key, data, more)
+        (await self._ask("PUT", bucket, key, data, more)).close()
 
     async def get(self, bucket: Bucket, key: str, *, limit: int) -> bytes:
         """Read an object."""
+        return await (await self.open(bucket, key, limit=limit)).whole()
+
+    async def open(self, bucket: Bucket, key: str, *, limit: int) -> Content:
+        """An object, as the service sends it."""
         check_key(bucket, key)
-        found = await self._ask("GET", bucket, key, b"", {}, limit=limit + 1)
-        if len(found) > limit:
-            raise _too_large(limit)
-        return found
+        return _bounded(await self._ask("GET", bucket, key, b"", {}), limit)
 
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """Write an object under *prefix* and take it away again; whoever may write but not delete keeps an empty one."""
         key = joined(prefix, PROBE)
         await self.put(bucket, key, b"")
         try:
-            await self._ask("DELETE", bucket, key, b"", {})
+            (await self._ask("DELETE", bucket, key, b"", {})).close()
         except BucketRefused:
             return
 
-    async def _ask(
-        self,
-        method: str,
-        bucket: Bucket,
-        key: str,
-        data: bytes,
-        more: Mapping[str, str],
-        *,
-        limit: int = _LONGEST_ANSWER,
-    ) -> bytes:
+    async def _ask(self, method: str, bucket: Bucket, key: str, data: bytes, more: Mapping[str, str]) -> Content:
+        """What the service answers, which is to be read or closed. Errors: ObjectMissing, BucketRefused."""
         path = quote(f"/{bucket.name}/{key}", safe="/~")
         for attempt in range(1, _ATTEMPTS + 1):
             headers = self._signed(method, bucket, path, data, more)
             try:
-                status, body = await asyncio.to_thread(self._exchange, method, path, data, headers, limit)
+                status, answer = await asyncio.to_thread(self._exchange, method, path, data, headers)
+                if status in {200, 204}:
+                    return answer
+                body = await answer.whole()
             except (OSError, http.client.HTTPException) as error:
                 reason = f"the service cannot be reached: {type(error).__name__}"
             else:
-                if status in {200, 204}:
-                    return body
-                code = _CODE.search(body[:_LONGEST_ANSWER])
+                code = _CODE.search(body)
                 reason = f"the service answers {code[1].decode() if code else status}"
                 if status == 404:
                     raise ObjectMissing(reason)
@@ -205,23 +211,53 @@ class ServiceBuckets:
         made = signer.authorization(headers, data, service="s3", moment=moment, method=method, path=path)
         return {**headers, "Authorization": made, "Content-Length": str(len(data))}
 
-    def _exchange(
-        self, method: str, path: str, data: bytes, headers: Mapping[str, str], limit: int
-    ) -> tuple[int, bytes]:
-        """One request; status and body, cut where it is longer than *limit*."""
+    def _exchange(self, method: str, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, Content]:
+        """One request; status and body, of a refusal no more than its beginning."""
         connection = self._connection()
         try:
             connection.request(method, path, body=data, headers=dict(headers))
             answer = connection.getresponse()
-            body = answer.read(limit)
         except BaseException:
             connection.close()
             raise
-        if answer.isclosed() and not answer.will_close:
+        if answer.status == 200 and method == "GET":
+            return 200, self._arriving(connection, answer)
+        try:
+            body = answer.read(_LONGEST_ANSWER)
+        finally:
+            self._let_go(connection, answer)
+        return answer.status, of_bytes(body)
+
+    def _arriving(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> Content:
+        """The body of *answer* as it comes."""
+
+        async def read(begin: int, end: int) -> AsyncIterator[bytes]:
+            position = 0
+            while position < end:
+                most = (
+                    begin - position if position < begin else end - position
+                )  # what is before it, arrives all the same
+                piece = await asyncio.to_thread(answer.read, min(PIECE_BYTES, most))
+                if not piece:
+                    raise EOFError
+                position += len(piece)
+                if position > begin:
+                    yield piece
+
+        if answer.length is None:
+            connection.close()
+            msg = "the service does not say how long the object is"
+            raise BucketRefused(msg)
+        return Content(answer.length, read, close=lambda: self._let_go(connection, answer))
+
+    def _let_go(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> None:
+        """Keep *connection* for what comes next, where it has nothing left to say."""
+        if answer.length == 0 and not answer.isclosed():
+            answer.close()
+        if answer.isclosed() and not answer.will_close and not answer.length:
             self._idle.append(connection)
         else:
             connection.close()
-        return answer.status, body
 
     def _connection(self) -> http.client.HTTPConnection:
         try:
@@ -258,19 +294,33 @@ def _too_large(limit: int) -> BucketRefused:
     return BucketRefused(f"the object is larger than {limit} bytes")
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _open(path: Path, limit: int) -> Content:
     try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
+        content = of_file(path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         msg = "there is no such object"
         raise ObjectMissing(msg) from None
     except OSError as error:
         msg = f"the file cannot be read: {error.strerror}"
         raise BucketRefused(msg) from error
-    if len(data) > limit:
+    return _bounded(content, limit)
+
+
+def _bounded(content: Content, limit: int) -> Content:
+    """*content*, unless it is larger than *limit* bytes; what goes wrong while it is read is BucketRefused."""
+    if content.size > limit:
+        content.close()
         raise _too_large(limit)
-    return data
+
+    async def read(begin: int, end: int) -> AsyncIterator[bytes]:
+        try:
+            async for piece in content.read(begin, end):
+                yield piece
+        except (OSError, EOFError, http.client.HTTPException) as error:
+            msg = f"the object ended before its end: {type(error).__name__}"
+            raise BucketRefused(msg) from error
+
+    return Content(content.size, read, close=content.close)
 
 
 def _write(path: Path, data: bytes) -> None:

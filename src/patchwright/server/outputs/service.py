@@ -4,20 +4,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from patchwright.server import commands
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Command, Invocation
 from patchwright.server.config import Quotas
-from patchwright.server.infra import Blobs, Clock, Database, UnitOfWork
+from patchwright.server.infra import Blobs, Clock, Content, Database, UnitOfWork, of_bytes
 from patchwright.server.outputs import store
-from patchwright.server.outputs.model import PIECE_BYTES, STDOUT, Output, Part, Stream, Taken, cut_mark, place_of
+from patchwright.server.outputs.model import (
+    PIECE_BYTES,
+    STDOUT,
+    Output,
+    Part,
+    Stream,
+    Taken,
+    UnknownOutput,
+    cut_mark,
+    place_of,
+)
 
 _INLINE_BYTES = 16 * 1024  # of a piece that is kept in its row: a file for each few lines would cost more
 _PIECES = 64  # read at once
 _LOOK_AGAIN_SECONDS = 1.0  # for what another process has taken
+_GONE = "The output is no longer kept."
 _UNENDED = frozenset({"", "Pending", "InProgress"})
 
 
@@ -104,15 +115,32 @@ class Service:
             if not listening:
                 self._listening.pop(stream, None)
 
+    async def open(self, scope: Scope, stream: Stream) -> Content:
+        """
+        Everything that is kept of a stream by now, and where it was cut the mark that says so, to be read in pieces. Errors: as of
+        `read`.
+        """
+        output = await self._database.read(store.find, scope, stream)
+        if output is None:
+            _, part = await self.read(scope, stream, position=0)
+            return of_bytes(part.data)
+        mark = cut_mark(output.size) if output.cut and output.ended else b""
+
+        async def read(begin: int, end: int) -> AsyncIterator[bytes]:
+            while begin < min(end, output.size):
+                part = await self._part(scope, stream, begin)
+                if not part.data:
+                    raise UnknownOutput(_GONE)
+                yield part.data[: min(end, output.size) - begin]
+                begin += len(part.data)
+            if rest := mark[begin - output.size : end - output.size]:
+                yield rest
+
+        return Content(output.size + len(mark), read)
+
     async def whole(self, scope: Scope, stream: Stream) -> bytes:
-        """Everything that is kept of a stream, and where it was cut the mark that says so. Errors: as of `read`."""
-        parts, position = [], 0
-        while True:
-            _, part = await self.read(scope, stream, position=position)
-            parts.append(part.data)
-            position += len(part.data)
-            if not part.data or part.ended:
-                return b"".join([*parts, cut_mark(position)] if part.cut else parts)
+        """The same, at once."""
+        return await (await self.open(scope, stream)).whole()
 
     async def of_invocations(
         self, scope: Scope, found: Sequence[tuple[Command, Invocation]]

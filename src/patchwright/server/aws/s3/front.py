@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
+from patchwright.server.aws.streamed import send_content
+from patchwright.server.infra import Content
 from patchwright.server.wire import (
     ApiError,
     Caller,
@@ -68,6 +70,17 @@ _CODES: Mapping[str, tuple[str, int]] = {
 }
 
 
+class _Reply(NamedTuple):
+    """What is answered: *body*, or the part of *content* from *begin* on and before *end*."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    content: Content | None = None
+    begin: int = 0
+    end: int = 0
+
+
 class Asked(NamedTuple):
     """The operation that a request asks for, by its target, and its members."""
 
@@ -101,23 +114,30 @@ class BucketFront:
         try:
             headers = fold_headers(scope["headers"])
             if region := self._region_asked(scope, headers):
-                status, more, body = 403, [(b"x-amz-bucket-region", region.encode())], b""
+                reply = _Reply(403, [(b"x-amz-bucket-region", region.encode())])
             else:
-                status, more, body = await self._answer(scope, headers, receive)
+                reply = await self._answer(scope, headers, receive)
         except Disconnected:
             return
         except NotAdmitted as refused:
             cause = refused.__cause__
-            status, more, body = _refusal(cause if isinstance(cause, ApiError) else _as_refused(refused), scope)
+            reply = _refusal(cause if isinstance(cause, ApiError) else _as_refused(refused), scope)
         except ApiError as error:
-            status, more, body = _refusal(error, scope)
-        more = [*more, (b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
-        await send({"type": "http.response.start", "status": status, "headers": more})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            reply = _refusal(error, scope)
+        bodiless = scope["method"] == "HEAD"
+        more = [*reply.headers, (b"x-content-type-options", b"nosniff")]
+        if reply.content is not None:
+            await send_content(
+                send, reply.status, more, reply.content, begin=reply.begin, end=reply.end, bodiless=bodiless
+            )
+            return
+        more.append((b"content-length", str(len(reply.body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": more})
+        await send({"type": "http.response.body", "body": b"" if bodiless else reply.body})
 
     async def _answer(
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive
-    ) -> tuple[int, Headers, bytes]:
+    ) -> _Reply:
         asked = self._asked(scope, headers)
         with contextlib.ExitStack() as held:
 
@@ -149,20 +169,18 @@ class BucketFront:
                 del self._arriving[key]
 
     @staticmethod
-    def _answered(
-        asked: Asked, headers: Mapping[bytes, bytes], caller: Caller, answer: Mapping[str, Any]
-    ) -> tuple[int, Headers, bytes]:
+    def _answered(asked: Asked, headers: Mapping[bytes, bytes], caller: Caller, answer: Mapping[str, Any]) -> _Reply:
         named = [(b"x-amz-request-id", caller.request_id.encode())]
         if asked.target == "s3.HeadBucket":
-            return 200, [*named, (b"x-amz-bucket-region", answer["Region"].encode())], b""
+            return _Reply(200, [*named, (b"x-amz-bucket-region", answer["Region"].encode())])
         if asked.target == "s3.AbortMultipartUpload":
-            return 204, named, b""
+            return _Reply(204, named)
         if asked.target in {"s3.PutObject", "s3.UploadPart"}:
-            return 200, [*named, (b"etag", f'"{answer["ETag"]}"'.encode())], b""
+            return _Reply(200, [*named, (b"etag", f'"{answer["ETag"]}"'.encode())])
         if asked.target in {"s3.CreateMultipartUpload", "s3.CompleteMultipartUpload"}:
-            return 200, [*named, (b"content-type", _XML)], _told(asked, answer)
-        status, more, body = _part(answer["Body"], headers.get(b"range", b"").decode("latin-1"))
-        return status, [*named, *more, (b"content-type", answer["Kind"].encode())], body
+            return _Reply(200, [*named, (b"content-type", _XML)], _told(asked, answer))
+        reply = _part(answer["Content"], headers.get(b"range", b"").decode("latin-1"))
+        return reply._replace(headers=[*named, *reply.headers, (b"content-type", answer["Kind"].encode())])
 
     async def _carried_out(self, asked: Asked, caller: Caller) -> dict[str, Any]:
         handler = self._operations.get(asked.target)
@@ -214,16 +232,18 @@ class BucketFront:
         return (found[1] or "", found[2]) if found and self._domain and found[3] == self._domain else ("", "")
 
 
-def _part(body: bytes, wanted: str) -> tuple[int, Headers, bytes]:
+def _part(content: Content, wanted: str) -> _Reply:
     """The part of an object that a Range header asks for, or all of it."""
-    found = _RANGE.match(wanted)
+    found, size = _RANGE.match(wanted), content.size
     if not found or found[1] == found[2] == "":
-        return 200, [(b"accept-ranges", b"bytes")], body
-    begin = int(found[1]) if found[1] else max(0, len(body) - int(found[2]))
-    end = min(int(found[2]) if found[1] and found[2] else len(body) - 1, len(body) - 1)
-    if begin > end:
+        return _Reply(200, [(b"accept-ranges", b"bytes")], content=content, end=size)
+    begin = int(found[1]) if found[1] else max(0, size - int(found[2]))
+    last = min(int(found[2]) if found[1] and found[2] else size - 1, size - 1)
+    if begin > last:
+        content.close()
         raise ApiError("InvalidRange", "The requested range is not satisfiable", status=416)
-    return 206, [(b"content-range", f"bytes {begin}-{end}/{len(body)}".encode())], body[begin : end + 1]
+    told = f"bytes {begin}-{last}/{size}".encode()
+    return _Reply(206, [(b"content-range", told)], content=content, begin=begin, end=last + 1)
 
 
 def _told(asked: Asked, answer: Mapping[str, Any]) -> bytes:
@@ -239,11 +259,11 @@ def _as_refused(refused: NotAdmitted) -> ApiError:
     return ApiError(code, "We encountered an internal error. Please try again.")
 
 
-def _refusal(error: ApiError, scope: Mapping[str, Any]) -> tuple[int, Headers, bytes]:
+def _refusal(error: ApiError, scope: Mapping[str, Any]) -> _Reply:
     code, status = _CODES.get(error.code, (error.code, error.status))
     resource = escape(scope["path"][:1024])
     text = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{escape(code)}</Code><Message>{escape(error.text)}</Message>'
         f"<Resource>{resource}</Resource></Error>"
     )
-    return status, [(b"content-type", _XML)], text.encode("utf-8", "replace")
+    return _Reply(status, [(b"content-type", _XML)], text.encode("utf-8", "replace"))

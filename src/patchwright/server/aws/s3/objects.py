@@ -67,7 +67,10 @@ def owned(owners: BucketOwners, served: Mapping[str, Handler]) -> dict[str, Hand
 
 
 class Objects:
-    """One method per operation. Bodies are bytes under `Body`; *charge* counts what a node sends."""
+    """
+    One method per operation. What is sent are bytes under `Body`, what is answered a `Content`, which is to be closed; *charge*
+    counts what a node sends.
+    """
 
     def __init__(
         self,
@@ -124,18 +127,19 @@ class Objects:
         bucket, key = request["Bucket"], request["Key"]
         output = await self._printed.object_of(caller.account, bucket, key)
         if output is not None and _may_read(caller, output):
-            return {"Body": await self._printed.whole(output.scope, output.stream), "Kind": "text/plain; charset=utf-8"}
+            kept = await self._printed.open(output.scope, output.stream)
+            return {"Content": kept, "Kind": "text/plain; charset=utf-8"}
         if caller.instance_id is None or not await self._may_fetch(caller.scope, caller.instance_id, bucket, key):
             raise ApiError("AccessDenied", _DENIED, status=403)
         try:
-            body = await self._buckets.get(
+            found = await self._buckets.open(
                 Bucket(bucket, caller.region, account=caller.account), key, limit=_LARGEST_FILE
             )
         except ObjectMissing:
             raise ApiError("NoSuchKey", "The specified key does not exist.", status=404) from None
         except BucketRefused as error:
             raise ApiError("InvalidRequest", str(error)) from None
-        return {"Body": body, "Kind": "application/octet-stream"}
+        return {"Content": found, "Kind": "application/octet-stream"}
 
     async def _may_fetch(self, scope: Scope, instance_id: str, bucket: str, key: str) -> bool:
         """Whether a command waits for that file on the node, in the name of somebody who may read it."""
