@@ -73,6 +73,7 @@ class Station:
     certificate: Certificate | None = None
     ids: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
+    _client: Any = None
 
     def __post_init__(self) -> None:
         self.port = _free_port()
@@ -132,18 +133,20 @@ class Station:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def client(self, **kwargs: Any) -> Any:
-        """An ssm client of boto3 with nothing but the endpoint changed."""
-        return boto3.client(
-            "ssm",
-            endpoint_url=self.url,
-            region_name=kwargs.pop("region_name", "us-east-1"),
-            aws_access_key_id=KEY_ID,
-            aws_secret_access_key=SECRET,
-            verify=str(self.certificate.chain) if self.certificate else None,
-            config=Config(retries={"max_attempts": 0}),
-            **kwargs,
-        )
+    def client(self) -> Any:
+        """An ssm client of boto3 with nothing but the endpoint changed; made once, for the asking of it costs more than a call."""
+        if self._client is None:
+            self._client = boto3.client(
+                "ssm",
+                endpoint_url=self.url,
+                region_name="us-east-1",
+                aws_access_key_id=KEY_ID,
+                aws_secret_access_key=SECRET,
+                verify=str(self.certificate.chain) if self.certificate else None,
+                config=Config(retries={"max_attempts": 0}),
+            )
+            self._client.meta.events.register("before-send.*", _on_its_own)
+        return self._client
 
     def enrol(
         self,
@@ -303,6 +306,11 @@ class Station:
 
 def _find(data: Mapping[str, Any], prefix: str) -> str:
     return next(value for value in data.values() if isinstance(value, str) and value.startswith(prefix))
+
+
+def _on_its_own(request: Any, **_: Any) -> None:
+    """A connection for this request alone: one that waits for the next may be closed by the server at that moment."""
+    request.headers["Connection"] = "close"
 
 
 def _free_port() -> int:

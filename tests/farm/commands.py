@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+SOONEST, LATEST = 0.01, 0.12  # seconds between two questions of `until`
 
 # What a command sees unless the caller says otherwise: nothing of the test process's own environment.
 CLEAN_ENV = {
@@ -99,7 +100,7 @@ def host(
     return result
 
 
-def until(condition: Callable[[], T], *, what: str, timeout: float = 60, every: float = 0.02) -> T:
+def until(condition: Callable[[], T], *, what: str, timeout: float = 60, every: float = 0) -> T:
     """
     Ask *condition* again and again until it answers something true, and return that.
 
@@ -107,13 +108,16 @@ def until(condition: Callable[[], T], *, what: str, timeout: float = 60, every: 
         condition: A question without side effects.
         what: What is awaited, for the message of `Timeout`.
         timeout: Seconds.
-        every: Seconds between two questions.
+        every: Seconds between two questions; 0 begins with `SOONEST` and takes its time up to `LATEST`, since whoever
+            answers has other things to do on the same machine.
     """
     deadline = time.monotonic() + timeout
+    pause = every or SOONEST
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > deadline:
             raise Timeout(f"waited {timeout} s in vain for {what}")
-        time.sleep(every)
+        time.sleep(pause)
+        pause = every or min(LATEST, pause * 1.4)

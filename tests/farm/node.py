@@ -119,7 +119,7 @@ class Node:
             if self.boots < boots or self._init() is None:
                 return ""
             try:
-                answer = self.run(["systemctl", "is-system-running"], check=False, timeout=10).stdout.strip()
+                answer = self.run(["systemctl", "is-system-running", "--wait"], check=False, timeout=30).stdout.strip()
             except FarmError:  # it went away in between
                 return ""
             return answer if answer in {"running", "degraded"} else ""
