@@ -30,7 +30,7 @@ from patchwright.server.wire import Credential, Doorstep, Proxies
 from server.gateway.house import House
 from server.wire.client import Answer
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 def signed(method: str, url: str, body: bytes, *, key: Credential, at: float, service: str = "ssmmessages") -> Any:

@@ -17,7 +17,7 @@ from patchwright.core.protocol import message_id
 from patchwright.server import commands
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import InfraError, sql
-from server.gateway.channels import listening, looks, token_of, until, until_async
+from server.gateway.channels import DEADLINE, listening, looks, token_of, until, until_async
 from server.gateway.house import build
 from server.wire.client import USER_KEY
 
@@ -123,7 +123,7 @@ async def test_a_channel_without_its_token_is_closed(house, address, opening):
     await socket.send(opening)
 
     with pytest.raises(ConnectionClosed) as closed:
-        await asyncio.wait_for(socket.recv(), 10)
+        await asyncio.wait_for(socket.recv(), DEADLINE)
     assert closed.value.rcvd.code == 1008
     assert await rows(house) == []
 
@@ -216,19 +216,12 @@ async def test_a_cancel_goes_out_over_the_channel(house, address):
         assert cancel["Topic"].startswith("aws.ssm.cancelCommand")
         assert json.loads(cancel["Content"]) == {"CancelMessageId": job["JobId"]}
         house.clock.time += 31
-        await until_async(lambda: looked(house, line), lambda found: found)
+        again = asyncio.create_task(line.take())
+        await until_async(house.wired.switchboard.look, lambda _: again.done())
+        await again
         await line.reply(job, "Cancelled")
 
         assert (await invocation(house, node, command_id))["Status"] == "Cancelled"
-
-
-async def looked(house, line):
-    """Whether, after another look, a job came."""
-    await house.wired.switchboard.look()
-    try:
-        return await asyncio.wait_for(line.take(), 0.05)
-    except TimeoutError:
-        return None
 
 
 async def test_a_reply_that_comes_twice_is_acknowledged_twice_and_counts_once(house, address):
@@ -265,7 +258,7 @@ async def test_the_later_channel_of_a_node_wins(house, address):
     node = await house.enrol()
     async with address.channel(node) as first, address.channel(node) as second:
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(first.socket.recv(), 10)
+            await asyncio.wait_for(first.socket.recv(), DEADLINE)
         assert closed.value.rcvd.code == 4000
         await house.send(node)
         await second.take()
@@ -289,7 +282,7 @@ async def test_the_later_channel_wins_between_processes(house, address, another)
     async with listening(another) as elsewhere, address.channel(node) as first, elsewhere.channel(node) as second:
         await house.send(node)  # wakes the first process, which holds the channel no more
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(first.socket.recv(), 10)
+            await asyncio.wait_for(first.socket.recv(), DEADLINE)
         await another.wired.switchboard.look()
         job = await second.take()
         await second.reply(job, "Success", runtimeStatus=STEP)
@@ -319,7 +312,7 @@ async def test_a_node_that_is_deregistered_loses_its_channel(house, address):
         await house.wired.switchboard.look()
 
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(line.socket.recv(), 10)
+            await asyncio.wait_for(line.socket.recv(), DEADLINE)
     assert await rows(house) == []
 
 
@@ -332,7 +325,7 @@ async def test_a_server_that_stops_tells_its_channels(house):
         command_id = (await house.send(node))["CommandId"]
         await line.hear("agent_job")
     with pytest.raises(ConnectionClosed) as closed:
-        await asyncio.wait_for(line.socket.recv(), 10)
+        await asyncio.wait_for(line.socket.recv(), DEADLINE)
     assert closed.value.rcvd.code == 1012
     assert await rows(house) == []
     async with listening(house) as address, address.channel(node) as line:
@@ -352,7 +345,7 @@ async def test_a_channel_of_noise_is_closed_and_changes_nothing(house, address):
             for _ in range(10):
                 await line.socket.send(dice.randbytes(dice.randrange(300)))
             with pytest.raises(ConnectionClosed) as closed:
-                await asyncio.wait_for(line.socket.recv(), 10)
+                await asyncio.wait_for(line.socket.recv(), DEADLINE)
             assert closed.value.rcvd.code == 1008
             assert {**await house.dump(), "channel": 0} == {**before, "channel": 0}
 
@@ -369,7 +362,7 @@ async def test_content_that_is_none_is_passed_over(house, address, kind):
             await line.say(kind, content)
         await house.send(node)
         while True:
-            data = await asyncio.wait_for(line.socket.recv(), 10)
+            data = await asyncio.wait_for(line.socket.recv(), DEADLINE)
             if b'"aws.ssm.sendCommand' in data:
                 break
 
@@ -408,7 +401,7 @@ async def test_a_frame_that_is_too_large_ends_the_channel(house, address):
     async with address.channel(node) as line:
         await line.socket.send(b"x" * (600 * 1024))
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(line.socket.recv(), 10)
+            await asyncio.wait_for(line.socket.recv(), DEADLINE)
         assert closed.value.rcvd.code == 1009
 
 
@@ -429,6 +422,6 @@ async def test_messages_have_a_longer_head_than_allowed_only_once(house, address
     reader, writer = await asyncio.open_connection("127.0.0.1", address.port)
     filling = b"".join(b"x-%d: y\r\n" % number for number in range(200))
     writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n" + filling + b"\r\n")
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), DEADLINE)
     writer.close()
     assert answer.startswith(b"HTTP/1.1 431")

@@ -10,9 +10,17 @@ import json
 import pytest
 
 from patchwright.core.protocol import LONG_POLL_SECONDS, message_id
+from patchwright.server.gateway import messages
 
 MESSAGES = "EC2WindowsMessageDeliveryService"
+SOON = 60.0  # long before the next look, which is put off
 STEP = {"PatchLinux": {"status": "Success", "code": 0, "standardOutput": "out", "standardError": ""}}
+
+
+@pytest.fixture(autouse=True)
+def no_look_but_the_first(monkeypatch):
+    """A parked poll looks again when it is woken, and not of itself."""
+    monkeypatch.setattr(messages, "LOOK_AGAIN_SECONDS", 600.0)
 
 
 async def invocation(house, node, command_id):
@@ -124,7 +132,7 @@ async def test_a_parked_poll_gets_a_command_as_soon_as_it_is_sent(house):
         await asyncio.sleep(0)
 
     command = await house.send(node)
-    (message,) = await asyncio.wait_for(poll, 2.5)
+    (message,) = await asyncio.wait_for(poll, SOON)
 
     assert json.loads(message["Payload"])["CommandId"] == command["CommandId"]
     assert not house.wired.waking.is_parked(node.instance_id)
@@ -140,7 +148,7 @@ async def test_a_poll_that_nothing_comes_for_ends_empty(house):
     house.clock.time += LONG_POLL_SECONDS
     house.wired.waking.wake([node.instance_id])
 
-    assert await asyncio.wait_for(poll, 2.5) == []
+    assert await asyncio.wait_for(poll, SOON) == []
 
 
 async def test_a_later_poll_takes_the_place_of_an_earlier_one(house):
@@ -151,9 +159,9 @@ async def test_a_later_poll_takes_the_place_of_an_earlier_one(house):
         await asyncio.sleep(0)
     later = asyncio.create_task(house.messages(node))
 
-    assert await asyncio.wait_for(given_up, 2.5) == []
+    assert await asyncio.wait_for(given_up, SOON) == []
     await house.send(node)
-    assert len(await asyncio.wait_for(later, 2.5)) == 1
+    assert len(await asyncio.wait_for(later, SOON)) == 1
 
 
 async def test_the_end_of_one_invocation_wakes_the_next_node(house):
@@ -166,7 +174,7 @@ async def test_the_end_of_one_invocation_wakes_the_next_node(house):
 
     await house.reply(first, command["CommandId"], "Success")
 
-    assert len(await asyncio.wait_for(poll, 2.5)) == 1
+    assert len(await asyncio.wait_for(poll, SOON)) == 1
 
 
 async def test_a_message_a_node_cannot_take_has_failed_there(house):
