@@ -37,6 +37,10 @@ def upgrade() -> None:
     _fill_command_tally()
 
 
+def _snake(detail: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in detail).lstrip("_")
+
+
 def _command_tally() -> None:
     op.create_table(
         "command_tally",
@@ -122,7 +126,10 @@ def _fill_command_tally() -> None:
         for rate in ("max_concurrency", "max_errors")
     ]
     op.execute(
-        "INSERT INTO command_tally SELECT c.account, c.region, c.id,"
+        "INSERT INTO command_tally"
+        " (account, region, command_id, most_under_way, most_errors, waiting, under_way, begun,"
+        f" {', '.join(map(_snake, _FINAL))}, cancelling, ending, spread_after, resume_at)"
+        " SELECT c.account, c.region, c.id,"
         f" CASE WHEN {rates[0]} < 1 THEN 1 ELSE {rates[0]} END, {rates[1]},"
         " COALESCE(t.waiting, 0), COALESCE(t.under_way, 0), COALESCE(t.begun, 0),"
         f" {', '.join(f'COALESCE(t.n{place}, 0)' for place in range(len(_FINAL)))}, 0, '', NULL, NULL"
