@@ -158,6 +158,19 @@ AUDITED: Mapping[str, Noted] = {
     for name, noted in group.items()
 }
 
+_OBJECT = _on("Bucket", "Key")
+# What answers alone, or writes what a node says of itself, through another door; refused, it names what it was about.
+_BUCKETS: Mapping[str, Noted] = {
+    "s3.AbortMultipartUpload": _OBJECT,
+    "s3.CompleteMultipartUpload": _OBJECT,
+    "s3.CreateMultipartUpload": _OBJECT,
+    "s3.GetEncryptionConfiguration": _on("Bucket"),
+    "s3.GetObject": _OBJECT,
+    "s3.HeadBucket": _on("Bucket"),
+    "s3.PutObject": _OBJECT,
+    "s3.UploadPart": _OBJECT,
+}
+
 REPORTED: Mapping[str, str] = {
     "AmazonSSM.GetDeployablePatchSnapshotForInstance": "a snapshot is written by the first asker (design D13)",
     "AmazonSSM.RequestManagedInstanceRoleToken": "a node renews what it signs with",
@@ -210,7 +223,7 @@ class CallWatch:
             return
         caller = refusal.caller
         if caller is not None:
-            act = _act(caller, refusal.request, noted or Noted())
+            act = _act(caller, refusal.request, noted or _BUCKETS.get(refusal.target) or Noted())
         else:
             act = Act(
                 account=refusal.account,

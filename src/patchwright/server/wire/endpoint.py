@@ -164,6 +164,20 @@ class Endpoint:
         finally:
             self._write_line(call)
 
+    def refusal(self, error: Exception, caller: Caller, request: Mapping[str, Any]) -> ApiError:
+        """
+        What *caller*, whom `identify` gave, is told where what he goes on to ask for ended with *error*; the trail is told of it,
+        and the log.
+        """
+        call = _Call(caller.request_id, self._clock.monotonic(), target=caller.target)
+        call.source_ip, call.key_id, call.caller, call.request = caller.source_ip, caller.access_key_id, caller, request
+        call.account, call.principal = caller.account, caller.principal
+        refusal = self._refusal(error, call)
+        call.status, call.error = refusal.status, refusal.code
+        self._note(call)
+        self._write_line(call)
+        return refusal
+
     async def _identified(
         self,
         scope: MutableMapping[str, Any],
@@ -285,9 +299,14 @@ class Endpoint:
             status, more, body = reply
             reply = status, (*more, (b"retry-after", str(math.ceil(refusal.retry_after)).encode())), body
         call.status, call.error = reply[0], refusal.code
+        self._note(call)
+        return reply
+
+    def _note(self, call: _Call) -> None:
+        """Tell the trail that *call* was refused."""
         self._watch.refused(
             Refusal(
-                code=refusal.code,
+                code=call.error or "",
                 target=call.target,
                 request_id=call.request_id,
                 source_ip=call.source_ip,
@@ -297,7 +316,6 @@ class Endpoint:
                 request=call.request or NOTHING,
             )
         )
-        return reply
 
     def _refusal(self, error: Exception, call: _Call) -> ApiError:
         """What the client is told about *error*."""

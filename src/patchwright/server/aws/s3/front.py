@@ -148,7 +148,10 @@ class BucketFront:
                 return body
 
             caller = await self._endpoint.identify(scope, service="s3", target=asked.target, content=content)
-            answer = await self._carried_out(asked, caller)
+            try:
+                answer = await self._carried_out(asked, caller)
+            except Exception as error:
+                raise self._endpoint.refusal(error, caller, asked.members) from error
         return self._answered(asked, headers, caller, answer)
 
     @contextlib.contextmanager
