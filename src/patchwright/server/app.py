@@ -531,7 +531,7 @@ def jobs(config: Config, house: House) -> list[Job]:
         Job(
             "commands",
             commands.TEND_SECONDS,
-            lambda: commands.tend(database, clock, house.waking.wake, aws.rights_of_task),
+            lambda: commands.tend(database, clock, house.waking.wake, aws.rights_of_task, needs=windows.needs),
         ),
         Job("history", commands.FORGET_SECONDS, lambda: commands.forget(database, clock)),
         Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),

@@ -41,7 +41,8 @@ class ForecastOperations:
             at, first = cursor
             found = await self._forecasts.again(caller.scope, request["WindowId"], at=at)
         limit, wanted = request.get("MaxResults", _PAGE), request.get("Verdict", "")
-        shown, more = [], None
+        shown: list[dict[str, Any]] = []
+        more: int | None = None
         for place, outlook, one in found.nodes(first):
             if wanted and one.verdict.value != wanted:
                 continue

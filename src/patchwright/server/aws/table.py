@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from patchwright.server.aws import accounts, audit, calendar_feeds, events, forecast, outputs, patchwright, reports, schedules
+from patchwright.server.aws import (
+    accounts,
+    audit,
+    calendar_feeds,
+    events,
+    forecast,
+    outputs,
+    patchwright,
+    reports,
+    schedules,
+)
 from patchwright.server.aws.iam import attachments, identities, keys, managed_policies, simulation, user_groups
 from patchwright.server.aws.services import Services
 from patchwright.server.aws.ssm import (

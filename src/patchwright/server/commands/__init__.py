@@ -21,6 +21,7 @@ from patchwright.server.commands.delivering import (
 from patchwright.server.commands.fetching import fetched_by
 from patchwright.server.commands.invocation_store import any_overdue
 from patchwright.server.commands.jobs import FORGET_SECONDS, TEND_SECONDS, forget, tend
+from patchwright.server.commands.late import TurnedAway, turned_away
 from patchwright.server.commands.model import (
     DEFAULT_TIMEOUT_SECONDS,
     Command,
@@ -81,6 +82,7 @@ __all__ = [
     "Service",
     "StepResult",
     "Target",
+    "TurnedAway",
     "UnknownCommand",
     "UnknownInstances",
     "UnknownInvocation",
@@ -119,6 +121,7 @@ __all__ = [
     "step_result",
     "still_held",
     "tend",
+    "turned_away",
     "waiting",
     "withdraw",
 ]

@@ -25,20 +25,34 @@ _ONE = f"{_OF_COMMAND} AND instance_id = $4"
 _CANCELLING = Detail.CANCELLING.value
 
 
-def add(command: Command, details: Mapping[str, Detail], *, first: int) -> UnitOfWork[Standing]:
+def add(
+    command: Command, details: Mapping[str, Detail], *, first: int, needs: Mapping[str, float]
+) -> UnitOfWork[Standing]:
     """
     Store invocations of a command, none of them released; returns how all of them stand then.
 
-    *details* by node: what they begin as, which may be an end. *first* is the place of the first one.
+    *details* by node: what they begin as, which may be an end. *first* is the place of the first one. *needs* are the
+    seconds that it takes at most, by node, as far as they are known and asked for.
     """
     at = command.requested_at
     begin_by = at + command.request.timeout_seconds
     yield sql_each(
         "INSERT INTO invocation (account, region, command_id, instance_id, position, detail, released, requested_at,"
-        " due_at, begin_by, visible_at, deliveries, response_code, steps, trace, ended_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $7, 0, -1, '{}', '', $10)",
+        " due_at, begin_by, visible_at, deliveries, response_code, steps, trace, ended_at, needs)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $7, 0, -1, '{}', '', $10, $11)",
         [
-            (*command.scope, command.id, instance_id, place, detail.value, at, command.expires_at, begin_by, ended)
+            (
+                *command.scope,
+                command.id,
+                instance_id,
+                place,
+                detail.value,
+                at,
+                command.expires_at,
+                begin_by,
+                ended,
+                needs.get(instance_id),
+            )
             for place, (instance_id, detail) in enumerate(details.items(), start=first)
             for ended in [at if detail in FINAL else None]
         ],
@@ -81,6 +95,41 @@ def end_waiting(
     changes = moved(Detail.PENDING, detail, released=False, number=len(rows))
     stands = yield from tally_store.move(scope, command_id, changes)
     return sorted(row[0] for row in rows), stands
+
+
+def front(scope: Scope, command_id: str, *, limit: int) -> UnitOfWork[list[tuple[str, float | None]]]:
+    """Those whose turn comes next, in the order of the targets: node, and the seconds that it takes at most."""
+    rows = yield sql(
+        f"SELECT instance_id, needs FROM invocation WHERE {_OF_COMMAND} AND released = 0 AND ended_at IS NULL"
+        " ORDER BY position LIMIT $4",
+        *scope,
+        command_id,
+        limit,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def turn_away(
+    scope: Scope, command_id: str, whys: Mapping[str, str], detail: Detail, *, now: float
+) -> UnitOfWork[Standing]:
+    """End some of those that were never released, each with what is said of it; returns how all stand then."""
+    yield sql_each(
+        f"UPDATE invocation SET detail = $5, ended_at = $6, trace = $7 WHERE {_ONE}",
+        [(*scope, command_id, node, detail.value, now, why) for node, why in whys.items()],
+    )
+    changes = moved(Detail.PENDING, detail, released=False, number=len(whys))
+    return (yield from tally_store.move(scope, command_id, changes))
+
+
+def count_turned_away(scope: Scope, command_id: str, detail: Detail) -> UnitOfWork[int]:
+    """How many were ended by `turn_away`."""
+    rows = yield sql(
+        f"SELECT COUNT(*) FROM invocation WHERE {_OF_COMMAND} AND released = 0 AND detail = $4 AND trace <> ''",
+        *scope,
+        command_id,
+        detail.value,
+    )
+    return int(rows[0][0])
 
 
 def uncancelled(scope: Scope, command_id: str, *, limit: int) -> UnitOfWork[list[Invocation]]:

@@ -13,7 +13,7 @@ from patchwright.core.errors import PatchwrightError
 from patchwright.core.invocation import Detail
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import store, tally_store
-from patchwright.server.commands.model import HISTORY_SECONDS, TOGETHER, Command, Permitted, Rights
+from patchwright.server.commands.model import HISTORY_SECONDS, TOGETHER, Command, Needs, Permitted, Rights
 from patchwright.server.commands.moving import settle
 from patchwright.server.commands.sending import close, spread
 from patchwright.server.commands.steering import cancel_released
@@ -26,21 +26,31 @@ _STEPS = 1000  # of one round
 _REPLIES = 5000  # that one transaction forgets
 
 
-async def tend(database: Database, clock: Clock, wake: Callable[[list[str]], None], rights: Rights) -> int:
+async def tend(
+    database: Database,
+    clock: Clock,
+    wake: Callable[[list[str]], None],
+    rights: Rights,
+    *,
+    needs: Needs | None = None,
+) -> int:
     """
     Go on with every command of which something is left; returns how many steps that took.
 
-    *wake* is given the nodes for which a message waits; *rights* says what the owner of a command may do.
+    *wake* is given the nodes for which a message waits; *rights* says what the owner of a command may do, and *needs* how
+    long it takes on nodes where that counts.
     """
     steps = 0
     while steps < _STEPS and (found := await database.read(tally_store.left, now=clock.now(), limit=_COMMANDS)):
         for scope, command_id in found:
-            wake(await database.write(go_on, scope, command_id, now=clock.now(), rights=rights))
+            wake(await database.write(go_on, scope, command_id, now=clock.now(), rights=rights, needs=needs))
             steps += 1
     return steps
 
 
-def go_on(scope: Scope, command_id: str, *, now: float, rights: Rights) -> UnitOfWork[list[str]]:
+def go_on(
+    scope: Scope, command_id: str, *, now: float, rights: Rights, needs: Needs | None = None
+) -> UnitOfWork[list[str]]:
     """Do some of what is left to do of a command; returns the nodes for which a message waits. A unit of work."""
     stands = yield from tally_store.take(scope, command_id, now=now)
     command = yield from store.find(scope, command_id)
@@ -48,7 +58,7 @@ def go_on(scope: Scope, command_id: str, *, now: float, rights: Rights) -> UnitO
         return []
     yield from tally_store.resume_at(scope, command_id, None)  # unless what follows leaves something
     if stands.spread_after is not None:
-        return (yield from _spread(command, now=now, rights=rights))
+        return (yield from _spread(command, now=now, rights=rights, needs=needs))
     released = yield from settle(scope, command_id, stands, now=now)
     if stands.cancelling:
         released += yield from cancel_released(command, now=now)
@@ -67,7 +77,7 @@ async def forget(database: Database, clock: Clock) -> int:
     return steps
 
 
-def _spread(command: Command, *, now: float, rights: Rights) -> UnitOfWork[list[str]]:
+def _spread(command: Command, *, now: float, rights: Rights, needs: Needs | None) -> UnitOfWork[list[str]]:
     scope = command.scope
     try:
         permitted: Permitted | None = yield from rights(scope, command.owner, command.request, now)
@@ -76,7 +86,7 @@ def _spread(command: Command, *, now: float, rights: Rights) -> UnitOfWork[list[
     except PatchwrightError:  # its owner may not send it any more: nobody begins
         yield from tally_store.end_waiting(scope, command.id, Detail.ACCESS_DENIED, cancelling=False)
         return (yield from close(command, now=now))
-    done = yield from spread(scope, command.id, permitted=permitted, now=now)
+    done = yield from spread(scope, command.id, permitted=permitted, needs=needs, now=now)
     if done.more:
         yield from tally_store.resume_at(scope, command.id, now)
     return done.released

@@ -130,6 +130,10 @@ class Permitted:
 Rights = Callable[[Scope, str, Request, float], UnitOfWork[Permitted | None]]
 
 
+# How many seconds what is asked for takes on some nodes at most, as far as that is known.
+Needs = Callable[[Scope, Request, Sequence[str]], UnitOfWork[Mapping[str, float]]]
+
+
 @dataclass(frozen=True)
 class Command:
     """

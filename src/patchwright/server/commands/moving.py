@@ -15,6 +15,7 @@ from patchwright.core.document import STEPS_LIMIT
 from patchwright.core.invocation import Detail, advance
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import invocation_store, store, tally_store
+from patchwright.server.commands.late import release_in_time
 from patchwright.server.commands.model import (
     TOGETHER,
     Command,
@@ -174,7 +175,10 @@ def _release(scope: Scope, command_id: str, stands: Standing, *, now: float) -> 
         return [], stands
     if batch.start > TOGETHER:
         yield from tally_store.resume_at(scope, command_id, now)
-    return (yield from invocation_store.release(scope, command_id, min(batch.start, TOGETHER)))
+    places = min(batch.start, TOGETHER)
+    if stands.end_by is not None:
+        return (yield from release_in_time(scope, command_id, stands, places, end_by=stands.end_by, now=now))
+    return (yield from invocation_store.release(scope, command_id, places))
 
 
 def _settle_now(scope: Scope, command_id: str, *, now: float) -> UnitOfWork[list[str]]:

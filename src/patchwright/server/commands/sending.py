@@ -23,6 +23,7 @@ from patchwright.server.commands.model import (
     InvalidNotification,
     InvalidOutput,
     InvalidTargets,
+    Needs,
     Permitted,
     Request,
     UnknownInstances,
@@ -59,12 +60,15 @@ def send(
     permitted: Permitted | None = None,
     owner: str = "",
     hold: float = 0.0,
+    end_by: float | None = None,
+    needs: Needs | None = None,
 ) -> UnitOfWork[tuple[Command, list[str]]]:
     """
     Send a document to nodes; returns the command and the nodes that may start at once. A unit of work.
 
     What is refused is refused before anything is written. Nodes that are not *permitted* (None: all are) get an invocation
     that says so, and nothing else. With many targets a job goes on in *owner*'s name, in *hold* seconds at the earliest.
+    A node of which *needs* says that it would not have ended by *end_by* when its turn comes is not begun (`late`).
 
     Errors: those of `documents.select`, of `runnable.read` and of `references.resolve`; InvalidParameters, UnknownInstances,
     DuplicateInstance, InvalidTargets, UnsupportedPlatform, InvalidNotification, InvalidOutput.
@@ -97,23 +101,27 @@ def send(
     if request.instance_ids:
         yield from _check_named(command, read)
     yield from store.put(command)
-    yield from tally_store.begin(scope, command.id)
+    yield from tally_store.begin(scope, command.id, end_by=end_by)
     yield from tell_command(command, Detail.PENDING, now=now)
-    done = yield from _spread(command, read, after="", permitted=permitted, now=now)
+    needs = needs if end_by is not None else None
+    done = yield from _spread(command, read, after="", permitted=permitted, needs=needs, now=now)
     if done.more:
         yield from tally_store.resume_at(scope, command.id, now + hold)
     stored = yield from store.find_with_counts(scope, command.id)
     return stored or command, done.released
 
 
-def spread(scope: Scope, command_id: str, *, permitted: Permitted | None, now: float) -> UnitOfWork[Spread]:
+def spread(
+    scope: Scope, command_id: str, *, permitted: Permitted | None, needs: Needs | None = None, now: float
+) -> UnitOfWork[Spread]:
     """Go on to look for the targets of a command; nothing where they are all known. A unit of work."""
     stands = yield from tally_store.find(scope, command_id)
     command = yield from store.find(scope, command_id)
     if stands is None or command is None or stands.spread_after is None:
         return Spread([], False)
     read = document.parse(command.content)
-    done = yield from _spread(command, read, after=stands.spread_after, permitted=permitted, now=now)
+    needs = needs if stands.end_by is not None else None
+    done = yield from _spread(command, read, after=stands.spread_after, permitted=permitted, needs=needs, now=now)
     if not done.more and not (yield from _unfinished(scope, command_id)):
         yield from tally_store.resume_at(scope, command_id, None)
     return done
@@ -140,7 +148,7 @@ def _unfinished(scope: Scope, command_id: str) -> UnitOfWork[bool]:
 
 
 def _spread(
-    command: Command, read: Document, *, after: str, permitted: Permitted | None, now: float
+    command: Command, read: Document, *, after: str, permitted: Permitted | None, needs: Needs | None, now: float
 ) -> UnitOfWork[Spread]:
     scope, request = command.scope, command.request
     last: str | None = None
@@ -151,7 +159,8 @@ def _spread(
     if ids:
         details = yield from _begin_as(command.scope, ids, read, permitted)
         first = yield from store.count_targets(scope, command.id, len(ids))
-        yield from invocation_store.add(command, details, first=first - len(ids))
+        needed = {} if needs is None else (yield from needs(scope, request, ids))
+        yield from invocation_store.add(command, details, first=first - len(ids), needs=needed)
         yield from _tell_ended(command, details, now=now)
     if last is not None:
         yield from tally_store.go_on_after(scope, command.id, last)

@@ -35,7 +35,8 @@ class Standing:
     A command's counts, and how far it is.
 
     *begun* of those that have not ended are past Pending. *ending* is what those that wait end in; None: they wait for their
-    turn. *spread_after* is the last node that was looked at while its targets are resolved; None: they all are.
+    turn. *spread_after* is the last node that was looked at while its targets are resolved; None: they all are. What would
+    not have ended by *end_by* is not begun; None: everything is.
     """
 
     most_under_way: int
@@ -47,6 +48,7 @@ class Standing:
     cancelling: bool
     ending: Detail | None
     spread_after: str | None
+    end_by: float | None
 
     @property
     def tally(self) -> Tally:

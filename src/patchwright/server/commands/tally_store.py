@@ -10,19 +10,20 @@ from patchwright.server.accounts import Scope
 from patchwright.server.commands.tally import COLUMNS, ENDS, Standing
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
 
-_STATE = ("most_under_way", "most_errors", "cancelling", "ending", "spread_after")
+_STATE = ("most_under_way", "most_errors", "cancelling", "ending", "spread_after", "end_by")
 _ALL = ", ".join((*_STATE, *COLUMNS))
 _KEY = "account = $1 AND region = $2 AND command_id = $3"
 _MOVE = ", ".join(f"{name} = {name} + ${place}" for place, name in enumerate(COLUMNS, start=4))
 
 
-def begin(scope: Scope, command_id: str) -> UnitOfWork[None]:
-    """Make the counts of a new command, all nought; its targets are yet to be looked for."""
+def begin(scope: Scope, command_id: str, *, end_by: float | None) -> UnitOfWork[None]:
+    """Make the counts of a new command, all nought, which is to end by *end_by*; its targets are yet to be looked for."""
     yield sql(
         f"INSERT INTO command_tally (account, region, command_id, {_ALL})"
-        f" VALUES ($1, $2, $3, 0, 0, 0, '', '', {', '.join('0' for _ in COLUMNS)})",
+        f" VALUES ($1, $2, $3, 0, 0, 0, '', '', $4, {', '.join('0' for _ in COLUMNS)})",
         *scope,
         command_id,
+        end_by,
     )
 
 
@@ -127,4 +128,5 @@ def standing(row: Row) -> Standing:
         cancelling=bool(named["cancelling"]),
         ending=Detail(named["ending"]) if named["ending"] else None,
         spread_after=named["spread_after"],
+        end_by=named["end_by"],
     )

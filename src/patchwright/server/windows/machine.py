@@ -19,6 +19,7 @@ from patchwright.server.accounts import Scope, recall, root_arn
 from patchwright.server.infra import InfraError, UnitOfWork
 from patchwright.server.windows import calling, store, telling
 from patchwright.server.windows import execution_store as executed
+from patchwright.server.windows.forecasting import must_fit, needs
 from patchwright.server.windows.model import (
     HOUR,
     KEPT_SECONDS,
@@ -49,6 +50,7 @@ _OF_COMMAND = {
 }
 _WORST_FIRST = (Status.FAILED, Status.TIMED_OUT, Status.CANCELLED)
 _CUTOFF = "The cutoff time was reached."
+_LATE = "of its nodes were not begun, since they would not have ended before the window closes."
 _CANCELLED = "The execution was cancelled."
 _DENIED = "Who registered the task may not send it to any of its nodes."
 
@@ -227,6 +229,10 @@ class _Step:
         else:
             status = _OF_COMMAND.get(detail, Status.FAILED)
             details = "" if status is Status.SUCCESS else f"Command {invocation.command_id}: {detail.value}."
+            away = yield from commands.turned_away(invocation.scope, invocation.command_id)
+            if away.number:
+                status = Status.TIMED_OUT if away.rest_succeeded else status
+                details = f"{away.number} {_LATE} {details}".strip()
         return (yield from self._put(task, replace(invocation, status=status, details=details, ended_at=self.now)))
 
     def _look_at_call(self, task: TaskExecution, invocation: Invocation, *, late: bool) -> UnitOfWork[Invocation]:
@@ -262,13 +268,20 @@ class _Step:
         request, shown = yield from request_of(self.execution, task, invocation)
         permitted = yield from self.rights(task.scope, task.task.owner, request, self.now)
         command, released = yield from commands.send(
-            task.scope, _sender(task), request, now=self.now, permitted=permitted, owner=task.task.owner
+            task.scope,
+            _sender(task),
+            request,
+            now=self.now,
+            permitted=permitted,
+            owner=task.task.owner,
+            end_by=self.execution.ends_at if (yield from must_fit(task.scope, self.execution.window_id)) else None,
+            needs=needs,
         )
         self.released += released
         sent = replace(invocation, status=Status.IN_PROGRESS, command_id=command.id, parameters=shown)
         if command.detail is Detail.NO_INSTANCES_IN_TAG:
             return replace(sent, status=Status.SUCCESS, details="No targets.", ended_at=self.now)
-        if command.detail.final:
+        if command.detail.final and command.detail is not Detail.DELIVERY_TIMED_OUT:  # none of them would end in time
             return replace(sent, status=Status.FAILED, details=_DENIED, ended_at=self.now)
         return sent
 
@@ -332,6 +345,8 @@ def _finish(execution: Execution, tasks: list[TaskExecution], *, now: float) -> 
     details = {Status.SUCCESS: "", Status.FAILED: SOME_FAILED, Status.CANCELLED: _CANCELLED}.get(worst, _CUTOFF)
     if execution.status is Status.PENDING:
         details = f"{_CUTOFF} {execution.details.replace('Waits', 'It waited')}"
+    if worst is Status.TIMED_OUT:
+        details = next((task.details for task in tasks if task.status is worst and _LATE in task.details), details)
     ended = replace(execution, status=worst, details=details, ended_at=now)
     yield from executed.put(ended)
     yield from telling.execution(ended, now=now)
