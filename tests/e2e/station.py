@@ -40,6 +40,7 @@ from patchwright.server.gateway.zipapp import build
 from patchwright.server.wire import Certificate
 
 from .interposer import Interposer
+from .starter import Started, the_starter
 
 AGENT = "/opt/patchwright-agent.pyz"
 STATE_DIR = "/var/lib/patchwright-agent"
@@ -72,7 +73,7 @@ class Station:
     database: str = ""
     certificate: Certificate | None = None
     ids: dict[str, str] = field(default_factory=dict)
-    _process: subprocess.Popen[bytes] | None = None
+    _server: Started | None = None
     _client: Any = None
 
     def __post_init__(self) -> None:
@@ -90,12 +91,12 @@ class Station:
     @property
     def running(self) -> bool:
         """Whether the server was started and not stopped since."""
-        return self._process is not None
+        return self._server is not None
 
     def start(self) -> None:
         """Start the server, or start it again on the same port and data."""
-        words = [sys.executable, "-m", "patchwright", "server"]
-        words += ["--data-dir", str(self.directory / "data"), "--listen", f"127.0.0.1:{self.port}"]
+        data = self.directory / "data"
+        words = ["--data-dir", str(data), "--listen", f"127.0.0.1:{self.port}"]
         words += ["--database", self.database] if self.database else []
         words += self.words
         if self.certificate:
@@ -106,16 +107,16 @@ class Station:
             "PATCHWRIGHT_ROOT_SECRET_ACCESS_KEY": SECRET,
             "PYTHONPATH": str(Path(patchwright.__file__).parents[1]),
         }
-        with (self.directory / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(words, stdout=log, stderr=log, env=environment)
+        if not self.database and not data.exists():
+            the_starter().migrated(data)
+        self._server = the_starter().start(words, environment, self.directory / "server.log")
         until(self._ready, what="the server is ready")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the server with a signal."""
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(timeout=30)
-            self._process = None
+        if self._server is not None:
+            self._server.end(number, timeout=60)
+            self._server = None
 
     def close(self) -> None:
         """End what runs."""
@@ -294,8 +295,8 @@ class Station:
         return ssl.create_default_context(cafile=str(self.certificate.chain)) if self.certificate else None
 
     def _ready(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
+        assert self._server is not None
+        if not self._server.is_running():
             raise AssertionError((self.directory / "server.log").read_text()[-2000:])
         try:
             with urllib.request.urlopen(f"{self.url}/healthz", timeout=5, context=self._trust()) as answer:
