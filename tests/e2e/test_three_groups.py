@@ -65,9 +65,12 @@ class Group:
 
     def due(self):
         """Let the window's next opening be a few seconds ahead; returns how many executions there are before."""
-        soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
         known = len(self.executions())
-        self.ssm.update_maintenance_window(WindowId=self.window, Schedule=f"at({soon:%Y-%m-%dT%H:%M:%S})")
+        for seconds in (2, 4, 8, 16, 32):  # a busy server may take the next moment when that has passed
+            soon = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(seconds=seconds)
+            self.ssm.update_maintenance_window(WindowId=self.window, Schedule=f"at({soon:%Y-%m-%dT%H:%M:%S})")
+            if datetime.datetime.now(datetime.UTC) < soon:
+                break
         return known
 
     def executions(self):
@@ -81,7 +84,7 @@ class Group:
             found = self.executions()
             return found[0] if len(found) > known and found[0]["Status"] not in OPEN else None
 
-        return until(last, what=f"the window of {self.name} ends", timeout=60 + 30 * len(self.nodes))
+        return until(last, what=f"the window of {self.name} ends", timeout=120 + 30 * len(self.nodes))
 
     def invocation(self, execution):
         """What the execution's only task came to, and its only invocation."""

@@ -100,7 +100,7 @@ def host(
     return result
 
 
-def until(condition: Callable[[], T], *, what: str, timeout: float = 60, every: float = 0) -> T:
+def until(condition: Callable[[], T], *, what: str, timeout: float = 120, every: float = 0) -> T:
     """
     Ask *condition* again and again until it answers something true, and return that.
 

@@ -55,7 +55,7 @@ class Stops:
 
     def wait(self) -> None:
         """Wait until a process of the agent, or a maintainer script, stands there."""
-        until((self._place / "reached").exists, what=f"the stop {(self._place / 'at').read_text()!r}", timeout=30)
+        until((self._place / "reached").exists, what=f"the stop {(self._place / 'at').read_text()!r}", timeout=90)
 
     def go(self) -> None:
         """Let it go on."""

@@ -27,12 +27,12 @@ COUNTS = {
 
 def check(stage: Stage, operation: str, expected: Outcome) -> None:
     """Wait for the end of the command, and look at everything."""
-    done = stage.station.wait(stage.node, stage.command, timeout=60)
+    done = stage.station.wait(stage.node, stage.command, timeout=120)
     status = "Failed" if expected.reason else "Success"
     assert done["Status"] == status, done["StandardErrorContent"]
     assert expected.reason in done["StandardErrorContent"]
     stage.node.wait_running()
-    until(lambda: not stage.left_to_do(), what="nothing is left to do or to say", timeout=30)
+    until(lambda: not stage.left_to_do(), what="nothing is left to do or to say", timeout=90)
     _is_told_once(stage, status)
     _is_done_once(stage, expected, changed=operation != SCAN and not expected.reason)
     _reports_are_the_database(stage, expected)
@@ -87,9 +87,9 @@ def check_hooks(stage: Stage, point: HookPoint | None = None) -> None:
 
 
 def _ends(stage: Stage) -> None:
-    until(lambda: stage.invocation()["Status"] in FINAL, what=f"command {stage.command} ends", timeout=60)
+    until(lambda: stage.invocation()["Status"] in FINAL, what=f"command {stage.command} ends", timeout=120)
     stage.node.wait_running()
-    until(lambda: not stage.left_to_do(), what="nothing is left to do or to say", timeout=30)
+    until(lambda: not stage.left_to_do(), what="nothing is left to do or to say", timeout=90)
 
 
 def _is_told_once(stage: Stage, status: str) -> None:
@@ -145,9 +145,9 @@ def _a_second_delivery_runs_nothing(stage: Stage) -> None:
     acknowledged = len(interposer.sent("AcknowledgeMessage"))
     replies = len(stage.station.final_replies(stage.command))
     interposer.redeliver()
-    until(lambda: len(interposer.sent("AcknowledgeMessage")) > acknowledged, what="it is acknowledged", timeout=30)
-    until(lambda: len(stage.station.final_replies(stage.command)) > replies, what="it is answered", timeout=30)
-    until(lambda: not stage.left_to_do(), what="nothing is left to say", timeout=30)
+    until(lambda: len(interposer.sent("AcknowledgeMessage")) > acknowledged, what="it is acknowledged", timeout=90)
+    until(lambda: len(stage.station.final_replies(stage.command)) > replies, what="it is answered", timeout=90)
+    until(lambda: not stage.left_to_do(), what="nothing is left to say", timeout=90)
     assert _seen(stage) == before
 
 
