@@ -12,6 +12,8 @@ from dataclasses import replace
 import pytest
 
 from patchwright.core.audit import (
+    CUT,
+    CUTTER,
     GENESIS,
     Chain,
     Entry,
@@ -20,6 +22,7 @@ from patchwright.core.audit import (
     MalformedTrail,
     Marked,
     Seal,
+    cut_of,
     entry_id,
     line_of,
     read_lines,
@@ -275,3 +278,56 @@ def test_a_head_is_a_number_and_a_hash(text):
     assert Head.parse(str(Head(7, "a" * 64))) == Head(7, "a" * 64)
     with pytest.raises(MalformedTrail):
         Head.parse(text)
+
+
+def cut_trail(gone, *, told, seals=6, **more):
+    """A trail whose last seal has an entry that says that it let go of everything up to seal *told*; *gone* seals are."""
+    parts = trail(seals)
+    made = parts[told - 1][0]
+    says = {"target": CUT, "principal": CUTTER, "resources": (f"{made.number}:{made.hash}",), **more}
+    last, members = parts.pop()
+    members = [*members, entry(last.number * 100 + 40, **says)]
+    found = sealed(last.number, last.sealed_at, last.previous, members)
+    return [*parts, (last._replace(entries=len(members), hash=found), members)][gone:]
+
+
+def test_a_trail_that_says_what_it_has_let_go_of_has_no_findings():
+    """Whether all of that is gone already, some of it, or nothing; verified with the entry known beforehand or not."""
+    for gone in range(4):
+        parts = cut_trail(gone, told=3)
+        assert problems(parts) == []
+        chain = Chain(cut=Head(3, trail()[2][0].hash))
+        assert [one for seal, members in parts for one in (*chain.take(seal, members), *chain.begun())] == []
+        assert chain.end() == []
+
+
+def test_what_is_gone_beyond_what_was_let_go_of_is_found():
+    """More seals than were told, one in the middle, and a trail that does not follow the seal that is named."""
+    beyond = problems(cut_trail(4, told=3))
+    assert beyond == [(5, "", "removed or reordered: seal 4 should come here")]
+    first, *rest = cut_trail(1, told=3)
+    assert "removed or reordered: seal 3 should come here" in [one.problem for one in problems([first, *rest[1:]])]
+    other = cut_trail(3, told=3, resources=(f"3:{'a' * 64}",))
+    assert problems(other) == [(4, "", "edited: it does not follow the seal before it")]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"principal": "arn:aws:iam::000000000001:user/x"},
+        {"target": "Patchwright.CutAuditTrail"},
+        {"result": "AccessDeniedException"},
+        {"resources": ()},
+        {"resources": ("3",)},
+    ],
+)
+def test_an_entry_of_something_else_lets_nothing_go(more):
+    """Its operation, who did it and its result say that it is one, and its resource is a head."""
+    assert cut_of(cut_trail(0, told=3, **more)[-1][1][-1].entry) is None
+    assert problems(cut_trail(3, told=3, **more))[0].problem == "removed or reordered: seal 1 should come here"
+
+
+def test_a_cut_that_names_a_seal_to_come_lets_nothing_go():
+    """It was written before that one was made."""
+    parts = cut_trail(3, told=3, resources=(f"9:{'a' * 64}",))
+    assert problems(parts)[0].problem == "removed or reordered: seal 1 should come here"

@@ -187,3 +187,11 @@ def test_buckets_are_named_for_accounts():
     for wrong in ("logs", "logs=", "logs=1", f"={one}", f"Logs={one}", f"logs={one}+", f"logs={one},logs={two}"):
         with pytest.raises(ConfigError, match="PATCHWRIGHT_BUCKETS"):
             load({"buckets": wrong}, HOME)
+
+
+def test_the_audit_trail_is_kept_for_ever_unless_days_are_set():
+    """A whole number of them."""
+    assert load({}, HOME).audit_days == 0
+    assert load({"audit_days": "400"}, HOME).audit_days == 400
+    with pytest.raises(ConfigError, match="PATCHWRIGHT_AUDIT_DAYS"):
+        load({"audit_days": "-1"}, HOME)

@@ -8,6 +8,9 @@ seal can tell of every entry up to it whether it is as it was written:
     hash(entry) = SHA-256(text, newline, mark)
     hash(seal)  = SHA-256(number, moment, hash of the seal before, hash of each entry; a line each)
 
+A trail may have let go of its first seals. An entry that is under a later one says so, and names the last of them
+(`cut_of`); a trail that begins anywhere else was cut by somebody else.
+
 A *mark* is keyed. Only the server, which has the key, can say whether it is right; here it is hashed like everything else.
 """
 
@@ -22,6 +25,7 @@ from patchwright.core.errors import PatchwrightError
 
 SUCCEEDED = "Succeeded"
 GENESIS = "0" * 64  # what the first seal has for the hash of the one before
+CUT, CUTTER = "audit.Cut", "patchwright:audit"  # the operation and the principal of the entry that tells of a cut
 TOLERANCE_SECONDS = 300.0
 """How much an entry may be older than the seal before its own: a transaction takes time, and clocks of processes differ."""
 
@@ -127,6 +131,16 @@ class Head(NamedTuple):
         return cls(int(number), found)
 
 
+def cut_of(entry: Entry) -> Optional[Head]:
+    """The last seal that the trail had let go of when it wrote *entry*; None where that says something else."""
+    if (entry.target, entry.principal, entry.result) != (CUT, CUTTER, SUCCEEDED) or not entry.resources:
+        return None
+    try:
+        return Head.parse(entry.resources[0])
+    except MalformedTrail:
+        return None
+
+
 class Finding(NamedTuple):
     """Something wrong: under which seal, with which entry (empty: the seal itself), and what."""
 
@@ -148,38 +162,60 @@ def sealed(number: int, sealed_at: float, previous: str, members: Sequence[Membe
 
 class Chain:
     """
-    Follows seals, oldest first. *before* is the seal before the first one that comes, None where that is number 1.
+    Follows seals, oldest first. *before* is the seal before the first one that comes, None where there is none any more.
 
-    *trusted* are heads that somebody wrote down: the trail has to have them.
+    *trusted* are heads that somebody wrote down: the trail has to have them, if it has not let go of them. *cut* is the last seal
+    that it is known to have let go of; None: the entries will say.
     """
 
-    def __init__(self, before: Optional[Seal] = None, *, trusted: Sequence[Head] = ()) -> None:
+    def __init__(
+        self, before: Optional[Seal] = None, *, trusted: Sequence[Head] = (), cut: Optional[Head] = None
+    ) -> None:
         self.last = before
         self._trusted = tuple(trusted)
+        self._cut = cut
+        self._first: Optional[Seal] = None  # where the trail begins, if not with number 1 and not yet explained
 
     def take(self, seal: Seal, members: Sequence[Member]) -> List[Finding]:
         """What is wrong with *seal* and its entries, which come in order of id."""
         last, self.last = self.last, seal
+        if last is None and seal.number > 1:
+            self._first = seal
         found = [Finding(seal.number, "", problem) for problem in self._of_seal(last, seal, members)]
         for member in members:
             if isinstance(member, Marked):
                 found += [Finding(seal.number, member.entry.id, one) for one in _of_entry(last, seal, member.entry)]
+                cut = cut_of(member.entry)
+                if cut is not None and cut.number < seal.number and (self._cut is None or self._cut < cut):
+                    self._cut = cut
         return found
+
+    def begun(self) -> List[Finding]:
+        """What is wrong with where the trail begins, as far as is known by now; said once."""
+        first, self._first = self._first, None
+        if first is None:
+            return []
+        kept_from = 1 if self._cut is None else self._cut.number + 1
+        if first.number > kept_from:
+            return [Finding(first.number, "", f"removed or reordered: seal {kept_from} should come here")]
+        if self._cut is not None and first.number == kept_from and first.previous != self._cut.hash:
+            return [Finding(first.number, "", "edited: it does not follow the seal before it")]
+        return []
 
     def end(self) -> List[Finding]:
         """What is wrong with the whole, now that no seal follows."""
         number = 0 if self.last is None else self.last.number
-        return [
+        return self.begun() + [
             Finding(number, "", f"removed: the trail ends here, and is known to reach seal {head.number}")
             for head in self._trusted
             if head.number > number
         ]
 
     def _of_seal(self, last: Optional[Seal], seal: Seal, members: Sequence[Member]) -> Iterator[str]:
-        expected = 1 if last is None else last.number + 1
+        expected = max(1, seal.number) if last is None else last.number + 1
         if seal.number != expected:
             yield f"removed or reordered: seal {expected} should come here"
-        elif seal.previous != (GENESIS if last is None else last.hash):
+        elif (last is not None or seal.number == 1) and seal.previous != (GENESIS if last is None else last.hash):
             yield "edited: it does not follow the seal before it"
         if len(members) < seal.entries:
             yield f"removed: {seal.entries - len(members)} of its {seal.entries} entries are gone"

@@ -34,6 +34,7 @@ from patchwright.server import (
 from patchwright.server.accounts import (
     NODE_PRINCIPAL,
     NOTE_SECONDS,
+    RETENTION_SECONDS,
     SEAL_SECONDS,
     SIGNATURE_SECONDS,
     Access,
@@ -44,6 +45,7 @@ from patchwright.server.accounts import (
     Authorities,
     MasterKey,
     Principal,
+    Retention,
     SessionExpired,
     Trail,
     forget_signatures,
@@ -524,6 +526,7 @@ def jobs(config: Config, house: House) -> list[Job]:
     return [
         *always,
         Job("seal", SEAL_SECONDS, house.audit.seal),
+        Job("audit history", RETENTION_SECONDS, _retention(config, house).tend),
         Job("events", events.STEP_SECONDS, house.news.courier.step),
         Job("event history", events.TIDY_SECONDS, lambda: events.tidy(database, clock)),
         Job("signatures", SIGNATURE_SECONDS, lambda: forget_signatures(database, clock, window=window)),
@@ -552,6 +555,9 @@ def jobs(config: Config, house: House) -> list[Job]:
     ]
 
 
+def _retention(config: Config, house: House) -> Retention:
+    """What keeps the audit trail as long as it is to be kept."""
+    return Retention(house.database, house.clock, trail=house.trail, service=house.audit, days=config.audit_days)
 def local_url(config: Config, port: int) -> str:
     """The URL under which the server can be reached: where it listens, by the machine's name if that is everywhere."""
     scheme = "http" if plain_http(config) else "https"

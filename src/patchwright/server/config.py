@@ -79,6 +79,7 @@ SETTINGS = (
     Setting("online_minutes", "11", "A node that was not heard of for longer shows ConnectionLost."),
     Setting("node_key_days", "0", "After how many days amazon-ssm-agent is asked to make a new key; 0: never."),
     Setting("audit_node_reports", "", "1: the audit trail has every report of every node as well."),
+    Setting("audit_days", "0", "For how many days the audit trail is kept; 0: for ever."),
     Setting("clock_skew_minutes", "15", "How far a signature's time may be from the server's, to either side."),
     Setting("user_requests_per_second", "1000", "Requests with one access key; ten times as many at once."),
     Setting("node_requests_per_second", "50", "Requests of one node; ten times as many at once."),
@@ -166,6 +167,7 @@ class Config:
     online_seconds: float
     node_key_days: int
     audit_node_reports: bool
+    audit_days: int
     clock_skew_seconds: float
     user_requests_per_second: float
     node_requests_per_second: float
@@ -233,6 +235,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str] = os.environ
         online_seconds=_number("online_minutes", given) * 60,
         node_key_days=_count("node_key_days", given),
         audit_node_reports=given["audit_node_reports"] not in {"", "0"},
+        audit_days=_count("audit_days", given),
         clock_skew_seconds=_number("clock_skew_minutes", given) * 60,
         user_requests_per_second=_number("user_requests_per_second", given),
         node_requests_per_second=_number("node_requests_per_second", given),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from patchwright.server.accounts import policy, public_keys
 from patchwright.server.accounts.access import Access, open_access
 from patchwright.server.accounts.audit import Act, Audited, Trail
+from patchwright.server.accounts.audit_retention import RETENTION_SECONDS, Retention
 from patchwright.server.accounts.audit_search import Question
 from patchwright.server.accounts.audit_service import SEAL_SECONDS, Anchor, AuditService, Proof
 from patchwright.server.accounts.authority import (
@@ -60,6 +61,7 @@ __all__ = [
     "GROUP",
     "NODE_PRINCIPAL",
     "NOTE_SECONDS",
+    "RETENTION_SECONDS",
     "ROLE",
     "ROOT",
     "SEAL_SECONDS",
@@ -93,6 +95,7 @@ __all__ = [
     "Principal",
     "Proof",
     "Question",
+    "Retention",
     "Scope",
     "Service",
     "Session",

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchwright.core.audit import (
+    CUT,
+    CUTTER,
     GENESIS,
     Chain,
     Entry,
@@ -20,6 +22,7 @@ from patchwright.core.audit import (
     MalformedTrail,
     Marked,
     Seal,
+    cut_of,
     line_of,
     sealed,
 )
@@ -118,12 +121,29 @@ class AuditService:
         """Keep *head*, if it follows the one that is kept. If not, the trail was changed, and the proof of it must stay."""
         with contextlib.suppress(MalformedTrail):
             known = self._anchor.load()
-            if known is None:
+            if known is None or (known.number < head.number and await self._has(known)):
                 self._anchor.keep(head)
-            elif known.number < head.number:
-                found = await self._database.read(store.seal, known.number)
-                if found is not None and found.hash == known.hash:
-                    self._anchor.keep(head)
+
+    async def _has(self, known: Head) -> bool:
+        """Whether the trail has that seal, or has let go of it."""
+        found = await self._database.read(store.seal, known.number)
+        if found is not None:
+            return found.hash == known.hash
+        cut = await self.cut()
+        return cut is not None and known.number <= cut[0].number
+
+    async def cut(self) -> tuple[Head, Entry] | None:
+        """The last seal that the trail has let go of, and the entry under a seal that says so."""
+        question, before = Question(self.first, user=CUTTER, operation=CUT), ""
+        while True:
+            rows = await self._database.read(store.page, question, before=before, limit=LOOKED_AT)
+            for one in rows:
+                head = cut_of(one.entry)
+                if head is not None and self._wrote(one):
+                    return head, one.entry
+            if len(rows) < LOOKED_AT:
+                return None
+            before = rows[-1].entry.id
 
     async def listed(self, question: Question, *, before: str, limit: int) -> tuple[list[Entry], str | None]:
         """
@@ -156,10 +176,7 @@ class AuditService:
         seals = await self._database.read(store.seals, after, _PAGE_SEALS)
         for seal in seals:
             members = await self._database.read(store.members, seal.number)
-            lines += [
-                line_of(one if one.entry.account == account and region in {"", one.entry.region} else Foreign(one.hash))
-                for one in members
-            ]
+            lines += [line_of(one if _shown_to(account, region, one.entry) else Foreign(one.hash)) for one in members]
             lines.append(line_of(seal))
             if len(lines) >= _PAGE_ENTRIES:
                 return lines, seal.number
@@ -173,13 +190,15 @@ class AuditService:
         """
         before = await self._database.read(store.seal, after) if after else None
         anchored, unreadable = self._anchored()
-        chain = Chain(before, trusted=[*trusted, *anchored])
+        cut = await self.cut()
+        chain = Chain(before, trusted=[*trusted, *anchored], cut=None if cut is None else cut[0])
         seals = await self._database.read(store.seals, after, _PAGE_SEALS)
         findings = [] if after else unreadable
         count = entries = 0
         for seal in seals:
             members = await self._database.read(store.members, seal.number)
             findings += chain.take(seal, members)
+            findings += chain.begun()
             findings += self._unmarked(seal, members)
             findings += await self._unfound(seal, members)
             count, entries = count + 1, entries + len(members)
@@ -231,6 +250,11 @@ class AuditService:
         """Entries that a search does not find. One that it should not find is passed over by `listed`."""
         hidden = sorted(await self._database.read(store.hidden, members))
         return [Finding(seal.number, entry, "hidden: it is not found by what is in it") for entry in hidden]
+
+
+def _shown_to(account: str, region: str, entry: Entry) -> bool:
+    """Whether an export for *account*, of all regions or of one, has *entry*; what was let go, everybody's has to say."""
+    return (entry.account == account and region in {"", entry.region}) or cut_of(entry) is not None
 
 
 def _seal_mark(key: bytes, found: str) -> str:

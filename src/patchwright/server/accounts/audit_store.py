@@ -70,6 +70,40 @@ def last_seal() -> UnitOfWork[Seal | None]:
     return _seal(rows[0]) if rows else None
 
 
+def first_seal() -> UnitOfWork[Seal | None]:
+    """The oldest seal."""
+    rows = yield sql(f"SELECT {_SEAL} FROM audit_seal ORDER BY number LIMIT 1")
+    return _seal(rows[0]) if rows else None
+
+
+def let_go(until: int, *, entries: int) -> UnitOfWork[int]:
+    """
+    Delete the oldest seals up to number *until*, with what is under them: one at least, and as long as those are not more than
+    *entries*. Returns how many seals those were.
+    """
+    rows = yield sql(
+        "SELECT number, entries FROM audit_seal WHERE number <= $1 ORDER BY number LIMIT $2", until, entries
+    )
+    if not rows:
+        return 0
+    count, total = 0, 0
+    for _, held in rows:
+        total += held
+        if count and total > entries:
+            break
+        count += 1
+    last = rows[count - 1][0]
+    found = yield sql(f"SELECT {_ENTRY} FROM audit_entry WHERE seal > 0 AND seal <= $1", last)
+    gone = [_entry(row).entry for row in found]
+    yield sql_each(
+        "DELETE FROM audit_word WHERE account = $1 AND word = $2 AND entry = $3",
+        [(one.account, word, one.id) for one in gone for word in words_of(one)],
+    )
+    yield sql("DELETE FROM audit_entry WHERE seal > 0 AND seal <= $1", last)
+    yield sql("DELETE FROM audit_seal WHERE number <= $1", last)
+    return count
+
+
 def put_seal(seal: Seal, members: Sequence[Marked]) -> UnitOfWork[bool]:
     """Put *members* under *seal*; false, and nothing is done, where another process made this seal first."""
     made = yield sql(
