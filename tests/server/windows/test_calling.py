@@ -97,6 +97,70 @@ async def test_a_function_is_called_and_the_task_ends_with_its_answer(stage, hou
     assert [one["detail"]["status"] for one in found] == ["IN_PROGRESS", "COMPLETE"]
 
 
+async def test_a_function_is_called_for_each_node(stage, house):
+    """With that node as its target, as many at once as the task says, one registration after the other (spec §4.7)."""
+    nodes = {group: [await house.enrol(tags={"Patch Group": group}) for _ in range(3)] for group in ("web", "database")}
+    async with receiving() as receiver:
+        await subscribe(house, receiver)
+        await stage.window()
+        targets = [await stage.target(Targets=[{"Key": "tag:Patch Group", "Values": [one]}]) for one in nodes]
+        payload = base64.b64encode(b'"{{TARGET_ID}} {{RESOURCE_ID}} {{WINDOW_TARGET_ID}}"').decode()
+        told_of = {"Lambda": {"Payload": payload, "ClientContext": "{{RESOURCE_ID}}"}}
+        await call(stage, *targets, MaxConcurrency="2", TaskInvocationParameters=told_of)
+        await stage.tend()
+        counts = []
+        for _ in range(20):
+            await stage.tend()
+            await deliver(house)
+            counts.append(len(receiver.posted))
+            if (await state(stage))[0] == "SUCCESS":
+                break
+        status, task, invocations = await state(stage)
+    assert (status, task) == ("SUCCESS", "SUCCESS")
+    assert counts[:4] == [2, 3, 5, 6]
+    wanted = [
+        (node.instance_id, target) for target, group in zip(targets, nodes.values(), strict=True) for node in group
+    ]
+    called = [(*one.json["instanceIds"], one.json["windowTargetId"]) for one in receiver.posted]
+    assert {*called[:3]} == {*wanted[:3]}
+    assert {*called[3:]} == {*wanted[3:]}
+    for one in receiver.posted:
+        [node] = one.json["instanceIds"]
+        assert one.json["payload"] == f"{node} {node} {one.json['windowTargetId']}"
+        assert one.json["clientContext"] == node
+    assert {one["ExecutionId"] for one in invocations} == set(receiver.ids)
+    assert len(invocations) == 6
+
+
+async def test_after_too_many_errors_no_other_node_is_called_for(stage, house):
+    """The task has failed, and says what the receiver answered (spec §4.4)."""
+    for _ in range(4):
+        await house.enrol(tags={"Patch Group": "web"})
+    async with receiving(400) as receiver:
+        await subscribe(house, receiver)
+        await stage.window()
+        await call(stage, await stage.target(), MaxConcurrency="1", MaxErrors="1", TaskArn="nobody")
+        await stage.tend()
+        await stage.tend()
+        status, task, invocations = await state(stage)
+    assert (status, task) == ("FAILED", "FAILED")
+    assert [one["Status"] for one in invocations] == ["FAILED", "FAILED", "CANCELLED", "CANCELLED"]
+    assert receiver.posted == []
+
+
+async def test_a_task_that_reaches_nobody_calls_nobody(stage, house):
+    """And has nothing to say against it (spec §4.4)."""
+    async with receiving() as receiver:
+        await subscribe(house, receiver)
+        await stage.window()
+        await call(stage, await stage.target())
+        await stage.tend()
+        await stage.tend()
+        await deliver(house)
+        assert await state(stage) == ("SUCCESS", "SUCCESS", [])
+        assert receiver.posted == []
+
+
 @pytest.mark.parametrize("payload", ["[" * 700 + "]" * 700, '{"a": "\\ud800"}'], ids=["deep", "surrogate"])
 async def test_whatever_the_payload_is_other_tasks_go_on(stage, house, payload):
     """What nobody can go through is given as the text that it is, and nothing fails for its sake."""

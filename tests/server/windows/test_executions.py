@@ -121,13 +121,15 @@ async def test_nothing_starts_after_the_cutoff(stage, node):
 
 
 async def test_a_task_may_be_cut_off(stage, node):
-    """CANCEL_TASK: what no node has begun never begins, and the task has timed out."""
+    """CANCEL_TASK is a CancelCommand: what no node has begun never begins, the others are told to stop (spec §4.4)."""
     second = await stage.house.enrol(tags={"Patch Group": "web"})
     await stage.window()
     await stage.task(await stage.target(), CutoffBehavior="CANCEL_TASK", MaxConcurrency="1")
 
     (first_to_start,) = await stage.tend()
-    await stage.tend(after=2 * HOUR)
+    begun = next(one for one in (node, second) if one.instance_id == first_to_start)
+    await stage.take(begun)
+    assert await stage.tend(after=2 * HOUR) == [first_to_start]
 
     (execution,) = await stage.executions()
     assert execution["Status"] == "TIMED_OUT"
@@ -136,6 +138,10 @@ async def test_a_task_may_be_cut_off(stage, node):
     (invocation,) = await stage.invocations(task)
     left = await stage.ask("GetCommandInvocation", CommandId=invocation["ExecutionId"], InstanceId=other.instance_id)
     assert left["Status"] == "Cancelled"
+    told = await stage.ask("GetCommandInvocation", CommandId=invocation["ExecutionId"], InstanceId=begun.instance_id)
+    assert told["Status"] == "Cancelling"
+    (message,) = await stage.house.messages(begun)
+    assert json.loads(message["Payload"])["CancelMessageId"].split(".")[2] == invocation["ExecutionId"]
 
 
 async def test_a_missed_opening_says_so(stage, node):

@@ -56,8 +56,11 @@ async def test_the_life_of_a_window_is_told_from_its_making_to_its_end(stage, ho
         ("State-change Notification", "CREATED"),
         ("Target Registration Notification", "REGISTERED"),
         ("Task Registration Notification", "REGISTERED"),
+        ("Execution State-change Notification", "PENDING"),
         ("Execution State-change Notification", "IN_PROGRESS"),
+        ("Task Execution State-change Notification", "PENDING"),
         ("Task Execution State-change Notification", "IN_PROGRESS"),
+        ("Task Target Invocation State-change Notification", "PENDING"),
         ("Task Target Invocation State-change Notification", "IN_PROGRESS"),
         ("Task Target Invocation State-change Notification", "SUCCESS"),
         ("Task Execution State-change Notification", "SUCCESS"),
@@ -77,15 +80,16 @@ async def test_the_life_of_a_window_is_told_from_its_making_to_its_end(stage, ho
     names = {"window-task-id": task, "window-id": window}
     assert found[2]["detail"] == {**names, "owner-information": "", "status": "REGISTERED"}
     assert found[2]["resources"][1:] == [f"{arn}:windowtask/{task}"]
-    (execution,) = {one["detail"]["window-execution-id"] for one in found[3:9]}
+    (execution,) = {one["detail"]["window-execution-id"] for one in found[3:12]}
     times = {"start-time": events.iso_millis(begun), "end-time": events.iso_millis(begun + 60.5)}
     common = {**times, "window-id": window, "window-execution-id": execution, "status": "SUCCESS"}
-    assert found[8]["detail"] == common
-    assert "end-time" not in found[3]["detail"]
-    run = found[7]["detail"]["task-execution-id"]
-    assert found[7]["detail"] == {**common, "task-execution-id": run}
+    assert found[11]["detail"] == common
+    assert "end-time" not in found[4]["detail"]
+    assert "start-time" not in found[5]["detail"]
+    run = found[10]["detail"]["task-execution-id"]
+    assert found[10]["detail"] == {**common, "task-execution-id": run}
     owned = {"window-target-id": target, "owner-information": "the web team"}
-    assert found[6]["detail"] == {**common, "task-execution-id": run, **owned}
+    assert found[9]["detail"] == {**common, "task-execution-id": run, **owned}
 
 
 async def test_what_comes_to_nothing_is_told_as_well(stage, house):
@@ -102,7 +106,13 @@ async def test_what_comes_to_nothing_is_told_as_well(stage, house):
     await stage.carry_out(node)
     await stage.tend()
     found = await told(house, subject=window, kind=events.WINDOW_EXECUTION)
-    assert [one["detail"]["status"] for one in found] == ["SUCCESS", "IN_PROGRESS", "CANCELLING", "CANCELLED"]
+    assert [one["detail"]["status"] for one in found] == [
+        "SUCCESS",
+        "PENDING",
+        "IN_PROGRESS",
+        "CANCELLING",
+        "CANCELLED",
+    ]
 
 
 async def test_a_change_that_is_refused_is_not_told(stage, house):

@@ -53,7 +53,7 @@ from patchwright.server.commands.rate_control import resolve as resolve_rate
 from patchwright.server.commands.recording import Recorded, Said, record_all
 from patchwright.server.commands.sending import send
 from patchwright.server.commands.service import Service, fresh_ids, step_names, step_result
-from patchwright.server.commands.steering import cancel, detail, withdraw
+from patchwright.server.commands.steering import cancel, counts, detail, withdraw
 from patchwright.server.commands.targets import matching, named_nodes
 from patchwright.server.commands.targets import window as next_matching
 from patchwright.server.commands.waking import Waking
@@ -96,6 +96,7 @@ __all__ = [
     "acknowledge_message",
     "any_overdue",
     "cancel",
+    "counts",
     "deliveries",
     "deliveries_to_each",
     "detail",

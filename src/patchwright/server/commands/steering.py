@@ -31,6 +31,12 @@ def detail(scope: Scope, command_id: str) -> UnitOfWork[Detail | None]:
     return (yield from store.detail_of(scope, command_id))
 
 
+def counts(scope: Scope, command_id: str) -> UnitOfWork[tuple[int, int]]:
+    """How many nodes a command is for, and on how many of them it ended in an error; of an unknown one none."""
+    stands = yield from tally_store.find(scope, command_id)
+    return (0, 0) if stands is None else (stands.waiting + stands.under_way + stands.completed, stands.errors)
+
+
 def withdraw(scope: Scope, command_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[None]:
     """End what no node has begun of a command, as cancelled; what has begun runs to its end."""
     command = yield from store.find(scope, command_id)

@@ -18,6 +18,7 @@ from patchwright.server.windows.forecast import Foretold, Outlook, Verdict
 from patchwright.server.windows.forecasting import MUST_FIT, Forecast, Forecasts, needs
 from patchwright.server.windows.forecasting import counts as forecast_counts
 from patchwright.server.windows.model import (
+    LAMBDA,
     Execution,
     Feed,
     InvalidWindow,
@@ -39,6 +40,7 @@ from patchwright.server.windows.schedule import compile_schedule
 from patchwright.server.windows.service import Service, require
 
 __all__ = [
+    "LAMBDA",
     "MUST_FIT",
     "TEND_SECONDS",
     "Execution",

@@ -2,7 +2,7 @@
 """
 What a task of type LAMBDA calls: the subscription that its function names, with a signed webhook (spec §4.1).
 
-Once for each registration of targets it names, and once where it names none. Units of work.
+Once for each node that it reaches, and once where it names no targets. Units of work.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from patchwright.server import events
 from patchwright.server.accounts import Scope
+from patchwright.server.commands import Target
 from patchwright.server.infra import UnitOfWork
 from patchwright.server.windows.model import Execution, InvalidWindow, Invocation, Status, TaskExecution
 from patchwright.server.windows.resolving import matches
 from patchwright.server.windows.running import words_of
 
-MOST_NODES = 10_000  # named in one call
+MOST_NODES = 10_000  # that one task calls for
+LAST_CALL_SECONDS = 900.0  # for which a call is tried that is made when the window is nearly over
 DEEPEST = 100  # levels of a payload; what is deeper nobody could go through
 
 _TOO_LATE = "The window closed before the call arrived: is the subscription enabled?"
@@ -39,31 +42,47 @@ def function_of(scope: Scope, arn: str) -> str:
     raise InvalidWindow(msg)
 
 
+def for_each_node(planned: Sequence[Invocation], fresh_ids: Iterator[str]) -> UnitOfWork[list[Invocation]]:
+    """*planned*, one for each registration of targets, as one for each node that it reaches now. Errors: InvalidWindow."""
+    found: list[Invocation] = []
+    for one in planned:
+        if not one.targets:
+            found.append(one)
+            continue
+        nodes = yield from matches(one.scope, one.targets)
+        if len(found) + len(nodes) > MOST_NODES:
+            msg = f"The task reaches more than {MOST_NODES} nodes, which is all that it may call for."
+            raise InvalidWindow(msg)
+        found += [replace(one, id=next(fresh_ids), targets=(Target("InstanceIds", (node,)),)) for node in nodes]
+    return [replace(one, position=position) for position, one in enumerate(found)]
+
+
 def call(execution: Execution, task: TaskExecution, invocation: Invocation, *, now: float) -> UnitOfWork[str]:
     """
-    Call the function of an invocation, no later than the window closes; returns the JSON of what it is told.
+    Call the function of an invocation; returns the JSON of what it is told.
+
+    It is tried as long as the window is open, or for `LAST_CALL_SECONDS` where that is longer.
 
     Errors: InvalidWindow, UnknownSubscription.
     """
     scope, settings = task.scope, task.task.invocation.get("Lambda", {})
     name = function_of(scope, task.task.arn)
-    nodes = (yield from matches(scope, invocation.targets)) if invocation.targets else []
-    if len(nodes) > MOST_NODES:
-        msg = f"The task reaches {len(nodes)} nodes; a function is told of {MOST_NODES} at most."
-        raise InvalidWindow(msg)
+    nodes = [node for target in invocation.targets for node in target.values]
+    words = _words(execution, task, invocation, nodes)
     body = {
         "functionArn": task.task.arn,
         "qualifier": settings.get("Qualifier", ""),
-        "clientContext": settings.get("ClientContext", ""),
+        "clientContext": _filled(settings.get("ClientContext", ""), words),
         "windowId": execution.window_id,
         "windowExecutionId": execution.id,
         "windowTaskId": task.task.id,
         "windowTargetId": invocation.window_target_id,
         "ownerInformation": invocation.owner_information,
         "instanceIds": nodes,
-        "payload": _payload(settings, _words(execution, task, invocation, nodes)),
+        "payload": _payload(settings, words),
     }
-    yield from events.call(scope, name, body, now=now, until=execution.ends_at, id=invocation.id)
+    until = max(execution.ends_at, now + LAST_CALL_SECONDS)
+    yield from events.call(scope, name, body, now=now, until=until, id=invocation.id)
     return json.dumps(body, sort_keys=True)
 
 

@@ -17,7 +17,7 @@ from patchwright.core.invocation import Detail
 from patchwright.server import commands
 from patchwright.server.accounts import Scope, recall, root_arn
 from patchwright.server.infra import InfraError, UnitOfWork
-from patchwright.server.windows import calling, store, telling
+from patchwright.server.windows import calling, rates, store, telling
 from patchwright.server.windows import execution_store as executed
 from patchwright.server.windows.forecasting import must_fit, needs
 from patchwright.server.windows.model import (
@@ -52,6 +52,7 @@ _WORST_FIRST = (Status.FAILED, Status.TIMED_OUT, Status.CANCELLED)
 _CUTOFF = "The cutoff time was reached."
 _LATE = "of its nodes were not begun, since they would not have ended before the window closes."
 _CANCELLED = "The execution was cancelled."
+_CALLS_TOGETHER = 100  # that one step makes
 _DENIED = "Who registered the task may not send it to any of its nodes."
 
 
@@ -88,9 +89,7 @@ def open_window(
         execution = yield from _admitted(execution, most_open)
     if not (yield from executed.add(execution)):
         return None
-    yield from telling.execution(execution, now=now)
-    if not execution.status.final:
-        yield from _add_tasks(execution, tasks, fresh_ids)
+    yield from _made(execution, tasks, fresh_ids, now=now)
     return execution
 
 
@@ -116,8 +115,7 @@ def open_now(
     if (yield from executed.has_open(scope, window_id)) or not (yield from executed.add(execution)):
         msg = f"An execution of {window_id} has not ended, or began in this moment: wait for it, or cancel it."
         raise WindowBusy(msg)
-    yield from telling.execution(execution, now=now)
-    yield from _add_tasks(execution, tasks, fresh_ids)
+    yield from _made(execution, tasks, fresh_ids, now=now)
     return execution
 
 
@@ -193,37 +191,76 @@ class _Step:
             return (yield from self._end(task, Status.FAILED, f"Tasks of type {task.task.type} are not served yet."))
         task = replace(task, status=Status.IN_PROGRESS, started_at=self.now)
         registered = yield from store.targets(task.scope, task.task.window_id)
-        yield from executed.add_invocations(invocations_of(task, registered, self.fresh_ids))
+        planned = invocations_of(task, registered, self.fresh_ids)
+        if task.task.type == LAMBDA:
+            try:
+                planned = yield from calling.for_each_node(planned, self.fresh_ids)
+            except InvalidWindow as error:
+                return (yield from self._end(task, Status.FAILED, str(error)))
+        yield from executed.add_invocations(planned)
         yield from executed.put_task(task)
         yield from telling.task_execution(task, now=self.now)
+        if task.task.type == RUN_COMMAND:
+            for one in planned:
+                yield from telling.invocation(one, self.execution.window_id, whole=True, now=self.now)
         return (yield from self.go_on(task))
 
     def go_on(self, task: TaskExecution) -> UnitOfWork[TaskExecution]:
         """Look at a task under way: one registration of targets after the other."""
         late = self.now >= self.execution.cutoff_at and task.task.cutoff_behavior == "CANCEL_TASK"
         found = yield from executed.invocations(task.scope, task.execution_id, task.id)
+        yield from (self._go_on_calls if task.task.type == LAMBDA else self._go_on_commands)(task, found, late=late)
+        if not all(one.status.final for one in found):
+            return task
+        worst = next((bad for bad in _WORST_FIRST if any(one.status is bad for one in found)), Status.SUCCESS)
+        details = next((one.details for one in found if one.status is worst and one.details), "")
+        if any(one.details == rates.TOO_MANY for one in found):
+            worst, details = Status.FAILED, details if worst is Status.FAILED else rates.TOO_MANY
+        return (yield from self._end(task, worst, details if found else "No targets."))
+
+    def _go_on_commands(self, task: TaskExecution, found: list[Invocation], *, late: bool) -> UnitOfWork[None]:
+        """Take *found*, the task's invocations, further, in their places, up to the first that has not ended."""
         for place, one in enumerate(found):
             if one.status is Status.IN_PROGRESS:
                 found[place] = yield from self._look_at(task, one, late=late)
             elif one.status is Status.PENDING:
-                found[place] = yield from self._invoke(task, one, late=late)
+                rated = yield from rates.limited(task, found)
+                found[place] = yield from (
+                    self._invoke(rated, one, late=late) if rated is not None else self._stop(task, one)
+                )
             if not found[place].status.final:
-                return task
-        worst = next((bad for bad in _WORST_FIRST if any(one.status is bad for one in found)), Status.SUCCESS)
-        details = next((one.details for one in found if one.status is worst and one.details), "")
-        return (yield from self._end(task, worst, details if found else "No targets."))
+                return
+
+    def _go_on_calls(self, task: TaskExecution, found: list[Invocation], *, late: bool) -> UnitOfWork[None]:
+        """As `_go_on_commands`, with as many calls at once as the task allows."""
+        for place, one in enumerate(found):
+            if one.status is Status.IN_PROGRESS:
+                found[place] = yield from self._look_at_call(task, one, late=late)
+        ending, made = late or self.execution.status is Status.CANCELLING, 0
+        while any(one.status is Status.PENDING for one in found):
+            waiting = [place for place, one in enumerate(found) if one.status is Status.PENDING]
+            planned = rates.next_calls(task, found, most=_CALLS_TOGETHER - made)
+            for place in waiting if ending or planned.stop else planned.start:
+                one = found[place]
+                found[place] = yield from (
+                    self._stop(task, one) if planned.stop and not ending else self._invoke(task, one, late=late)
+                )
+                made += 1
+            if not (ending or planned.stop or planned.start):
+                return
+
+    def _stop(self, task: TaskExecution, invocation: Invocation) -> UnitOfWork[Invocation]:
+        """End an invocation that is not begun, since there were too many errors before it."""
+        stopped = replace(invocation, status=Status.CANCELLED, details=rates.TOO_MANY, ended_at=self.now)
+        return (yield from self._put(task, stopped))
 
     def _look_at(self, task: TaskExecution, invocation: Invocation, *, late: bool) -> UnitOfWork[Invocation]:
-        if task.task.type == LAMBDA:
-            return (yield from self._look_at_call(task, invocation, late=late))
         detail = yield from commands.detail(invocation.scope, invocation.command_id)
         if detail is not None and not detail.final:
             if not late:
                 return invocation
-            yield from commands.withdraw(
-                invocation.scope, invocation.command_id, now=self.now, fresh_ids=self.fresh_ids
-            )
-            status, details = Status.TIMED_OUT, f"{_CUTOFF} What had begun on a node goes on there."
+            self.released += yield from commands.cancel(invocation.scope, invocation.command_id, (), now=self.now)
+            status, details = Status.TIMED_OUT, f"{_CUTOFF} What had begun on a node was told to stop there."
         elif detail is None:
             status, details = Status.FAILED, "The command is gone."
         else:
@@ -324,13 +361,22 @@ def _waits(most_open: int) -> str:
     return f"Waits until one of the {most_open} windows that may be open at once has ended."
 
 
-def _add_tasks(execution: Execution, tasks: Sequence[WindowTask], fresh_ids: Iterator[str]) -> UnitOfWork[None]:
-    yield from executed.add_tasks(
-        [
-            TaskExecution(execution.scope, execution.id, next(fresh_ids), task, position)
-            for position, task in enumerate(tasks)
-        ]
-    )
+def _made(
+    execution: Execution, tasks: Sequence[WindowTask], fresh_ids: Iterator[str], *, now: float
+) -> UnitOfWork[None]:
+    """Tell of a new execution, which begins as PENDING unless it has ended already, and give it its tasks."""
+    if execution.status is Status.IN_PROGRESS:
+        yield from telling.execution(replace(execution, status=Status.PENDING), now=now)
+    yield from telling.execution(execution, now=now)
+    if execution.status.final:
+        return
+    made = [
+        TaskExecution(execution.scope, execution.id, next(fresh_ids), task, position)
+        for position, task in enumerate(tasks)
+    ]
+    yield from executed.add_tasks(made)
+    for one in made:
+        yield from telling.task_execution(one, now=now)
 
 
 def _sender(task: TaskExecution) -> str:

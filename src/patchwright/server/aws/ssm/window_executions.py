@@ -15,6 +15,7 @@ from patchwright.server.wire import ApiError, Caller, Handler, Pager, validation
 
 _PAGE = 100
 _BATCH = 200
+_LONGEST_DETAILS = 250  # characters, by the model
 _NODES = 1000  # that are named in the parameters of a task
 
 
@@ -157,7 +158,7 @@ def _execution(execution: Execution) -> dict[str, Any]:
         "WindowId": execution.window_id,
         "WindowExecutionId": execution.id,
         "Status": execution.status.value,
-        "StatusDetails": execution.details or None,
+        "StatusDetails": _details(execution.details),
         "StartTime": execution.started_at,
         "EndTime": execution.ended_at,
     }
@@ -168,7 +169,7 @@ def _standing(task: TaskExecution) -> dict[str, Any]:
         "WindowExecutionId": task.execution_id,
         "TaskExecutionId": task.id,
         "Status": task.status.value,
-        "StatusDetails": task.details or None,
+        "StatusDetails": _details(task.details),
         "StartTime": task.started_at,
         "EndTime": task.ended_at,
     }
@@ -179,16 +180,26 @@ def _invocation(task: TaskExecution, invocation: Invocation) -> dict[str, Any]:
         "WindowExecutionId": invocation.execution_id,
         "TaskExecutionId": task.id,
         "InvocationId": invocation.id,
-        "ExecutionId": invocation.command_id or None,
+        "ExecutionId": _carried_out_by(task, invocation),
         "TaskType": task.task.type,
         "Parameters": invocation.parameters or None,
         "Status": invocation.status.value,
-        "StatusDetails": invocation.details[:250] or None,
+        "StatusDetails": _details(invocation.details),
         "StartTime": invocation.started_at,
         "EndTime": invocation.ended_at,
         "OwnerInformation": invocation.owner_information or None,
         "WindowTargetId": invocation.window_target_id or None,
     }
+
+
+def _carried_out_by(task: TaskExecution, invocation: Invocation) -> str | None:
+    """The command's id; of a call that of what was sent, which is the invocation's own (spec §4.5)."""
+    called = task.task.type == windows.LAMBDA and bool(invocation.parameters)
+    return invocation.id if called else invocation.command_id or None
+
+
+def _details(text: str) -> str | None:
+    return text[:_LONGEST_DETAILS] or None
 
 
 def _of_status(request: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
