@@ -20,6 +20,7 @@ from patchwright.cli.wording import moment
 PAUSE_SECONDS = 1.0
 DOCUMENT = "AWS-RunPatchBaseline"
 _ID = re.compile(r"mw-[0-9a-f]{17}\Z")
+MUST_FIT = "patchwright:must-fit"  # the tag of a window that begins nothing which would not end before it closes
 _UNDER_WAY = ("PENDING", "IN_PROGRESS", "CANCELLING")
 _SHOWN = 5  # executions of a window
 
@@ -61,8 +62,10 @@ def show_window(client: Client, *, window: str, as_json: bool) -> None:
     targets = list(client.pages("DescribeMaintenanceWindowTargets", asked, "Targets"))
     tasks = list(client.pages("DescribeMaintenanceWindowTasks", asked, "Tasks"))
     ran = client.call("DescribeMaintenanceWindowExecutions", {**asked, "MaxResults": 10})["WindowExecutions"][:_SHOWN]
+    resource = {"ResourceType": "MaintenanceWindow", "ResourceId": found["WindowId"]}
+    tags = client.call("ListTagsForResource", resource)["TagList"]
     if as_json:
-        whole = {"Schedule": told, "Targets": targets, "Tasks": tasks, "WindowExecutions": ran}
+        whole = {"Schedule": told, "Targets": targets, "Tasks": tasks, "WindowExecutions": ran, "TagList": tags}
         print_json({"Window": found, **whole})
         return
     shown = screen()
@@ -72,6 +75,8 @@ def show_window(client: Client, *, window: str, as_json: bool) -> None:
     shown.fact("opens", told["Description"])
     shown.fact("for", f"{found['Duration']} h, the last {found['Cutoff']} h of which start nothing")
     shown.fact("next", found.get("NextExecutionTime", "never") if found["Enabled"] else "never: it is disabled")
+    if any(one["Key"] == MUST_FIT and one["Value"].lower() == "true" for one in tags):
+        shown.fact("late", "what would not end before it closes is not begun")
     for target in targets:
         shown.fact("targets", f"{_targets_text(target['Targets'])} ({target['WindowTargetId']})")
     for task in tasks:
@@ -96,6 +101,7 @@ def show_window(client: Client, *, window: str, as_json: bool) -> None:
     show_default=True,
     help="Hours before its end that start nothing.",
 )
+@click.option("--must-fit", is_flag=True, help="Begin nothing that would not end before it closes, going by history.")
 @click.option("--description", metavar="TEXT", help="What it is for.")
 @click.option("--patch-group", "groups", multiple=True, metavar="NAME", help="Patch these groups in it; repeatable.")
 @click.option(
@@ -274,6 +280,7 @@ def _window(given: Mapping[str, Any]) -> dict[str, Any]:
         "Duration": given["duration"],
         "Cutoff": given["cutoff"],
         "AllowUnassociatedTargets": False,
+        "Tags": [{"Key": MUST_FIT, "Value": "true"}] if given["must_fit"] else None,
     }
     return {name: value for name, value in members.items() if value is not None}
 

@@ -123,7 +123,7 @@ async def test_registrations_tasks_and_named_nodes_come_in_the_machines_order(st
         await remember(stage.house, one, scans=[10.0] * 3)
     await stage.window()
     ids = [{"Key": "InstanceIds", "Values": [second.instance_id, first.instance_id]}]
-    await stage.task(await stage.target(), await stage.target(Targets=ids), MaxConcurrency="50%")
+    await stage.task(await stage.target(), await stage.target(Targets=ids), MaxConcurrency="25%")  # of all four
     await stage.task(Targets=ids, MaxConcurrency="50%", Priority=2)
 
     found = await forecast(stage)

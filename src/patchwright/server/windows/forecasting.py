@@ -122,13 +122,14 @@ class Forecasts:
         if asked is None:
             runs = await self._database.read(executed.lengths, window.scope, window.id, task.id, limit=_RUNS)
             return replace(made, whole=length_of(runs) if len(runs) >= ENOUGH else None)
-        rounds = []
+        rounds: list[list[Due]] = []
         for named, targets in _rounds(task, registered):
             nodes = await self._reached(window, targets, asked, known)
             if named:
                 nodes = await self._named(window, registered, nodes, targets[0].values)
-            rounds.append(Round(nodes, commands.resolve_rate(task.max_concurrency, len(nodes), least=1)))
-        return replace(made, patches=True, rounds=rounds)
+            rounds.append(nodes)
+        at_once = commands.resolve_rate(task.max_concurrency, sum(map(len, rounds)), least=1)
+        return replace(made, patches=True, rounds=[Round(nodes, at_once) for nodes in rounds])
 
     async def _reached(self, window: Window, targets: Sequence[Target], asked: Errand, known: Known) -> list[Due]:
         found: list[Due] = []
