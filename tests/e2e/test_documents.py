@@ -37,7 +37,7 @@ def test_every_document_does_what_it_says_on_a_real_node(station, debrepo, new_n
     """
     debrepo.release("foo", "1.0-1")
     node = new_node("deb12", debrepo, installed=["foo"])
-    instance_id = station.enrol(node, settings={"inventory_hours": 0})
+    instance_id = station.enrol(node)
     station.make_documents({"Greet": GREETING})
 
     status, output = run(

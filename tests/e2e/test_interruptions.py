@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from .station import ENGINES, STATE_DIR, lines, until
+from .station import ENGINES, STATE_DIR, WITH_INVENTORY, lines, until
 
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
@@ -35,7 +35,7 @@ def node(station, debrepo, new_node):
         debrepo.release(name, "1.0-1")
         debrepo.security(name, "1.0-1+deb12u1", postinst=script)
     node = new_node("deb12", debrepo, outstanding=["slow", "quick"])
-    station.enrol(node, settings={"connect_seconds": 1, "request_seconds": 2})
+    station.enrol(node, settings={"connect_seconds": 1, "request_seconds": 2, **WITH_INVENTORY})
     return node
 
 

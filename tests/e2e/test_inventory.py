@@ -8,6 +8,8 @@ import pytest
 from farm import until
 from patchwright import __version__
 
+from .station import WITH_INVENTORY
+
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
 RACK = "/etc/patchwright-agent/inventory/rack.json"
@@ -23,7 +25,7 @@ def test_what_a_node_has_arrives_and_follows_what_is_installed(station, debrepo,
     debrepo.security("foo", "1.0-1+deb12u1")
     node = new_node("deb12", debrepo, outstanding=["foo"])
     node.write(RACK, '{"SchemaVersion": "1.0", "TypeName": "Custom:Rack", "Content": {"Row": "7"}}')
-    instance_id = station.enrol(node)
+    instance_id = station.enrol(node, settings=WITH_INVENTORY)
     ssm = station.client()
 
     def entries(type_name, **filters):

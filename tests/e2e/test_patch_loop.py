@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from .station import ENGINES
+from .station import ENGINES, WITH_INVENTORY
 
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
@@ -26,7 +26,7 @@ def test_a_node_is_scanned_patched_and_judged_anew(station, debrepo, new_node):
     debrepo.release("plain", "3.0-1")
     debrepo.updates("plain", "3.1-1")
     node = new_node("deb12", debrepo, outstanding=["foo", "bar", "plain"])
-    instance_id = station.enrol(node)
+    instance_id = station.enrol(node, settings=WITH_INVENTORY)
     ssm = station.client()
     assert [one["InstanceId"] for one in ssm.describe_instance_information()["InstanceInformationList"]] == [
         instance_id
