@@ -79,7 +79,7 @@ class Station:
     _client: Any = None
 
     def __post_init__(self) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.interposer = Interposer(self.port)
         # What stands between cannot read TLS: such a server is reached directly.
         self.lan = self.farm.expose(self.port if self.certificate else self.interposer.port)
@@ -316,7 +316,7 @@ def _on_its_own(request: Any, **_: Any) -> None:
     request.headers["Connection"] = "close"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """
     A port of loopback that nobody uses, and that nobody is given by chance before the server takes it.
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import patchwright
 from clients.cli.members import answer, lacking
 from clients.tutorial.blocks import answers, blocks, learn
+from e2e.station import free_port
 from farm import until
 from farm.fixtures import debrepo, farm, new_node
 
@@ -40,8 +40,7 @@ class Reader:
     def __init__(self, folder, farm, nodes):
         self.folder = folder
         self.nodes = nodes
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.names = {}
         self.exports = ""
         self.server = None
@@ -107,7 +106,7 @@ class Reader:
             self.exports += text
             return None
         done = subprocess.run(
-            ["sh", "-eu"], input=self.exports + text, env=self.environment, capture_output=True, text=True, timeout=60
+            ["sh", "-eu"], input=self.exports + text, env=self.environment, capture_output=True, text=True, timeout=200
         )
         assert done.returncode == 0, text + done.stderr
         return (answers(done.stdout) or [None])[-1]
@@ -118,7 +117,7 @@ class Reader:
             rows = found["CommandInvocations"]
             return rows if rows and all(row["Status"] in FINAL for row in rows) else None
 
-        rows = until(ended, what=f"command {command} ends", timeout=120, every=0.5)
+        rows = until(ended, what=f"command {command} ends", timeout=200, every=1.5)
         assert {row["Status"] for row in rows} == {"Success"}, rows
 
     def close(self):
