@@ -275,16 +275,16 @@ class Simulator:
         return {"InstanceId": instance_id, "Secret": self.nodes[instance_id], "Region": REGION, "Account": ACCOUNT}
 
     def _on_BeginOperation(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
-        command_id = members["CommandId"]
+        command_id, step = members["CommandId"], members["StepName"]
         for operation in self.operations.values():
-            if operation.command_id == command_id:
+            if (operation.command_id, operation.step) == (command_id, step):
                 return operation.begun.to_json()
         payload = next(
             json.loads(message["Payload"])
             for message in self.sent
             if message["MessageId"] == message_id(command_id, caller)
         )
-        values = payload["Parameters"]
+        values = members.get("Inputs") or self._values(payload, step)
         begun = Begun(
             secrets.token_hex(8),
             values["Operation"],
@@ -293,8 +293,19 @@ class Simulator:
             () if self.files else self.sources,
             self.files,
         )
-        self.operations[begun.operation_id] = Operation(command_id, begun)
+        self.operations[begun.operation_id] = Operation(command_id, begun, step)
         return begun.to_json()
+
+    def _values(self, payload: dict[str, Any], step: str) -> dict[str, Any]:
+        """The parameters of the document that a step stands in; its own inputs are called the same."""
+        document, values = payload["DocumentContent"], payload["Parameters"]
+        for name in step.split("/")[:-1]:
+            inputs = next(one["inputs"] for one in document["mainSteps"] if one["name"] == name)
+            document = self.documents[inputs["documentPath"], ""]
+            values = {
+                key: values.get(text.strip("{} "), text) for key, text in inputs.get("documentParameters", {}).items()
+            }
+        return values
 
     def _on_GetDocument(self, caller: str, members: dict[str, Any]) -> dict[str, Any]:
         if members["DocumentFormat"] != "JSON":
@@ -348,9 +359,10 @@ class Simulator:
 class Operation:
     """One patch operation as the server sees it: everything offered above what is installed is wanted."""
 
-    def __init__(self, command_id: str, begun: Begun) -> None:
+    def __init__(self, command_id: str, begun: Begun, step: str = "Patch") -> None:
         self.command_id = command_id
         self.begun = begun
+        self.step = step
         self.files: dict[str, str] = {}
         self.intents: dict[int, Intent] = {}
         self.plans: dict[int, Plan] = {}

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from agent.simulator import Refusal
+from agent.simulator import DOCUMENT, Refusal
 from agent.stage import NODE, Stage, until
 from agent.test_resume import CRASH_CODE, INSTALLS, MORE_THAN_ANY
 from patchwright.agent import guest
@@ -30,6 +30,7 @@ class Guest:
 
     def __init__(self, stage):
         self.stage = stage
+        self.within = []
         self.file = stage.directory / "credentials"
         self.state_dir = stage.directory / "guest"
         self.file.write_text(CREDENTIALS.format(stage.instance_id, stage.identity["secret"]))
@@ -38,7 +39,10 @@ class Guest:
 
     def words(self, word):
         """What it is started with."""
-        return [word, "--server", self.stage.simulator.url, "--step", STEP, "--state-dir", str(self.state_dir)]
+        return [
+            *(word, "--server", self.stage.simulator.url, "--step", STEP, "--state-dir", str(self.state_dir)),
+            *self.within,
+        ]
 
     def environment(self, command):
         """What it is told for a command."""
@@ -113,6 +117,58 @@ def test_an_install_asks_for_its_restart_by_the_exit_code_and_goes_on_after_it(v
     assert stage.history.count("install begins") == 1
     (operation,) = stage.simulator.operations.values()
     assert [message.phase.value for message in operation.messages] == ["before", "after", "after"]
+
+
+def inner(stage, operation, reboot="RebootIfNeeded"):
+    """The id of a command with a step, Child, that runs a document with the patch step."""
+    parameters = {"Operation": operation, "RebootOption": reboot}
+    inputs = {"documentType": "SSMDocument", "documentPath": "Patch", "documentParameters": parameters}
+    steps = [{"action": "aws:runDocument", "name": "Child", "inputs": inputs}]
+    stage.simulator.documents["Patch", ""] = DOCUMENT
+    return stage.send("", DocumentContent={"schemaVersion": "2.2", "mainSteps": steps})
+
+
+def place(command, *steps):
+    """The words that say where the script of a step lies."""
+    return ["--within", "/".join(("/var/lib/amazon/ssm/mi-1/document/orchestration", command, *steps, "_script.sh"))]
+
+
+@pytest.mark.parametrize("below", [(), ("0.awsrunShellScript",)])
+def test_a_step_of_a_document_within_a_document_is_told_by_where_its_script_lies(visitor, below):
+    """It is another operation than the same step of another; done again it is the same."""
+    command = inner(visitor.stage, "Install", "NoReboot")
+    visitor.within = place(command, "Child", STEP, *below)
+
+    done = visitor.run(command)
+
+    assert done[0] == 0, done
+    assert visitor.run(command) == done
+    (operation,) = visitor.stage.simulator.operations.values()
+    assert operation.step == f"Child/{STEP}"
+    assert list(visitor.runs) == [f"{command}.Child.{STEP}.json"]
+
+
+def test_a_document_within_a_document_asks_for_no_restart(visitor):
+    """amazon-ssm-agent does not take it from there: the step fails, and says what waits for a restart."""
+    command = inner(visitor.stage, "Install")
+    visitor.within = place(command, "Child", STEP)
+
+    code, _, err = visitor.run(command)
+
+    assert code == 1
+    assert "waits for a restart" in err
+    assert visitor.stage.installed["openssl"] == "3.0.2-1"
+
+
+def test_a_script_that_lies_nowhere_known_is_done_for_no_step(visitor):
+    """It does not guess."""
+    command = inner(visitor.stage, "Scan")
+    for words in (place("other", "Child", STEP), place(command, STEP), place(command, "Child", "Other")):
+        visitor.within = words
+        code, _, err = visitor.run(command)
+        assert code == 1
+        assert "does not say of which step" in err
+    assert visitor.stage.simulator.count("BeginOperation") == 0
 
 
 def test_a_node_that_never_restarts_fails_the_step(visitor):

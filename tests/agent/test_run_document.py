@@ -8,8 +8,10 @@ import os
 
 import pytest
 
+from agent.simulator import DOCUMENT, Refusal
 from agent.test_scripts import kill, once, results, send, step, sweep
 from patchwright.agent.actions import ACTIONS
+from patchwright.agent.steps import patching
 from patchwright.core.actions import SERVED, UPDATE_AGENT
 
 
@@ -84,9 +86,8 @@ def test_a_version_may_follow_the_name(stage, path, asked):
         ([step("A", "exit 194"), step("B", "echo B")], "Failed", 1),
         ([step("A", "sleep 30", timeoutSeconds="5")], "TimedOut", 137),
         ([{"action": "my:own", "name": "A"}], "Failed", 1),
-        ([{"action": "patchwright:patch", "name": "A", "inputs": {"Operation": "Scan"}}], "Failed", 1),
     ],
-    ids=["fails", "exit", "168", "169", "194", "late", "unknown", "patch"],
+    ids=["fails", "exit", "168", "169", "194", "late", "unknown"],
 )
 def test_how_a_document_ends_is_how_its_step_ends(stage, steps, status, code):
     """Codes that steer a document steer that document alone; what comes after the step comes after it."""
@@ -205,6 +206,101 @@ def test_a_cancelled_document_begins_nothing_more(real_stage):
     assert results(final) == {"Child": ("Cancelled", 137), "After": ("Cancelled", 137)}
     assert not (stage.directory / "second").exists()
     assert not (stage.directory / "after").exists()
+
+
+# -------------------------------------------------------------------------------------------------------- patch operations
+
+
+def patches(stage, operation="Install", *, kind="SSMDocument", path="Patch"):
+    """A step that runs a document which patches, as a copy of AWS-RunPatchBaselineWithHooks has it."""
+    stage.simulator.documents["Patch", ""] = DOCUMENT
+    return runs(
+        path, kind=kind, name="Child", documentParameters={"Operation": operation, "RebootOption": "RebootIfNeeded"}
+    )
+
+
+def test_a_document_that_patches_runs_as_one_step(stage):
+    """With its restart in the middle; the server hears by which step it is, and its report is the step's output."""
+    final = once(stage, patches(stage), step("After", "echo after"))
+    (operation,) = stage.simulator.operations.values()
+
+    assert results(final) == {"Child": ("Success", 0), "After": ("Success", 0)}
+    assert stage.installed == {"openssl": "3.0.2-1", "zlib1g": "1.2-2"}
+    assert stage.history.count("install begins") == stage.history.count("reboot asked") == 1
+    assert (operation.step, operation.begun.operation) == ("Child/Patch", "Install")
+    assert final["runtimeStatus"]["Child"]["standardOutput"] == "missing: "
+    asked = [members for name, members in stage.simulator.calls if name == "BeginOperation"]
+    assert ["Inputs" in members for members in asked] == [False]
+
+
+def test_patch_steps_of_one_document_are_operations_of_their_own(stage):
+    """A Scan, an Install and a last one: the same document three times, and a check in a fourth."""
+    stage.simulator.documents["Check", ""] = document(
+        {"action": "patchwright:patchCheck", "name": "Ask", "inputs": {"Check": "install"}}
+    )
+    scan, install = patches(stage, "Scan"), patches(stage)
+    scan["name"], install["name"] = "First", "Second"
+    final = once(stage, scan, runs("Check"), install)
+
+    assert results(final) == {"First": ("Success", 0), "Child": ("Success", 0), "Second": ("Success", 0)}
+    assert [(one.step, one.begun.operation) for one in stage.simulator.operations.values()] == [
+        ("First/Patch", "Scan"),
+        ("Second/Patch", "Install"),
+    ]
+    assert "says Child/Ask" in final["runtimeStatus"]["Child"]["standardOutput"]
+    assert final["runtimeStatus"]["First"]["standardOutput"] == "missing: openssl=3.0.2-1 zlib1g=1.2-2"
+
+
+def test_the_server_is_told_what_a_step_says_that_stands_in_a_file_of_the_node(stage):
+    """It cannot know it otherwise."""
+    place = stage.directory / "patch.json"
+    place.write_text(json.dumps(DOCUMENT))
+    final = once(stage, patches(stage, "Scan", kind="LocalPath", path=str(place)))
+    (asked,) = [members for name, members in stage.simulator.calls if name == "BeginOperation"]
+
+    assert results(final) == {"Child": ("Success", 0)}
+    assert asked["StepName"] == "Child/Patch"
+    assert asked["Inputs"] == {"Operation": "Scan", "RebootOption": "RebootIfNeeded"}
+
+
+def test_a_patch_step_that_fails_in_a_document_fails_its_step_and_says_why(stage):
+    """The refusal of the server, and what the package manager said, come up through it."""
+    stage.set(failing={"openssl": "post-installation script subprocess returned error exit status 1"})
+    failing = once(stage, patches(stage))["runtimeStatus"]["Child"]
+    stage.simulator.refusing["BeginOperation"] = Refusal("InvalidPluginName", "The document has no step Child/Patch.")
+    refused = once(stage, patches(stage))["runtimeStatus"]["Child"]
+
+    assert (failing["status"], refused["status"]) == ("Failed", "Failed")
+    assert "openssl.amd64: post-installation script" in failing["standardError"]
+    assert "has no step Child/Patch" in refused["standardError"]
+
+
+@pytest.mark.slow
+def test_a_document_that_patches_is_taken_up_where_it_was_wherever_the_worker_dies(tmp_path, simulator, zygote):
+    """One operation, one installation, at most the one restart, one report."""
+
+    def nested(stage):
+        return [send(stage, patches(stage), step("After", f"echo after >>{stage.directory}/ran"))]
+
+    for stage, (final,), where in sweep(tmp_path, simulator, zygote, "work", nested):
+        assert results(final) == {"Child": ("Success", 0), "After": ("Success", 0)}, f"{where}: {final}"
+        assert final["runtimeStatus"]["Child"]["standardOutput"] == "missing: ", where
+        assert stage.installed == {"openssl": "3.0.2-1", "zlib1g": "1.2-2"}, where
+        assert stage.history.count("install openssl 3.0.2-1") == 1, where
+        assert stage.history.count("reboot asked") == 1, where
+        assert (stage.directory / "ran").read_text() == "after\n", where
+
+
+def test_who_is_left_in_the_middle_of_a_document_that_patches_is_known_to_patch():
+    """A worker that takes over counts it, and nobody else gets the node meanwhile."""
+    inner = {"action": "patchwright:patch", "status": "InProgress", "run": {"phase": "act"}}
+    outer = {"action": "aws:runDocument", "status": "InProgress", "run": {"steps": [inner]}}
+
+    assert patching(outer)
+    assert patching({**outer, "run": {"steps": [outer]}})
+    assert not patching({**outer, "run": {"steps": [{**inner, "run": {}}]}})
+    assert not patching({**outer, "run": {"steps": [{**inner, "status": "Success", "run": {}}]}})
+    assert not patching({**outer, "run": {}})
 
 
 # -------------------------------------------------------------------------------------------------------- what is fetched

@@ -78,6 +78,7 @@ def _add_guest_words(commands: Any) -> None:
         guest = commands.add_parser(word, help=text)
         guest.add_argument("--server", required=True, metavar="URL")
         guest.add_argument("--step", required=True, metavar="NAME")
+        guest.add_argument("--within", default="", metavar="SCRIPT", help="where the step's script lies")
         guest.add_argument("--insecure-http", action="store_true", help="allow plain HTTP to another machine")
         guest.add_argument("--state-dir", default=GUEST_STATE_DIR, metavar="DIR", help="default: %(default)s")
 
@@ -87,10 +88,10 @@ def _guest(arguments: argparse.Namespace, program: Tuple[str, ...]) -> int:
     from patchwright.agent.transport import Server
 
     server = Server(arguments.server.rstrip("/"), insecure_http=arguments.insecure_http)
-    state_dir = Path(arguments.state_dir).resolve()
+    state_dir, which = Path(arguments.state_dir).resolve(), guest.Which(arguments.step, arguments.within)
     if arguments.command == "patch":
-        return guest.patch(arguments.step, server, state_dir=state_dir, program=program)
-    return guest.check(arguments.step, server, state_dir=state_dir)
+        return guest.patch(which, server, state_dir=state_dir, program=program)
+    return guest.check(which, server, state_dir=state_dir)
 
 
 def _version(_arguments: argparse.Namespace, _program: Tuple[str, ...]) -> int:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Dict, List, NamedTuple
 
 from patchwright import __version__
-from patchwright.agent import inventory, log, node
+from patchwright.agent import log, node
 from patchwright.agent.actions import Context, Outcome
 from patchwright.agent.child import Bench
 from patchwright.agent.client import OFFSET_WORTH_LEARNING_SECONDS, Client
@@ -25,7 +25,6 @@ from patchwright.agent.streaming import Spool, Streamer
 from patchwright.agent.turns import Turns
 from patchwright.core import flow
 from patchwright.core.errors import PatchwrightError
-from patchwright.core.protocol import PATCH_ACTION
 from patchwright.core.protocol import message_id as message_id_of
 
 RUN_LIMIT = 20  # times a command is taken up again before it is given up; every restart counts one
@@ -178,8 +177,6 @@ class CommandRun:
 
     def _end(self, entry: Entry) -> None:
         command_id, final = entry["command_id"], entry["final"]
-        if self._office.settings.inventory_hours and any(step["action"] == PATCH_ACTION for step in entry["steps"]):
-            inventory.want(self._bench.disk)
         self._outbox.put(command_id, FINAL, message_id=entry["message_id"], payload=final["payload"])
         self._journal.finish(entry, now=self._bench.clock.now())
         shutil.rmtree(str(self._bench.disk.root / "work" / command_id), ignore_errors=True)

@@ -32,6 +32,7 @@ from patchwright.agent.outbox import Outbox
 from patchwright.agent.patch_run import PatchRun, StepFailed
 from patchwright.agent.shell import Shell
 from patchwright.agent.transport import Server
+from patchwright.core import run_document
 from patchwright.core.flow import REBOOT_CODE, SUCCEED_CODE
 from patchwright.core.protocol import Report
 from patchwright.core.signing import Signer
@@ -42,6 +43,10 @@ KEPT_SECONDS = 7 * 86_400.0
 LOG_LIMIT_BYTES = 1024 * 1024
 LOCK_LOOK_SECONDS = 0.5
 MAX_RESTARTS = 3  # asked for in one boot
+NO_RESTART = (
+    "what was installed waits for a restart of the node, and a step of a document within a document may not ask"
+    " amazon-ssm-agent for one: restart the node, or make the patch step one of the command's own document"
+)
 TOKEN_REFUSALS = ("ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId")
 _UNDER_WAY = ("after", "reboot")  # phases in which something may have changed that the server does not know
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
@@ -62,8 +67,32 @@ class Unreachable(AgentError):
     """The server has not answered for a long time."""
 
 
+class Which(NamedTuple):
+    """
+    What a script says of its step: its name and, of a step of a document within a document, where the script itself lies.
+
+    amazon-ssm-agent puts it into `…/COMMAND/STEP/STEP/_script.sh`, a directory for each of the steps that led to it.
+    """
+
+    name: str
+    script: str = ""
+
+    def place(self, command_id: str) -> str:
+        """What the step is called to the server. Raises AgentError."""
+        if not self.script:
+            return self.name
+        _, found, below = self.script.rpartition(f"/{command_id}/")
+        steps = [part for part in below.split("/")[:-1] if _NAME.match(part)]
+        if not found or len(steps) < 2 or steps[-1] != self.name:
+            raise AgentError(
+                f"where this script lies ({self.script[:500]}) does not say of which step of the command it is a part;"
+                " make the patch step one of the command's own document"
+            )
+        return run_document.place(*steps)
+
+
 class Step(NamedTuple):
-    """Which step of which command this is."""
+    """Which step of which command this is; *name* is its place (`run_document.place`)."""
 
     command_id: str
     name: str
@@ -71,14 +100,14 @@ class Step(NamedTuple):
     region: str
 
     @classmethod
-    def of(cls, name: str, environment: Mapping[str, str]) -> Step:
-        """The step called *name* of the command that *environment* tells of. Raises AgentError."""
+    def of(cls, which: Which, environment: Mapping[str, str]) -> Step:
+        """The step *which* of the command that *environment* tells of. Raises AgentError."""
         told = [environment.get(variable, "") for variable in (COMMAND_VARIABLE, INSTANCE_VARIABLE, REGION_VARIABLE)]
-        if not all(_NAME.match(text) for text in (name, *told)):
+        if not all(_NAME.match(text) for text in (which.name, *told)):
             raise AgentError(
                 f"this is started by amazon-ssm-agent, which says by {COMMAND_VARIABLE} and others for what"
             )
-        return cls(told[0], name, told[1], told[2])
+        return cls(told[0], which.place(told[0]), told[1], told[2])
 
 
 class SharedClient(Client):
@@ -135,6 +164,8 @@ class GuestRun(PatchRun):
     def _reboot(self) -> None:
         asked = self._state["reboot"]
         if reboot.boot_id() == asked["boot_id"]:
+            if len(run_document.names(self._place)) > 1:
+                raise StepFailed(NO_RESTART)
             if asked["asked"] >= MAX_RESTARTS:
                 raise StepFailed(
                     f"the node did not restart, though that was asked for {asked['asked']} times; do it by hand"
@@ -235,7 +266,7 @@ class Guest:
                 self._clock.sleep(LOCK_LOOK_SECONDS)
 
     def _path(self, command_id: str, name: str) -> Path:
-        return self._disk.directory("runs") / f"{command_id}.{name}.json"
+        return self._disk.directory("runs") / "{}.{}.json".format(command_id, ".".join(run_document.names(name)))
 
     @staticmethod
     def _read(path: Path) -> Dict[str, Any]:
@@ -248,11 +279,11 @@ class Guest:
             return {}
 
 
-def patch(name: str, server: Server, *, state_dir: Path, program: Tuple[str, ...]) -> int:
-    """Do the patch step called *name*. Answers the exit code."""
+def patch(which: Which, server: Server, *, state_dir: Path, program: Tuple[str, ...]) -> int:
+    """Do a patch step. Answers the exit code."""
     with _logged(state_dir):
         try:
-            step, client, settings = _opened(name, server, state_dir)
+            step, client, settings = _opened(which, server, state_dir)
             disk = Disk(state_dir, settings.reserve_kib * 1024)
             report = Guest(disk, step, client, settings=settings, program=program).patch()
         except RestartWanted as wish:
@@ -269,11 +300,11 @@ def patch(name: str, server: Server, *, state_dir: Path, program: Tuple[str, ...
     return 0 if report.succeeded else 1
 
 
-def check(name: str, server: Server, *, state_dir: Path) -> int:
-    """Ask the server whether the document goes on after the step called *name*. Answers the exit code."""
+def check(which: Which, server: Server, *, state_dir: Path) -> int:
+    """Ask the server whether the document goes on after a step. Answers the exit code."""
     with _logged(state_dir):
         try:
-            step, client, settings = _opened(name, server, state_dir)
+            step, client, settings = _opened(which, server, state_dir)
             answer = _asked(client, step, Backoff(Clock(), cap=settings.backoff_cap_seconds))
         except (AgentError, Refused) as error:
             answer = {"Error": str(error)}
@@ -314,8 +345,8 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _opened(name: str, server: Server, state_dir: Path) -> Tuple[Step, SharedClient, Settings]:
-    step = Step.of(name, os.environ)
+def _opened(which: Which, server: Server, state_dir: Path) -> Tuple[Step, SharedClient, Settings]:
+    step = Step.of(which, os.environ)
     file = os.environ.get(CREDENTIALS_VARIABLE, "")
     if not file:
         raise NoCredentials(

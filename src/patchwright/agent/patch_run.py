@@ -73,7 +73,7 @@ class PatchRun:
         self._save = save
         self._directory = directory
         self._answer: Dict[str, Any] = {}
-        self._command_id = ""
+        self._command_id = self._place = ""
         self._phases: Mapping[str, Callable[[], None]] = {
             "files": self._files,
             "before": self._before,
@@ -83,18 +83,20 @@ class PatchRun:
             "reboot": self._reboot,
         }
 
-    def run(self, command_id: str, step_name: str) -> Report:
+    def run(self, command_id: str, place: str, *, told: Optional[Mapping[str, Any]] = None) -> Report:
         """
         Go on from where the journal says and answer the server's report.
+
+        *place* is what the step is called (`run_document.place`), *told* its inputs where the server cannot know them.
 
         Raises:
             Refused: The server does not take what the node says.
             Cancelled: It was cancelled before anything changed.
             AgentError: It failed on the node.
         """
-        self._command_id = command_id
+        self._command_id, self._place = command_id, place
         if not self._state:
-            self._begin(command_id, step_name)
+            self._begin({"CommandId": command_id, "StepName": place, **({} if told is None else {"Inputs": told})})
         while self._state["phase"] != "done":
             if self._state["phase"] in ("files", "before", "resolve") and self._desk.cancelled():
                 raise Cancelled("the command was cancelled before anything was changed")
@@ -102,10 +104,10 @@ class PatchRun:
         report = self._state["report"]
         return Report(bool(report["succeeded"]), str(report["text"]), str(report["error"]))
 
-    def _begin(self, command_id: str, step_name: str) -> None:
+    def _begin(self, which: Dict[str, Any]) -> None:
         from patchwright.agent import facts
 
-        message = {"CommandId": command_id, "StepName": step_name, "AgentVersion": __version__}
+        message = {**which, "AgentVersion": __version__}
         try:
             system = facts.supported_system()
         except UnsupportedSystem as error:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Union
 from patchwright.agent import reboot
 from patchwright.agent.actions import ACTIONS, Action, Context, Course, Outcome, joined
 from patchwright.core import flow
-from patchwright.core.actions import SCRIPTS
+from patchwright.core.actions import PATCH, RUN_DOCUMENT, SCRIPTS
 from patchwright.core.document import Document, bind, environment, parse, prepared, ruling
 from patchwright.core.document import Step as PlannedStep
 from patchwright.core.errors import MalformedDocument, PatchwrightError
@@ -79,6 +79,14 @@ def following(steps: Sequence[Step]) -> Union[flow.Run, flow.Skip, flow.Done]:
     """What comes next, of the steps of a command."""
     outcomes = [flow.Outcome(step["status"], step["code"]) for step in steps if step["status"] != NOT_BEGUN]
     return flow.following([_planned(step) for step in steps], outcomes)
+
+
+def patching(step: Step) -> bool:
+    """Whether a patch operation that has begun is left half done in *step*, be it in a document that it runs."""
+    if step["action"] == PATCH:
+        return bool(step["run"])
+    inner = step["run"].get("steps", ()) if step["action"] == RUN_DOCUMENT else ()
+    return any(one["status"] == flow.IN_PROGRESS and patching(one) for one in inner)
 
 
 def _entered(action: Action, step: Step, context: Context) -> Outcome:

@@ -22,10 +22,10 @@ from patchwright.agent.disk import Disk, DiskFull, Lock
 from patchwright.agent.journal import Journal
 from patchwright.agent.outbox import Outbox
 from patchwright.agent.shell import Shell
+from patchwright.agent.steps import patching
 from patchwright.agent.streaming import Spool
 from patchwright.agent.turns import Turns
 from patchwright.core.errors import PatchwrightError
-from patchwright.core.protocol import PATCH_ACTION
 
 WORKER_LOCK = "worker.lock"
 DRAIN_SECONDS = 300.0  # that a worker without work goes on sending output for
@@ -105,8 +105,7 @@ class Worker:
             entry = self._journal.read(command_id)
             for step in entry["steps"] or []:
                 if step["status"] == "InProgress":
-                    began = step["action"] == PATCH_ACTION and bool(step["run"])
-                    self._office.turns.left(command_id, patching=began)
+                    self._office.turns.left(command_id, patching=patching(step))
 
     def _begin(self, command_id: str, *, alone: bool) -> None:
         if alone:

@@ -352,6 +352,8 @@ def _operations(rooms: Rooms, edges: gateway.Edges) -> dict[str, Handler]:
     served: dict[str, Handler] = {}
     if "api" in rooms.config.roles:
         served.update(aws.operations(_services(rooms)))
+        given = served["AmazonSSM.GetDocument"]
+        served["AmazonSSM.GetDocument"] = gateway.InnerDocuments(rooms.database, edges.downloads.script, given)
     if "gateway" in rooms.config.roles:
         served.update(gateway.operations(edges))
     return served

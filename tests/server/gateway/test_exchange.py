@@ -93,6 +93,128 @@ async def test_an_operation_that_cannot_begin_leaves_nothing(house, change, code
     assert await house.dump() == before
 
 
+def runs(path, *, kind="SSMDocument", name="Child", **parameters):
+    """A step that runs a document."""
+    inputs = {"documentType": kind, "documentPath": path, "documentParameters": parameters}
+    return {"action": "aws:runDocument", "name": name, "inputs": inputs}
+
+
+async def sent(house, node, *steps, name="Copy"):
+    """The id of a command that sends a document of these steps, which has the parameter Operation."""
+    await create(house, name, *steps)
+    parameters = {"Operation": ["Scan"]}
+    body = {"DocumentName": name, "InstanceIds": [node.instance_id], "Parameters": parameters}
+    return (await house.ask("AmazonSSM.SendCommand", body))["Command"]["CommandId"]
+
+
+async def create(house, name, *steps):
+    """A document of these steps."""
+    content = {"schemaVersion": "2.2", "parameters": {"Operation": {"type": "String"}}, "mainSteps": list(steps)}
+    body = {"Name": name, "Content": json.dumps(content), "DocumentType": "Command"}
+    await house.ask("AmazonSSM.CreateDocument", body)
+
+
+async def test_what_a_step_of_a_document_within_a_document_says_is_the_commands_word(house):
+    """Through every document that leads to it, with the parameters that it is run with; the node only says where it stands."""
+    node = await house.enrol()
+    await create(house, "Inner", runs("AWS-RunPatchBaseline:1", Operation="{{ Operation }}", RebootOption="NoReboot"))
+    command = await sent(
+        house, node, runs("Inner", name="Outer", Operation="{{Operation}}"), runs("Inner", Operation="Install")
+    )
+
+    for step, operation in (("Outer/Child/PatchLinux", "Scan"), ("Child/Child/PatchLinux", "Install")):
+        body = {
+            "CommandId": command,
+            "StepName": step,
+            "OperatingSystem": "DEBIAN",
+            "Inputs": {"Operation": "Nonsense"},
+        }
+        begun = await house.ask("Patchwright.BeginOperation", body, key=node)
+        assert (begun["Operation"], begun["RebootOption"], begun["SnapshotId"]) == (operation, "NoReboot", command)
+
+
+async def test_a_step_in_a_document_that_lies_on_the_node_is_what_the_node_says(house):
+    """That document nobody else can read. What no patch step may say is refused as everywhere."""
+    node = await house.enrol()
+    command = await sent(house, node, runs("here.json", kind="LocalPath"))
+    body = {"CommandId": command, "StepName": "Child/Mine", "OperatingSystem": "DEBIAN"}
+
+    begun = await house.ask("Patchwright.BeginOperation", {**body, "Inputs": {"Operation": "Install"}}, key=node)
+
+    assert begun["Operation"] == "Install"
+    for given, code in (
+        ({}, "InvalidPluginName"),
+        ({"Inputs": {"Operation": "Destroy"}}, "InvalidParameters"),
+        ({"Inputs": ["Scan"]}, "SerializationException"),
+    ):
+        other = {**body, "StepName": "Child/Other", **given}
+        assert await house.code("Patchwright.BeginOperation", other, key=node) == code, given
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "Child",
+        "Child/Nowhere",
+        "Child/PatchLinux/PatchLinux",
+        "Nowhere/PatchLinux",
+        "Script/PatchLinux",
+        "Gone/PatchLinux",
+        "Wrong/PatchLinux",
+        "/",
+        "Child//PatchLinux",
+        "A/B/C/D/E",
+    ],
+)
+async def test_a_step_that_no_document_has_begins_nothing(house, step):
+    """Whatever is on the way to it: no document, one that is gone, one with other parameters."""
+    node = await house.enrol()
+    script = {"action": "aws:runShellScript", "name": "Script", "inputs": {"runCommand": ["true"]}}
+    patches = runs("AWS-RunPatchBaseline", Operation="Scan")
+    command = await sent(
+        house,
+        node,
+        patches,
+        script,
+        runs("Nothing", name="Gone"),
+        runs("AWS-RunPatchBaseline", name="Wrong", Nonsense="x"),
+    )
+    body = {"CommandId": command, "StepName": step, "OperatingSystem": "DEBIAN"}
+    before = await house.dump()
+
+    assert await house.code("Patchwright.BeginOperation", body, key=node) in ("InvalidPluginName", "InvalidParameters")
+
+    assert await house.dump() == before
+
+
+async def test_amazons_agent_gets_the_documents_that_it_runs_within_others_as_scripts(house):
+    """GetDocument: what a step of ours is, a script finds out by where it lies; others get what was written."""
+    from server.gateway.amazon import Amazon
+
+    node = await Amazon.registered(house)
+    await node.refresh()
+    said = {
+        "InstanceId": node.instance_id,
+        "AgentName": "amazon-ssm-agent",
+        "AgentVersion": "3.3.0.0",
+        "AgentStatus": "Active",
+    }
+    await node.call("AmazonSSM.UpdateInstanceInformation", {**said, "PlatformType": "Linux"})
+    ours = await house.enrol(AgentName="patchwright-agent")
+    asked = ("AmazonSSM.GetDocument", {"Name": "AWS-RunPatchBaseline"})
+
+    (theirs,) = json.loads((await node.call(*asked)).json["Content"])["mainSteps"]
+    (written,) = json.loads((await house.ask(*asked, key=ours))["Content"])["mainSteps"]
+
+    assert theirs["action"] == "aws:runShellScript"
+    assert any(
+        "--step PatchLinux" in line and line.endswith('--within "$0"') for line in theirs["inputs"]["runCommand"]
+    )
+    assert "{{" not in str(theirs["inputs"]["runCommand"])
+    assert written["action"] == "patchwright:patch"
+    assert json.loads((await house.ask(*asked))["Content"])["mainSteps"] == [written]
+
+
 async def test_another_nodes_command_and_operation_are_unknown(house, begun):
     """A node cannot even tell whether they exist."""
     owner, operation_id = begun

@@ -79,6 +79,19 @@ def test_the_program_is_downloaded_once_checked_and_started(run, served, tools):
     assert served.asked == [PATH]
 
 
+def test_a_script_of_a_document_within_a_document_says_where_it_lies(run, served, tmp_path):
+    """As amazon-ssm-agent starts it: the path of the script is all that it is told of the step that runs its document."""
+    place = tmp_path / "orchestration" / "c-1" / "Outer" / "PatchLinux" / "_script.sh"
+    place.parent.mkdir(parents=True)
+    text = script_of("PatchLinux", served.url + PATH, DIGEST, within=True)
+    place.write_text(text.replace("/var/lib/patchwright-node", str(tmp_path / "kept")))
+    place.chmod(0o700)
+
+    done = run(str(place))
+
+    assert done.stdout.split()[-2:] == ["--within", str(place)]
+
+
 def test_another_program_than_the_one_that_was_named_is_not_started(run, served, tmp_path):
     """Nor kept; nor one that somebody has changed on the node."""
     text = script_of("PatchLinux", served.url + PATH, DIGEST)

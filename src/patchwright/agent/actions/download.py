@@ -19,6 +19,7 @@ from patchwright.agent.errors import AgentError
 from patchwright.core.errors import InvalidParameters
 from patchwright.core.flow import FAILED, SUCCESS
 from patchwright.core.object_url import in_bucket
+from patchwright.core.run_document import named
 
 LIMIT_BYTES = 64 * 1024 * 1024
 MODE = 0o700  # a script may be what was fetched
@@ -53,11 +54,7 @@ def run(step: StepState, context: Context) -> Outcome:
 
 def document(context: Context, path: str) -> Dict[str, Any]:
     """The content of the server's document *path*, `name` or `name:version`. Raises Refused, Cancelled, InvalidParameters."""
-    name, version = path, ""
-    if not path.startswith("arn:"):
-        name, _, version = path.partition(":")
-    elif path.count(":") > 5:
-        name, _, version = path.rpartition(":")
+    name, version = named(path)
     members = {"Name": name, "DocumentFormat": "JSON", **({"DocumentVersion": version} if version else {})}
     answer = ask(context, "GetDocument", members)
     if answer.get("DocumentType", "Command") != "Command":

@@ -98,6 +98,20 @@ class Context(NamedTuple):
 Action = Callable[[StepState, Context], Outcome]
 
 
+def place_of(step: StepState) -> str:
+    """What the step is called to the server: in a document within a document, with the names of those that led to it."""
+    return str(step.get("place") or step["name"])
+
+
+def named(step: StepState) -> Dict[str, Any]:
+    """
+    The members of a question about the step that say which it is.
+
+    What it says itself the server knows, unless it stands in a document that lies on this node.
+    """
+    return {"StepName": place_of(step), **({"Inputs": step["inputs"]} if step.get("told") else {})}
+
+
 def joined(text: str, more: str) -> str:
     """*text*, and *more* on a line of its own."""
     return "\n".join(part for part in (text.rstrip("\n"), more) if part) if more else text

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from patchwright.agent.actions.asking import Cancelled, ask
-from patchwright.agent.actions.model import Context, Outcome, StepState
+from patchwright.agent.actions.model import Context, Outcome, StepState, named
 from patchwright.agent.client import Refused
 from patchwright.core.flow import FAILED, SUCCEED_CODE, SUCCESS
 
@@ -12,7 +12,7 @@ from patchwright.core.flow import FAILED, SUCCEED_CODE, SUCCESS
 def run(step: StepState, context: Context) -> Outcome:
     """Success where they have; success that skips the rest of the document (168) where they have not. Resumable."""
     try:
-        answer = ask(context, "GetPatchCheck", {"CommandId": context.command_id, "StepName": step["name"]})
+        answer = ask(context, "GetPatchCheck", {"CommandId": context.command_id, **named(step)})
     except Cancelled as cancelled:
         return cancelled.outcome
     except Refused as refusal:

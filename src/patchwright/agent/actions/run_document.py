@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List
 
 from patchwright.agent.actions import download
 from patchwright.agent.actions.asking import Cancelled
-from patchwright.agent.actions.model import Context, Course, Outcome, StepState
+from patchwright.agent.actions.model import Context, Course, Outcome, StepState, place_of
 from patchwright.agent.client import Refused
-from patchwright.core import actions, flow
+from patchwright.core import flow, run_document
 from patchwright.core.document import DOCUMENT_LIMIT_BYTES
-from patchwright.core.errors import InvalidParameters, MalformedDocument
+from patchwright.core.errors import MalformedDocument
+from patchwright.core.run_document import MAX_DEPTH
 
-MAX_DEPTH = 3  # documents that run one another, the command's own not counted
 READ_BYTES = 64 * 1024
-DIRECT_ONLY = (actions.PATCH, actions.PATCH_CHECK)  # the server knows the steps of the command's own document alone
 
 
 def run(step: StepState, context: Context) -> Outcome:
@@ -47,23 +46,16 @@ def run(step: StepState, context: Context) -> Outcome:
 
 def _planned(step: StepState, context: Context) -> List[StepState]:
     """The steps of the document, not begun. Raises MalformedDocument, Refused, Cancelled, OSError."""
-    inputs = step["inputs"]
-    kind, path = str(inputs.get("documentType") or ""), str(inputs.get("documentPath") or "")
-    if not path:
-        raise InvalidParameters("the step has no documentPath")
-    if kind == "SSMDocument":
-        content = download.document(context, path)
-    elif kind == "LocalPath":
-        content = _read(context.downloads / path)
+    wanted = run_document.read(step["inputs"])
+    if wanted.kind == run_document.SSM_DOCUMENT:
+        content = download.document(context, wanted.path)
     else:
-        raise InvalidParameters(f"the documentType of the step is SSMDocument or LocalPath, not {kind[:40]!r}")
-    planned = _course(context).plan_steps(
-        {"DocumentContent": content, "Parameters": _parameters(inputs.get("documentParameters"))}
-    )
+        content = _read(context.downloads / wanted.path)
+    planned = _course(context).plan_steps({"DocumentContent": content, "Parameters": wanted.parameters})
     for child in planned:
         child["depth"] = step.get("depth", 0) + 1
-        if child["action"] in DIRECT_ONLY and not child["refused"]:
-            child.update(refused=flow.FAILED, why="patch steps are steps of the document that a command names")
+        child["place"] = run_document.place(place_of(step), child["name"])
+        child["told"] = bool(step.get("told")) or wanted.kind == run_document.LOCAL_PATH
     return planned
 
 
@@ -162,16 +154,3 @@ def _read(path: Path) -> Dict[str, Any]:
     if not isinstance(content, dict):
         raise MalformedDocument(f"{path} is no document")
     return content
-
-
-def _parameters(given: Any) -> Mapping[str, Any]:
-    """documentParameters: an object, or one written in JSON; empty for none. Raises InvalidParameters."""
-    if given in (None, ""):
-        return {}
-    try:
-        found = json.loads(given) if isinstance(given, str) else given
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise InvalidParameters("the documentParameters of the step are no object")
-    return found

@@ -7,6 +7,7 @@ The door. `Service` has the use cases that stand alone; the functions are units 
 
 from __future__ import annotations
 
+from patchwright.server.commands.asked import parameters_of_step
 from patchwright.server.commands.channels import Held, forget_channel, held_with_work, hold, let_go, still_held
 from patchwright.server.commands.delivering import (
     acknowledge,
@@ -14,7 +15,6 @@ from patchwright.server.commands.delivering import (
     deliveries,
     deliveries_to_each,
     document_of,
-    parameters_of_step,
     postpone,
     waiting,
 )

@@ -13,7 +13,7 @@ from patchwright.core.invocation import Detail
 from patchwright.core.protocol import CANCEL_COMMAND_TOPIC, SEND_COMMAND_TOPIC, command_of, message_id
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import invocation_store, store
-from patchwright.server.commands.model import Command, Delivery, LogGroup, UnknownInvocation, UnknownStep
+from patchwright.server.commands.model import Command, Delivery, LogGroup
 from patchwright.server.commands.moving import move, settle
 from patchwright.server.commands.telling import event_id
 from patchwright.server.infra import UnitOfWork
@@ -110,21 +110,6 @@ def postpone(scope: Scope, instance_id: str, message: str, *, until: float, now:
     if command_id:
         yield from invocation_store.postpone(scope, command_id, instance_id, until=until)
         yield from _delay(scope, command_id, instance_id, deliveries=1, now=now)
-
-
-def parameters_of_step(scope: Scope, command_id: str, instance_id: str, step: str) -> UnitOfWork[dict[str, object]]:
-    """The inputs of a step of a command that was sent to the node; a unit of work. Errors: UnknownInvocation, UnknownStep."""
-    command = yield from store.find(scope, command_id)
-    invocation = yield from invocation_store.find(scope, command_id, instance_id)
-    if command is None or invocation is None or invocation.detail.final:
-        msg = f"No command {command_id[:64]} is under way on {instance_id}."
-        raise UnknownInvocation(msg)
-    read = document.parse(command.content)
-    for candidate in document.prepared(read, document.bind(read, command.parameters, checked=True)):
-        if candidate.name == step:
-            return dict(candidate.inputs)
-    msg = f"The document has no step {step[:128]}."
-    raise UnknownStep(msg)
 
 
 def document_of(scope: Scope, command_id: str) -> UnitOfWork[tuple[str, str]]:

@@ -42,10 +42,10 @@ def read(found: Found, request: Request) -> tuple[Mapping[str, Any], document.Do
     if version.attachments:
         msg = f"{found.document.reference} has attachments, which this version cannot hand to nodes."
         raise UnservedDocument(msg)
-    content, parsed = _parsed(version.content, version.format)
-    if beyond := unserved(parsed):
+    content, reading = parsed(version.content, version.format)
+    if beyond := unserved(reading):
         raise refused(found.document.reference, beyond)
-    return content, parsed
+    return content, reading
 
 
 def check(parsed: document.Document, given: Mapping[str, Sequence[str]]) -> None:
@@ -93,7 +93,8 @@ def _check_hash(content: str, request: Request) -> None:
 
 
 @lru_cache(maxsize=32)
-def _parsed(content: str, form: str) -> tuple[Mapping[str, Any], document.Document]:
+def parsed(content: str, form: str) -> tuple[Mapping[str, Any], document.Document]:
+    """What the *content* of a document of type Command says, and its reading. Errors: UnservedDocument."""
     values = documents.values(documents.COMMAND, content, form)
     try:
         return values, document.parse(values)

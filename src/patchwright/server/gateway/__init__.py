@@ -17,7 +17,7 @@ from patchwright.server.gateway.exchange import Exchange
 from patchwright.server.gateway.messages import Messages
 from patchwright.server.gateway.outputs import Outputs
 from patchwright.server.gateway.registration import Registration
-from patchwright.server.gateway.rendering import Rendering
+from patchwright.server.gateway.rendering import InnerDocuments, Rendering
 from patchwright.server.gateway.sweeping import SWEEP_SECONDS, sweep
 from patchwright.server.gateway.switchboard import LOOK_SECONDS, Switchboard
 from patchwright.server.wire import Handler
@@ -32,6 +32,7 @@ __all__ = [
     "Downloads",
     "Edges",
     "Exchange",
+    "InnerDocuments",
     "Messages",
     "Outputs",
     "Registration",

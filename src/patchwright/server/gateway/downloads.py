@@ -44,10 +44,10 @@ class Downloads:
         """DescribeAgent: which agent this server hands out, and where; its digest is what a download is held to."""
         return {"Version": patchwright.__version__, "Sha256": self.agent_digest, "Path": _AGENT}
 
-    def script(self, action: str, step: str) -> str:
-        """What amazon-ssm-agent runs in the place of a step of ours, which is called *step*."""
+    def script(self, action: str, step: str, *, within: bool = False) -> str:
+        """What amazon-ssm-agent runs in the place of a step of ours, which is called *step*; *within*: see `script_of`."""
         word = node_script.CHECK if action == PATCH_CHECK else node_script.PATCH
-        return node_script.script_of(step, self._url + _AGENT, self.agent_digest, word=word)
+        return node_script.script_of(step, self._url + _AGENT, self.agent_digest, word=word, within=within)
 
     def serves(self, path: str) -> bool:
         """Whether there is something to download at *path*."""

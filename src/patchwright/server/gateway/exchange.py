@@ -48,9 +48,7 @@ class Exchange:
     async def begin_operation(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """BeginOperation. What is to be done is the command's word: the node only says which step of which command."""
         scope, instance_id = caller.scope, str(caller.instance_id)
-        inputs = await self._database.read(
-            commands.parameters_of_step, scope, request["CommandId"], instance_id, request["StepName"]
-        )
+        inputs = await self._database.read(_inputs, scope, instance_id, request)
         step = PatchStep.read(request["StepName"], inputs)
         begun = await self._operations.begin(
             scope,
@@ -139,6 +137,11 @@ class Exchange:
 
 
 def _check(scope: Scope, instance_id: str, request: Mapping[str, Any]) -> UnitOfWork[Answer]:
-    step = request["StepName"]
-    inputs = yield from commands.parameters_of_step(scope, request["CommandId"], instance_id, step)
-    return (yield from patching.check(scope, instance_id, PatchCheck.read(step, inputs)))
+    inputs = yield from _inputs(scope, instance_id, request)
+    return (yield from patching.check(scope, instance_id, PatchCheck.read(request["StepName"], inputs)))
+
+
+def _inputs(scope: Scope, instance_id: str, request: Mapping[str, Any]) -> UnitOfWork[dict[str, object]]:
+    """What the step says that a request is about."""
+    command, step = request["CommandId"], request["StepName"]
+    return (yield from commands.parameters_of_step(scope, command, instance_id, step, told=request.get("Inputs")))

@@ -18,7 +18,7 @@ _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]{1,270}/[A-Za-z0-9._/-]{1,200}\Z
 PATCH, CHECK = "patch", "patch-check"
 
 
-def script_of(step: str, url: str, sha256: str, *, word: str = PATCH) -> str:
+def script_of(step: str, url: str, sha256: str, *, word: str = PATCH, within: bool = False) -> str:
     """
     The script for the step called *step*.
 
@@ -27,6 +27,8 @@ def script_of(step: str, url: str, sha256: str, *, word: str = PATCH) -> str:
         url: Where the node program is; what comes before its path is the server.
         sha256: Of the node program, in hexadecimal.
         word: What the program is to do: PATCH, or CHECK.
+        within: The document is run by a step of another. By which one, amazon-ssm-agent says nowhere but in the path of the
+            script, which lies in a directory for each of them: `…/orchestration/COMMAND/STEP/STEP/_script.sh`.
 
     Raises ValueError for what cannot be a name, URL or digest.
     """
@@ -38,4 +40,5 @@ def script_of(step: str, url: str, sha256: str, *, word: str = PATCH) -> str:
     if parts.scheme == "http":
         words.append("--insecure-http")
     text = resources.files(__package__).joinpath("node-program.sh").read_text(encoding="utf-8")
-    return text.replace("@URL@", shlex.quote(url)).replace("@SHA256@", sha256).replace("@WORDS@", shlex.join(words))
+    told = shlex.join(words) + (' --within "$0"' if within else "")
+    return text.replace("@URL@", shlex.quote(url)).replace("@SHA256@", sha256).replace("@WORDS@", told)

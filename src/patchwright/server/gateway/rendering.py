@@ -8,22 +8,33 @@ fetches our node program and runs it; everything else about the document stays a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from patchwright.core.actions import PATCH, PATCH_CHECK, SHELL_SCRIPT
-from patchwright.server import commands, nodes
+from patchwright.server import commands, documents, nodes
 from patchwright.server.accounts import Scope
 from patchwright.server.gateway.registration import AMAZON_AGENT
-from patchwright.server.infra import UnitOfWork
+from patchwright.server.infra import Database, UnitOfWork
+from patchwright.server.wire import Caller, Handler
 
 RENDERED = frozenset({PATCH, PATCH_CHECK})
 # What of a step's inputs is about when it runs, and not about what it does.
 _ABOUT_THE_FLOW = ("timeoutSeconds", "onFailure", "onSuccess", "finallyStep")
 
-# The script of a step, by its action and its name, which has letters, digits and underscores only.
-Script = Callable[[str, str], str]
+
+class Script(Protocol):
+    """
+    The script of a step, by its action and its name, which has letters, digits and underscores only.
+
+    *within*: the step stands in a document that another runs.
+    """
+
+    def __call__(self, action: str, step: str, *, within: bool = False) -> str:
+        """Its text."""
+        ...
 
 
 class Rendering:
@@ -67,9 +78,37 @@ def rendered(payload: Mapping[str, Any], script: Script) -> Mapping[str, Any]:
     """The payload of a command with every step of ours as a script of its own; of a message that cancels, the same."""
     if not _has_steps_of_ours(payload):
         return payload
-    document = payload["DocumentContent"]
-    steps = [_step(step, script) if step.get("action") in RENDERED else step for step in document["mainSteps"]]
-    return {**payload, "DocumentContent": {**document, "mainSteps": steps}}
+    return {**payload, "DocumentContent": _document(payload["DocumentContent"], script)}
+
+
+class InnerDocuments:
+    """
+    GetDocument, by which amazon-ssm-agent gets what aws:runDocument runs (spec agent-protocol §10), in the form it can run.
+
+    *answer* is GetDocument as everybody else hears it.
+    """
+
+    def __init__(self, database: Database, script: Script, answer: Handler) -> None:
+        self._database = database
+        self._script = script
+        self._answer = answer
+
+    async def __call__(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """GetDocument."""
+        answer = await self._answer(caller, request)
+        if (
+            caller.instance_id is None
+            or answer["DocumentType"] != documents.COMMAND
+            or answer["DocumentFormat"] != "JSON"
+        ):
+            return answer
+        content = json.loads(answer["Content"])
+        if not _has_steps_of_ours({"DocumentContent": content}):
+            return answer
+        known = await self._database.read(nodes.known, caller.scope, [caller.instance_id])
+        if not known or known[0].machine.agent_name != AMAZON_AGENT:
+            return answer
+        return {**answer, "Content": json.dumps(_document(content, self._script, within=True))}
 
 
 def _has_steps_of_ours(payload: Mapping[str, Any]) -> bool:
@@ -77,9 +116,17 @@ def _has_steps_of_ours(payload: Mapping[str, Any]) -> bool:
     return any(step.get("action") in RENDERED for step in steps)
 
 
-def _step(step: Mapping[str, Any], script: Script) -> dict[str, Any]:
+def _document(document: Mapping[str, Any], script: Script, *, within: bool = False) -> dict[str, Any]:
+    steps = [
+        _step(step, script, within=within) if step.get("action") in RENDERED else step for step in document["mainSteps"]
+    ]
+    return {**document, "mainSteps": steps}
+
+
+def _step(step: Mapping[str, Any], script: Script, *, within: bool) -> dict[str, Any]:
     """What the step is to do, the node program asks the server for: no value of a parameter gets into the script."""
     given = step.get("inputs") or {}
     inputs: dict[str, Any] = {name: given[name] for name in _ABOUT_THE_FLOW if name in given}
-    inputs["runCommand"] = script(step["action"], step["name"]).splitlines()
+    text = script(step["action"], step["name"], within=True) if within else script(step["action"], step["name"])
+    inputs["runCommand"] = text.splitlines()
     return {**step, "action": SHELL_SCRIPT, "inputs": inputs}
