@@ -97,7 +97,7 @@ class ChannelServer:
 
     def wait_for(self, operation: str) -> None:
         """Wait until *operation* was called."""
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 60
         while not any(operation in headers.get("x-amz-target", "") for _, headers, _ in self.requests):
             assert time.monotonic() < ends
             time.sleep(0.01)
@@ -109,7 +109,7 @@ class ChannelServer:
             with contextlib.suppress(OSError):
                 plug.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -124,7 +124,7 @@ class ChannelServer:
             if self._context:
                 plug = self._context.wrap_socket(plug, server_side=True)
             self._plugs.append(plug)
-            plug.settimeout(10)
+            plug.settimeout(60)
             data = b""
             while True:
                 while b"\r\n\r\n" not in data:

@@ -17,12 +17,12 @@ from typing import Any
 from agent.simulator import ACCOUNT, REGION, Simulator
 
 NODE = Path(__file__).with_name("made_node.py")
-DEADLINE = 30.0
+DEADLINE = 90.0
 QUICK = {
     "backoff_cap_seconds": 0.1,
-    "connect_seconds": 2,
+    "connect_seconds": 15,
     "poll_seconds": 5,
-    "request_seconds": 5,
+    "request_seconds": 15,
     "reboot_wait_seconds": 0.2,
     "reserve_kib": 64,
     "inventory_hours": 0,  # a story of its own: test_inventory

@@ -38,8 +38,8 @@ def serve():
         server = ChannelServer(talk, **how)
         servers.append(server)
         peer = Peer("127.0.0.1", server.port, f"127.0.0.1:{server.port}", secure="certificate" in how, pin=pin)
-        connection = Connection(peer, connect_seconds=5)
-        channel = Channel(connection, NODE, now=time.time, monotonic=time.monotonic, seconds=5)
+        connection = Connection(peer, connect_seconds=30)
+        channel = Channel(connection, NODE, now=time.time, monotonic=time.monotonic, seconds=30)
         return server, channel
 
     yield start
@@ -99,7 +99,7 @@ def test_a_job_comes_over_it_whole_or_in_pieces(serve):
         return pong.opcode, bytes(pong.data), bytes(line.hear().data)
 
     server, channel = serve(talk)
-    job = channel.next_job(10)
+    job = channel.next_job(60)
     server.close()
 
     assert (job.kind, job.payload, job.message_id) == (JOB, PAYLOAD, WANTED.message_id)
@@ -117,7 +117,7 @@ def test_a_job_with_nothing_to_do_is_done_at_once(serve):
         return [Frame.unpack(bytes(line.hear().data)) for _ in range(2)]
 
     server, channel = serve(talk)
-    assert channel.done_already(channel.next_job(10))
+    assert channel.done_already(channel.next_job(60))
     server.close()
     ((ack, reply),) = server.talked
     acknowledged, said = json.loads(ack.payload), json.loads(reply.payload)
@@ -157,7 +157,7 @@ def test_without_a_job_the_wait_ends(serve):
     server, channel = serve(talk)
     assert channel.next_job(0.05) is None
     channel._send(10, b"")
-    assert channel.next_job(10).payload == PAYLOAD
+    assert channel.next_job(60).payload == PAYLOAD
     server.close()
 
 
@@ -219,7 +219,7 @@ def test_a_channel_that_ends_or_is_none_is_lost(serve, harm):
 
     _, channel = serve(talk)
     with pytest.raises((ChannelLost, OSError)):
-        channel.next_job(10)
+        channel.next_job(60)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_over_tls_the_pin_decides(serve, tmp_path):
         line.hear()
 
     _, channel = serve(talk, certificate=tuple(files), pin=pin)
-    assert channel.next_job(10).payload == PAYLOAD
+    assert channel.next_job(60).payload == PAYLOAD
     channel.close()
     with pytest.raises(WrongCertificate):
         serve(talk, certificate=tuple(files), pin=f"sha256:{'0' * 64}")
@@ -273,8 +273,8 @@ def waiting_at(server, tmp_path, **members):
         hello_every=3600.0,
         poll='{"MessagesRequestId":"the id of this request"}',
         poll_seconds=5.0,
-        request_seconds=5.0,
-        connect_seconds=5.0,
+        request_seconds=30.0,
+        connect_seconds=30.0,
         directories=[str(tmp_path)],
         reserve=("", 0),
         **{"hello_due": 1e12, "house_due": 1e12, "channel_due": 0.0, **members},
@@ -323,17 +323,19 @@ def test_without_a_channel_it_polls(tmp_path, how, least):
     server.close(hang_up=True)
 
 
-def test_a_hello_beside_the_channel_leaves_it_open(tmp_path):
+def test_a_hello_beside_the_channel_leaves_it_open(tmp_path, monkeypatch):
     """Said over a connection of its own, which is given up again; the job comes over the channel all the same."""
 
     def talk(line):
         line.hear()
+        order.hello_due = 0.0  # the channel is open, so it is time
         server.wait_for("UpdateInstanceInformation")
         line.say(Opcode.BINARY, WANTED.pack())
         line.hear()
 
     server = ChannelServer(talk, status=201)
-    waiting, _ = waiting_at(server, tmp_path, hello_due=time.monotonic() + 0.3)
+    monkeypatch.setattr("patchwright.agent.waiting.LISTEN_SECONDS", 0.05)
+    waiting, order = waiting_at(server, tmp_path)
     server.answers = {"UpdateInstanceInformation": (200, "{}")}
     outcome = waiting.run()
 

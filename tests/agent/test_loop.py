@@ -92,8 +92,8 @@ def test_commands_that_follow_each_other_closely_do_not_wait(real_stage):
     one as one after a failure, which would have to pause.
     """
     stage = real_stage
-    stage.simulator.hold = 25.0
-    stage.settings(poll_seconds=30)
+    stage.simulator.hold = 75.0
+    stage.settings(poll_seconds=80)
     stage.start()
 
     begun = time.monotonic()

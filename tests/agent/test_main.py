@@ -168,10 +168,10 @@ def test_waiting_loads_nothing_that_commands_need(zipapp):
 def test_sigterm_ends_the_agent_at_once(real_stage):
     """systemd's stop: exit code 0, without waiting for the poll."""
     agent = real_stage.start()
-    real_stage.simulator.hold = 10.0
+    real_stage.simulator.hold = 60.0
     real_stage.wait_for(lambda: real_stage.simulator.count("GetMessages"), "the agent polled")
     begun = time.monotonic()
     agent.terminate()
 
-    assert agent.wait(10) == 0
-    assert time.monotonic() - begun < 5
+    assert agent.wait(50) == 0
+    assert time.monotonic() - begun < 30

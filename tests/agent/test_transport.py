@@ -59,9 +59,9 @@ def secured(tmp_path) -> Iterator[tuple[Simulator, Path, str]]:
 
 def status(server: Server) -> int:
     """The status of an unsigned request: 400 where the server was reached."""
-    transport = Transport(server, connect_seconds=5)
+    transport = Transport(server, connect_seconds=30)
     try:
-        return transport.post({"X-Amz-Target": "AmazonSSM.Nothing"}, b"{}", timeout=5).status
+        return transport.post({"X-Amz-Target": "AmazonSSM.Nothing"}, b"{}", timeout=30).status
     finally:
         transport.close()
 
@@ -194,7 +194,7 @@ def canned(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
 def test_answers_in_every_form_are_read(answer, body):
     """By length, in chunks, to the end of the connection, after an interim answer."""
     with canned(answer) as (url, _):
-        response = Transport(Server(url), connect_seconds=5).post({}, b"", timeout=5)
+        response = Transport(Server(url), connect_seconds=30).post({}, b"", timeout=30)
 
     assert (response.status, response.body) == (200, body)
 
@@ -215,16 +215,16 @@ def test_answers_in_every_form_are_read(answer, body):
 def test_what_is_no_answer_is_a_failure(answer):
     """Nothing, another protocol, cut short, larger than any answer of ours: TransportFailed, never a hang or a crash."""
     with canned(answer, answer) as (url, _), pytest.raises(TransportFailed):
-        Transport(Server(url), connect_seconds=5).post({}, b"", timeout=5)
+        Transport(Server(url), connect_seconds=30).post({}, b"", timeout=30)
 
 
 def test_a_kept_connection_that_was_closed_is_opened_anew():
     """The server closed the connection meanwhile: the request goes out again on a new one."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     with canned(answer, answer) as (url, seen):
-        transport = Transport(Server(url), connect_seconds=5)
-        assert transport.post({}, b"one", timeout=5).status == 200
-        assert transport.post({}, b"two", timeout=5).status == 200
+        transport = Transport(Server(url), connect_seconds=30)
+        assert transport.post({}, b"one", timeout=30).status == 200
+        assert transport.post({}, b"two", timeout=30).status == 200
 
     assert [text.rpartition(b"\r\n\r\n")[2] for text in seen] == [b"one", b"two"]
 
@@ -245,4 +245,4 @@ def test_silence_ends():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(TransportFailed, match="timed out"):
-            Transport(Server(url), connect_seconds=5).post({}, b"", timeout=0.05)
+            Transport(Server(url), connect_seconds=30).post({}, b"", timeout=0.05)
