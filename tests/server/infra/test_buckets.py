@@ -213,6 +213,36 @@ async def test_an_object_is_read_in_pieces_from_anywhere(buckets):
     assert await buckets.get(HERE, "large", limit=len(data)) == data
 
 
+async def test_the_objects_of_a_folder_are_listed_in_order_page_by_page(buckets):
+    """In the order of the bytes of their keys, as S3 has it: `a-b` comes before `a/b`. Nothing beside the folder, nothing twice."""
+    keys = ["dir/a/b", "dir/a-b", "dir/a/c/d", "dir/b", "dir/ü & <x>.sh", "dir/z z+z%41", "dir/a.b", "dirt/x", "other"]
+    for key in keys:
+        await buckets.put(HERE, key, key.encode())
+    expected = sorted((key for key in keys if key.startswith("dir/")), key=str.encode)
+    for limit in (1, 2, 3, 100):
+        found, after = [], ""
+        while page := await buckets.listed(HERE, "dir/", after=after, limit=limit):
+            assert len(page) <= limit
+            found, after = found + page, page[-1].key
+        assert [one.key for one in found] == expected
+        assert [one.size for one in found] == [len(key.encode()) for key in expected]
+    assert {one.key for one in await buckets.listed(HERE, "", after="", limit=100)} >= set(keys)
+    assert await buckets.listed(HERE, "nowhere/", after="", limit=10) == []
+    assert await buckets.listed(HERE, "dir/b/", after="", limit=10) == []
+    for folder in ("../", "a//", "/"):
+        with pytest.raises(BucketRefused):
+            await buckets.listed(HERE, folder, after="", limit=10)
+
+
+async def test_a_link_to_a_folder_is_not_followed(tmp_path):
+    """It may lead in a circle, or out of the bucket; what is being written is not listed either."""
+    buckets = open_buckets(tmp_path, None, FakeClock())
+    await buckets.put(HERE, "dir/file", b"x")
+    (tmp_path / HERE.name / "dir" / "circle").symlink_to(tmp_path / HERE.name / "dir")
+    (tmp_path / HERE.name / "dir" / ("." + "0f" * 16)).write_bytes(b"half")
+    assert [one.key for one in await buckets.listed(HERE, "", after="", limit=10)] == ["dir/file"]
+
+
 async def test_an_object_that_the_service_does_not_send_whole_is_refused():
     """A connection that ends in the middle: what came is not taken for all of it, and the connection is not used again."""
     with Moody([200, 200]) as moody:

@@ -167,6 +167,7 @@ _BUCKETS: Mapping[str, Noted] = {
     "s3.GetEncryptionConfiguration": _on("Bucket"),
     "s3.GetObject": _OBJECT,
     "s3.HeadBucket": _on("Bucket"),
+    "s3.ListObjects": _on("Bucket", "Prefix"),
     "s3.PutObject": _OBJECT,
     "s3.UploadPart": _OBJECT,
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,14 @@ from patchwright.server.accounts import Scope
 from patchwright.server.commands import invocation_store, store
 from patchwright.server.infra import UnitOfWork
 
+_IN_BUCKET = re.compile(r"s3://[^/]+(/.*)?\Z", re.DOTALL)
 _LOOKED_AT = 20  # commands that are open on one node
 
 
 def fetched_by(scope: Scope, instance_id: str, url: str) -> UnitOfWork[str]:
     """
-    The command under way on a node with a step that fetches *url* (`s3://bucket/key`); empty where there is none.
+    The command under way on a node with a step that fetches *url* (`s3://bucket/key`), or a folder that it is in; a folder has a
+    slash at its end. Empty where there is none.
 
     A unit of work. What documents fetch that a command's document runs is not known here.
     """
@@ -28,9 +31,14 @@ def fetched_by(scope: Scope, instance_id: str, url: str) -> UnitOfWork[str]:
             continue
         read = document.parse(command.content)
         steps = document.prepared(read, document.bind(read, command.parameters, checked=True))
-        if any(step.action == actions.DOWNLOAD_CONTENT and _place(step.inputs) == url for step in steps):
+        if any(step.action == actions.DOWNLOAD_CONTENT and _has(_place(step.inputs), url) for step in steps):
             return command.id
     return ""
+
+
+def _has(place: str, url: str) -> bool:
+    """Whether *url* is the object that a step names, or below what may be a folder."""
+    return place == url or (_IN_BUCKET.match(place) is not None and url.startswith(place.rstrip("/") + "/"))
 
 
 def _place(inputs: Mapping[str, Any]) -> str:

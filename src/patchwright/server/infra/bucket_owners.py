@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Set
 
-from patchwright.server.infra.buckets import JSON, Bucket, BucketRefused, Buckets
+from patchwright.server.infra.buckets import JSON, Bucket, BucketRefused, Buckets, Listed
 from patchwright.server.infra.content import Content
 
 EVERYBODY = "*"
@@ -61,6 +61,11 @@ class OwnedBuckets:
         """An object, unless the bucket is another's."""
         self._require(bucket)
         return await self._inner.open(bucket, key, limit=limit)
+
+    async def listed(self, bucket: Bucket, folder: str, *, after: str, limit: int) -> list[Listed]:
+        """Objects of a folder, unless the bucket is another's."""
+        self._require(bucket)
+        return await self._inner.listed(bucket, folder, after=after, limit=limit)
 
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """See whether objects can be written, which they cannot where the bucket is another's."""

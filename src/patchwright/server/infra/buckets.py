@@ -10,16 +10,18 @@ Two kinds: directories of this machine, and an S3-compatible service.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import hashlib
 import http.client
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from patchwright.core.signing import Signer
 from patchwright.server.infra.clock import Clock, backoff
@@ -39,6 +41,11 @@ _ATTEMPTS = 4
 _SECONDS = 30.0
 _LONGEST_ANSWER = 64 * 1024
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
+_LONGEST_LISTING = 8 * 1024 * 1024
+_LISTED = re.compile(r"<Contents>(.*?)</Contents>", re.DOTALL)
+_LISTED_KEY = re.compile(r"<Key>([^<]*)</Key>")
+_LISTED_SIZE = re.compile(r"<Size>([0-9]{1,18})</Size>")
+_DRAFT = re.compile(r"\.[0-9a-f]{32}\Z")  # a file that is being written
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -62,6 +69,13 @@ class Bucket(NamedTuple):
     account: str = ""
 
 
+class Listed(NamedTuple):
+    """An object in a listing."""
+
+    key: str
+    size: int
+
+
 class Buckets(Protocol):
     """A store of objects."""
 
@@ -77,6 +91,13 @@ class Buckets(Protocol):
         """
         An object of at most *limit* bytes, to be read piece by piece, and closed. Errors: ObjectMissing, BucketRefused; while it
         is read BucketRefused.
+        """
+        ...
+
+    async def listed(self, bucket: Bucket, folder: str, *, after: str, limit: int) -> list[Listed]:
+        """
+        Up to *limit* objects below *folder* (empty, or with a slash at its end) whose keys come behind *after*, in the order of
+        their bytes; none where there is no such folder. Errors: BucketRefused.
         """
         ...
 
@@ -117,6 +138,11 @@ class DirectoryBuckets:
     async def open(self, bucket: Bucket, key: str, *, limit: int) -> Content:
         """A file."""
         return await asyncio.to_thread(_open, self._path(bucket, key), limit)
+
+    async def listed(self, bucket: Bucket, folder: str, *, after: str, limit: int) -> list[Listed]:
+        """The files below a folder; a link to a folder is followed by nobody."""
+        place = self._path(bucket, f"{folder}{PROBE}").parent
+        return await asyncio.to_thread(_files, place, folder, after, limit)
 
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """Write a file under *prefix* and take it away again."""
@@ -165,6 +191,22 @@ class ServiceBuckets:
         check_key(bucket, key)
         return _bounded(await self._ask("GET", bucket, key, b"", {}), limit)
 
+    async def listed(self, bucket: Bucket, folder: str, *, after: str, limit: int) -> list[Listed]:
+        """What the service lists."""
+        check_key(bucket, f"{folder}{PROBE}")
+        asked = {
+            "encoding-type": "url", "list-type": "2", "max-keys": str(limit), "prefix": folder, "start-after": after,
+        }  # fmt: skip
+        query = "&".join(f"{name}={quote(value, safe='~')}" for name, value in asked.items() if value)
+        answer = _bounded(await self._ask("GET", bucket, "", b"", {}, query=query), _LONGEST_LISTING)
+        text = (await answer.whole()).decode("utf-8", "replace")
+        found = [
+            Listed(unquote(key[1]), int(size[1]))
+            for one in _LISTED.findall(text)
+            if (key := _LISTED_KEY.search(one)) and (size := _LISTED_SIZE.search(one))
+        ]
+        return sorted(found, key=lambda one: one.key.encode())
+
     async def probe(self, bucket: Bucket, prefix: str) -> None:
         """Write an object under *prefix* and take it away again; whoever may write but not delete keeps an empty one."""
         key = joined(prefix, PROBE)
@@ -174,13 +216,16 @@ class ServiceBuckets:
         except BucketRefused:
             return
 
-    async def _ask(self, method: str, bucket: Bucket, key: str, data: bytes, more: Mapping[str, str]) -> Content:
+    async def _ask(
+        self, method: str, bucket: Bucket, key: str, data: bytes, more: Mapping[str, str], *, query: str = ""
+    ) -> Content:
         """What the service answers, which is to be read or closed. Errors: ObjectMissing, BucketRefused."""
         path = quote(f"/{bucket.name}/{key}", safe="/~")
+        target = f"{path}?{query}" if query else path
         for attempt in range(1, _ATTEMPTS + 1):
-            headers = self._signed(method, bucket, path, data, more)
+            headers = self._signed(method, bucket, path, data, more, query=query)
             try:
-                status, answer = await asyncio.to_thread(self._exchange, method, path, data, headers)
+                status, answer = await asyncio.to_thread(self._exchange, method, target, data, headers)
                 if status in {200, 204}:
                     return answer
                 body = await answer.whole()
@@ -198,7 +243,7 @@ class ServiceBuckets:
         raise BucketRefused(reason)
 
     def _signed(
-        self, method: str, bucket: Bucket, path: str, data: bytes, more: Mapping[str, str]
+        self, method: str, bucket: Bucket, path: str, data: bytes, more: Mapping[str, str], *, query: str
     ) -> Mapping[str, str]:
         moment = datetime.datetime.fromtimestamp(self._clock.now(), datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         headers = {
@@ -208,7 +253,7 @@ class ServiceBuckets:
             **more,
         }
         signer = Signer(self._service.key_id, self._service.secret, bucket.region)
-        made = signer.authorization(headers, data, service="s3", moment=moment, method=method, path=path)
+        made = signer.authorization(headers, data, service="s3", moment=moment, method=method, path=path, query=query)
         return {**headers, "Authorization": made, "Content-Length": str(len(data))}
 
     def _exchange(self, method: str, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, Content]:
@@ -304,6 +349,36 @@ def _open(path: Path, limit: int) -> Content:
         msg = f"the file cannot be read: {error.strerror}"
         raise BucketRefused(msg) from error
     return _bounded(content, limit)
+
+
+def _files(place: Path, folder: str, after: str, limit: int) -> list[Listed]:
+    found: list[Listed] = []
+    waiting = [(place, folder)]
+    while waiting and len(found) < limit:
+        path, key = waiting.pop()
+        if not key.endswith("/") and key:
+            if key.encode() > after.encode():
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                    found.append(Listed(key, path.stat().st_size))
+        elif not after or key.encode() > after.encode() or after.startswith(key):
+            waiting += sorted(_within(path, key), key=lambda one: one[1].encode(), reverse=True)
+    return found
+
+
+def _within(path: Path, key: str) -> list[tuple[Path, str]]:
+    """The files and the folders in a folder, with their keys; those of folders end with a slash."""
+    try:
+        with os.scandir(path) as entries:
+            return [
+                (Path(one.path), f"{key}{one.name}/" if one.is_dir(follow_symlinks=False) else f"{key}{one.name}")
+                for one in entries
+                if one.is_dir(follow_symlinks=False) or (one.is_file() and not _DRAFT.match(one.name))
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        msg = f"the folder cannot be read: {error.strerror}"
+        raise BucketRefused(msg) from error
 
 
 def _bounded(content: Content, limit: int) -> Content:

@@ -12,7 +12,7 @@ from patchwright.server.aws.authority.rules import Access, Rule
 from patchwright.server.aws.authority.table import TABLE
 from patchwright.server.aws.authority.warden import (
     Warden,
-    may_read_object,
+    may_read_objects,
     owner_of,
     require_own_bucket,
     rights_of_task,
@@ -24,7 +24,7 @@ __all__ = [
     "Access",
     "Rule",
     "Warden",
-    "may_read_object",
+    "may_read_objects",
     "owner_of",
     "require_own_bucket",
     "rights_of_task",

@@ -201,16 +201,17 @@ def require_own_bucket(owners: BucketOwners, scope: Scope, bucket: str) -> None:
         raise InvalidOutput(msg)
 
 
-def may_read_object(scope: Scope, owner: str, arn: str, now: float) -> UnitOfWork[bool]:
+def may_read_objects(scope: Scope, owner: str, arns: Sequence[str], now: float) -> UnitOfWork[Set[str]]:
     """
-    Whether the one in whose name a command runs may read an object of a bucket: the node reads it with that one's rights.
+    Those of some objects of buckets that the one in whose name a command runs may read: the node reads with that one's rights.
 
     *owner* is what `owner_of` made. A unit of work.
     """
     authority = yield from authority_of(recall(owner) if owner else root_of(scope.account))
-    return (
-        authority.unlimited or authority.decide(_READ_OBJECT, arn, keys.of_request(authority, scope, now=now)).allowed
-    )
+    if authority.unlimited:
+        return set(arns)
+    context = keys.of_request(authority, scope, now=now)
+    return {arn for arn in arns if authority.decide(_READ_OBJECT, arn, context).allowed}
 
 
 def _as_request(command: Command) -> Request:

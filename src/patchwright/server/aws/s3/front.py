@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote
 from xml.sax.saxutils import escape
 
 from patchwright.server.aws.streamed import send_content
@@ -52,6 +52,10 @@ _BY_QUERY: Mapping[tuple[str, tuple[str, ...]], str] = {
     ("PUT", ()): "s3.PutObject",
     ("PUT", ("partNumber", "uploadId")): "s3.UploadPart",
 }
+_OF_LISTINGS = frozenset({
+    "continuation-token", "encoding-type", "fetch-owner", "list-type", "marker", "max-keys", "prefix", "start-after",
+    "x-id",
+})  # fmt: skip
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 _BY_HOST = re.compile(r"(?:(.+)\.)?s3[.-]([a-z0-9-]{1,64})\.(.+)\Z")
 # What S3 calls the refusals that every service knows.
@@ -180,6 +184,8 @@ class BucketFront:
             return _Reply(204, named)
         if asked.target in {"s3.PutObject", "s3.UploadPart"}:
             return _Reply(200, [*named, (b"etag", f'"{answer["ETag"]}"'.encode())])
+        if asked.target == "s3.ListObjects":
+            return _Reply(200, [*named, (b"content-type", _XML)], _listed(asked.members, answer))
         if asked.target in {"s3.CreateMultipartUpload", "s3.CompleteMultipartUpload"}:
             return _Reply(200, [*named, (b"content-type", _XML)], _told(asked, answer))
         reply = _part(answer["Content"], headers.get(b"range", b"").decode("latin-1"))
@@ -212,6 +218,8 @@ class BucketFront:
         target = _BY_QUERY.get((method, tuple(sorted(given.keys() - {"x-id"}))), _UNSERVED)
         if not key and target != "s3.GetEncryptionConfiguration":
             target = "s3.HeadBucket" if method == "HEAD" and not given else _UNSERVED
+            if method == "GET" and given.keys() <= _OF_LISTINGS:
+                members, target = {**members, **_listing(given)}, "s3.ListObjects"
         if not bucket or (key and target == "s3.GetEncryptionConfiguration"):
             target = _UNSERVED
         return Asked(target, {**members, "UploadId": given.get("uploadId", [""])[0]})
@@ -255,6 +263,45 @@ def _told(asked: Asked, answer: Mapping[str, Any]) -> bytes:
     members = {"Bucket": asked.members["Bucket"], "Key": asked.members["Key"], **answer}
     inner = "".join(f"<{one}>{escape(str(value))}</{one}>" for one, value in members.items())
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<{name}Result>{inner}</{name}Result>'.encode()
+
+
+def _listing(given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What is asked of ListObjects, by its version. Raises ApiError (InvalidArgument)."""
+    said = {name: values[0] for name, values in given.items()}
+    most, version = said.get("max-keys", "1000"), 2 if said.get("list-type") == "2" else 1
+    if not (most.isascii() and most.isdigit() and len(most) < 10):
+        raise ApiError("InvalidArgument", "Provided max-keys not an integer or within integer range")
+    after = said.get("marker", "") if version == 1 else said.get("continuation-token") or said.get("start-after", "")
+    encoded = said.get("encoding-type") == "url"
+    return {
+        "Prefix": said.get("prefix", ""), "After": after, "MaxKeys": int(most), "Version": version, "Encoded": encoded,
+    }  # fmt: skip
+
+
+def _listed(asked: Mapping[str, Any], answer: Mapping[str, Any]) -> bytes:
+    """A page of a listing."""
+
+    def name(text: str) -> str:
+        return quote(text, safe="/~") if asked["Encoded"] else escape(text)
+
+    said = {"Name": escape(asked["Bucket"]), "Prefix": name(asked["Prefix"]), "MaxKeys": answer["MaxKeys"]}
+    if asked["Encoded"]:
+        said["EncodingType"] = "url"
+    said["IsTruncated"] = "true" if answer["More"] else "false"
+    if asked["Version"] == 1:
+        said["Marker"] = name(asked["After"])
+        if answer["More"]:
+            said["NextMarker"] = name(answer["More"])
+    else:
+        said["KeyCount"] = len(answer["Objects"])
+        if answer["More"]:
+            said["NextContinuationToken"] = escape(answer["More"])
+    inner = "".join(f"<{one}>{value}</{one}>" for one, value in said.items())
+    inner += "".join(
+        f"<Contents><Key>{name(one.key)}</Key><Size>{one.size}</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        for one in answer["Objects"]
+    )
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult>{inner}</ListBucketResult>'.encode()
 
 
 def _as_refused(refused: NotAdmitted) -> ApiError:

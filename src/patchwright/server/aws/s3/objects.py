@@ -17,10 +17,10 @@ from typing import Any
 
 from patchwright.server import commands, outputs, patching
 from patchwright.server.accounts import Scope
-from patchwright.server.aws.authority import Access, Rule, may_read_object
+from patchwright.server.aws.authority import Access, Rule, may_read_objects
 from patchwright.server.aws.authority.rules import Demand, Request
 from patchwright.server.aws.s3.taking import Charge, take_whole
-from patchwright.server.commands import UnknownInvocation
+from patchwright.server.commands import Command, UnknownInvocation
 from patchwright.server.infra import Bucket, BucketOwners, BucketRefused, Buckets, Clock, Database, ObjectMissing
 from patchwright.server.outputs import STREAMS, Output, Place, Stream, place_of
 from patchwright.server.wire import ApiError, Caller, Handler
@@ -28,6 +28,7 @@ from patchwright.server.wire import ApiError, Caller, Handler
 _LEVELS = 5  # of a key below its prefix: command, node, plugin, step, stream
 _COMMAND = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _ACCOUNT = "accountid="  # how a level of a key begins that a resource data sync has written
+_LISTED = 1_000  # objects in a page of a listing
 _LARGEST_FILE = 64 * 1024 * 1024
 _DENIED = "Access Denied"
 
@@ -47,6 +48,7 @@ RULES: Mapping[str, Rule] = {
     "s3.GetEncryptionConfiguration": Rule("s3:GetEncryptionConfiguration", Access.READ, _bucket),
     "s3.GetObject": Rule("s3:GetObject", Access.READ, _object),
     "s3.HeadBucket": Rule("s3:ListBucket", Access.LIST, _bucket),
+    "s3.ListObjects": Rule("s3:ListBucket", Access.LIST, _bucket),
     "s3.PutObject": Rule("s3:PutObject", Access.WRITE, _object),
     "s3.UploadPart": Rule("s3:PutObject", Access.WRITE, _object),
 }
@@ -95,6 +97,7 @@ class Objects:
             "s3.GetEncryptionConfiguration": self.get_encryption_configuration,
             "s3.GetObject": self.get_object,
             "s3.HeadBucket": self.head_bucket,
+            "s3.ListObjects": self.list_objects,
             "s3.PutObject": self.put_object,
         }
 
@@ -141,18 +144,47 @@ class Objects:
             raise ApiError("InvalidRequest", str(error)) from None
         return {"Content": found, "Kind": "application/octet-stream"}
 
+    async def list_objects(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """
+        ListObjects and ListObjectsV2: the objects of a folder that a command of the node that signed names, or that is none.
+
+        Who may fetch them sees them: a page of a thousand names may show fewer.
+        """
+        bucket, folder = request["Bucket"], request["Prefix"]
+        command = None
+        if caller.instance_id is not None and (not folder or folder.endswith("/")):
+            command = await self._fetching(caller.scope, caller.instance_id, bucket, folder)
+        if command is None:
+            raise ApiError("AccessDenied", _DENIED, status=403)
+        limit, where = min(request["MaxKeys"], _LISTED), Bucket(bucket, caller.region, account=caller.account)
+        try:
+            found = await self._buckets.listed(where, folder, after=request["After"], limit=limit) if limit else []
+        except ObjectMissing:
+            raise ApiError("NoSuchBucket", "The specified bucket does not exist", status=404) from None
+        except BucketRefused as error:
+            raise ApiError("InvalidRequest", str(error)) from None
+        shown = [one for one in found if not await self._of_others(caller.scope, one.key)]
+        arns = [f"arn:aws:s3:::{bucket}/{one.key}" for one in shown]
+        readable = await self._database.read(may_read_objects, caller.scope, command.owner, arns, self._clock.now())
+        shown = [one for one, arn in zip(shown, arns, strict=True) if arn in readable]
+        return {"Objects": shown, "More": found[-1].key if found and len(found) == limit else "", "MaxKeys": limit}
+
     async def _may_fetch(self, scope: Scope, instance_id: str, bucket: str, key: str) -> bool:
         """Whether a command waits for that file on the node, in the name of somebody who may read it."""
         if await self._of_others(scope, key):
             return False
+        command = await self._fetching(scope, instance_id, bucket, key)
+        if command is None:
+            return False
+        arn = f"arn:aws:s3:::{bucket}/{key}"
+        return bool(await self._database.read(may_read_objects, scope, command.owner, [arn], self._clock.now()))
+
+    async def _fetching(self, scope: Scope, instance_id: str, bucket: str, key: str) -> Command | None:
+        """The command that waits on the node for a file, or for a folder that is it or has it."""
         url = f"s3://{bucket}/{key}"
         command_id = await self._database.read(patching.may_fetch, scope, instance_id, url)
         command_id = command_id or await self._database.read(commands.fetched_by, scope, instance_id, url)
-        if not command_id:
-            return False
-        command, _ = await self._sent.invocation(scope, command_id, instance_id)
-        arn = f"arn:aws:s3:::{bucket}/{key}"
-        return await self._database.read(may_read_object, scope, command.owner, arn, self._clock.now())
+        return (await self._sent.invocation(scope, command_id, instance_id))[0] if command_id else None
 
     async def _of_others(self, scope: Scope, key: str) -> bool:
         """
