@@ -111,6 +111,13 @@ def send(
     return stored or command, done.released
 
 
+def time_limit(scope: Scope, request: Request) -> UnitOfWork[int]:
+    """How many seconds what is asked for may take on a node; a unit of work. Errors: those of its document and parameters."""
+    found = yield from documents.select(scope, request.document_name, request.document_version)
+    _, read = runnable.read(found, request)
+    return execution_seconds(read, document.bind(read, request.parameters))
+
+
 def spread(
     scope: Scope, command_id: str, *, permitted: Permitted | None, needs: Needs | None = None, now: float
 ) -> UnitOfWork[Spread]:

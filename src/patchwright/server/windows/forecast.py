@@ -87,7 +87,8 @@ class Task:
     """
     A task: its rounds come one after the other. *whole* is how long a task takes that is no patching; None: not known.
 
-    *cancels*: at the cutoff it lets nothing more begin.
+    *cancels*: at the cutoff it lets nothing more begin. A round lets nobody begin later than *within* seconds after its own
+    beginning (TimeoutSeconds, spec §5.3); what has not begun by then is given up *gives_up* seconds after that beginning.
     """
 
     id: str
@@ -96,6 +97,8 @@ class Task:
     whole: Length | None = None
     patches: bool = True
     cancels: bool = False
+    within: float = math.inf
+    gives_up: float = math.inf
 
 
 class Foretold(NamedTuple):
@@ -202,6 +205,13 @@ def schedule(
     None: it is not begun, since its turn comes at *last* or later, or later than its own *latest*; the next one takes its
     place. Longer work and fewer places never let anything begin earlier, without *latest*.
     """
+    return _filled(needs, at_once, begins, last=last, latest=latest)[0]
+
+
+def _filled(
+    needs: Sequence[float], at_once: int, begins: float, *, last: float, latest: Sequence[float]
+) -> tuple[list[float | None], float]:
+    """What `schedule` says, and when the next place is free after all of them."""
     free = [begins] * max(min(at_once, len(needs)), 1)
     found: list[float | None] = []
     for place, need in enumerate(needs):
@@ -211,7 +221,7 @@ def schedule(
             continue
         found.append(start)
         heapq.heapreplace(free, start + need)
-    return found
+    return found, free[0]
 
 
 class _Span(NamedTuple):
@@ -251,17 +261,20 @@ def _task(task: Task, begins: Length, certain: bool, bounds: Bounds) -> Outlook:
 
 def _run(task: Task, begins: float, needs: Sequence[Sequence[float]], bounds: Bounds) -> tuple[list[_Span], float]:
     """When each node of a task begins and ends, round after round, and when the task has ended."""
-    last = bounds.cutoff if task.cancels else math.inf
+    end = bounds.cutoff if task.cancels else math.inf
     spans: list[_Span] = []
     for turn, needed in zip(task.rounds, needs, strict=True):
+        last = min(end, begins + task.within)
         latest = [_latest(one, bounds) for one in turn.nodes] if bounds.refuses else ()
-        starts = schedule(needed, turn.at_once, begins, last=last, latest=latest)
+        starts, free = _filled(needed, turn.at_once, begins, last=last, latest=latest)
         some = [
             _NEVER if start is None else _Span(start, start + need) for start, need in zip(starts, needed, strict=True)
         ]
-        begins = max([begins, *(one.ends for one in some if one.ends is not None)])
+        waits = [place for place, start in enumerate(starts) if start is None and (not latest or free <= latest[place])]
+        given_up = [begins + task.gives_up] if waits and free >= begins + task.within else []
+        begins = max([begins, *(one.ends for one in some if one.ends is not None), *given_up])
         spans += some
-    return spans, min(begins, last)
+    return spans, min(begins, end)
 
 
 def _latest(due: Due, bounds: Bounds) -> float:

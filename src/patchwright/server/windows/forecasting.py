@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from patchwright.core.errors import PatchwrightError
 from patchwright.server import commands, patching, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Request, Target
-from patchwright.server.infra import Clock, Database, UnitOfWork
+from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork
 from patchwright.server.windows import execution_store as executed
 from patchwright.server.windows import store
 from patchwright.server.windows.forecast import (
@@ -118,7 +119,7 @@ class Forecasts:
         made = Task(task.id, task.priority, cancels=cancels, patches=False)
         if task.type not in {RUN_COMMAND, LAMBDA}:
             return replace(made, whole=_AT_ONCE)
-        asked = errand(task.arn, _parameters(task)) if task.type == RUN_COMMAND else None
+        asked = errand(task.arn, _request(task).parameters) if task.type == RUN_COMMAND else None
         if asked is None:
             runs = await self._database.read(executed.lengths, window.scope, window.id, task.id, limit=_RUNS)
             return replace(made, whole=length_of(runs) if len(runs) >= ENOUGH else None)
@@ -129,7 +130,11 @@ class Forecasts:
                 nodes = await self._named(window, registered, nodes, targets[0].values)
             rounds.append(nodes)
         at_once = commands.resolve_rate(task.max_concurrency, sum(map(len, rounds)), least=1)
-        return replace(made, patches=True, rounds=[Round(nodes, at_once) for nodes in rounds])
+        request = _request(task)
+        limit = await self._database.read(_time_limit, window.scope, request)
+        within = float(request.timeout_seconds)
+        turns = [Round(nodes, at_once) for nodes in rounds]
+        return replace(made, patches=True, rounds=turns, within=within, gives_up=within + limit)
 
     async def _reached(self, window: Window, targets: Sequence[Target], asked: Errand, known: Known) -> list[Due]:
         found: list[Due] = []
@@ -214,6 +219,22 @@ def _rounds(task: WindowTask, registered: Sequence[WindowTarget]) -> Iterator[tu
             yield True, (target,)
 
 
-def _parameters(task: WindowTask) -> Mapping[str, Sequence[str]]:
-    found: Mapping[str, Sequence[str]] = task.invocation.get("RunCommand", {}).get("Parameters", {})
-    return found
+def _request(task: WindowTask) -> Request:
+    """As much of a task's command as tells how long it takes."""
+    settings = task.invocation.get("RunCommand", {})
+    return Request(
+        document_name=task.arn,
+        document_version=settings.get("DocumentVersion", "$DEFAULT"),
+        parameters=settings.get("Parameters", {}),
+        timeout_seconds=settings.get("TimeoutSeconds", commands.DEFAULT_TIMEOUT_SECONDS),
+    )
+
+
+def _time_limit(scope: Scope, request: Request) -> UnitOfWork[int]:
+    """How long a command may take on a node; none where it will be refused when it is sent."""
+    try:
+        return (yield from commands.time_limit(scope, request))
+    except InfraError:
+        raise
+    except PatchwrightError:
+        return 0
