@@ -26,6 +26,14 @@ Answer = tuple[int, list[tuple[str, str]], bytes]
 _HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # five, the default, are soon there when nobody has time to accept
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A node that vanishes in the middle of an answer is part of the stories."""
+
+
 class Interposer:
     """
     A reverse proxy on loopback. Headers, Host among them, stay as they were signed.
@@ -46,14 +54,13 @@ class Interposer:
         self._delivered: Answer | None = None
         self._again: Counter[str] = Counter()
         self._polls: set[http.client.HTTPConnection] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.deliveries = 0
         self.record: list[tuple[str, dict[str, Any]]] = []
         self.seen: Counter[str] = Counter()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def before(self, operation: str) -> Callable[[Hook], Hook]:
         """Decorator: call the function with the request's body before each *operation* is passed on."""
@@ -139,8 +146,9 @@ class Interposer:
     def _exchange(self, operation: str, body: bytes, pass_on: Callable[[], Answer | None]) -> Answer | None:
         """What the node is answered; None cuts the connection."""
         content = _decoded(body)
-        self.seen[operation] += 1
-        self.record.append((operation, content))
+        with self._lock:
+            self.seen[operation] += 1
+            self.record.append((operation, content))
         if operation == "GetMessages" and self._delivered is not None and self._take(self._again, operation):
             return self._delivered
         for hook in self._hooks.get(operation, []):
@@ -149,17 +157,19 @@ class Interposer:
         if self._take(self._doubles, operation):
             pass_on()
         if operation == "GetMessages" and answer is not None and _decoded(answer[2]).get("Messages"):
-            self._delivered = answer
-            self.deliveries += 1
+            with self._lock:
+                self._delivered = answer
+                self.deliveries += 1
         if self._take(self._drops, operation) or self._is_lost(operation, body):
             return None
         return answer
 
     def _is_lost(self, operation: str, body: bytes) -> bool:
-        if operation not in self._lossy or body in self._lost:
-            return False
-        self._lost.add(body)
-        return True
+        with self._lock:
+            if operation not in self._lossy or body in self._lost:
+                return False
+            self._lost.add(body)
+            return True
 
     @contextlib.contextmanager
     def _polling(self, connection: http.client.HTTPConnection | None) -> Iterator[None]:
@@ -174,12 +184,12 @@ class Interposer:
             with self._lock:
                 self._polls.discard(connection)
 
-    @staticmethod
-    def _take(counter: Counter[str], operation: str) -> bool:
-        if counter[operation] > 0:
-            counter[operation] -= 1
-            return True
-        return False
+    def _take(self, counter: Counter[str], operation: str) -> bool:
+        with self._lock:
+            if counter[operation] > 0:
+                counter[operation] -= 1
+                return True
+            return False
 
 
 def _decoded(body: bytes) -> dict[str, Any]:
