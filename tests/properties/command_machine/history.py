@@ -160,7 +160,7 @@ class History:
 
     def _deregister(self, node: str) -> UnitOfWork[None]:
         house = self.house
-        yield from commands.abandon(house.scope, node, now=house.now, fresh_ids=house.ids())
+        yield from commands.abandon(house.scope, node, now=house.now)
         yield from nodes.deregister(house.scope, node)
 
     # --------------------------------------------------------------------------------------------------- nodes
@@ -277,7 +277,6 @@ class History:
                 node.id,
                 reply,
                 now=house.now,
-                fresh_ids=house.ids(),
             )
         except UnknownInvocation as error:
             raise Broken(f"a reply of a node that had the command is refused: {error}") from None
@@ -296,7 +295,7 @@ class History:
             return
         house = self.house
         what = f"together: {[(one.instance_id, one.reply and one.reply.detail.value) for one in said]}"
-        recorded = house.write(what, commands.record_all, said, now=house.now, fresh_ids=house.ids())
+        recorded = house.write(what, commands.record_all, said, now=house.now)
         if recorded.refused:
             raise Broken(f"a reply of a node that had the command is refused: {recorded.refused}")
         self.seen["together"] += len(said)
@@ -327,7 +326,7 @@ class History:
     def expire(self) -> int:
         """The sweep."""
         house = self.house
-        return len(house.write("sweep", commands.expire, now=house.now, fresh_ids=house.ids()))
+        return len(house.write("sweep", commands.expire, now=house.now))
 
     def tend(self) -> int:
         """The job, for one of the commands of which something is left; two processes may be at it."""

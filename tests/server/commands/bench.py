@@ -97,13 +97,11 @@ class Bench:
     ) -> tuple[bool, list[str]]:
         """Report; returns whether that ended the invocation, and who may start now."""
         reply = Reply(reply_id or f"reply-{next(self._replies)}", command.id, detail, trace, steps or {})
-        return await self.database.write(
-            commands.record, self.scope, node, reply, now=self.clock.now(), fresh_ids=commands.fresh_ids()
-        )
+        return await self.database.write(commands.record, self.scope, node, reply, now=self.clock.now())
 
     async def expire(self) -> list[Invocation]:
         """End what has run out of time, of every account."""
-        return await self.database.write(commands.expire, now=self.clock.now(), fresh_ids=commands.fresh_ids())
+        return await self.database.write(commands.expire, now=self.clock.now())
 
     async def detail(self, command: Command, node: str = "") -> str:
         """StatusDetails of the command, or of its invocation on *node*."""

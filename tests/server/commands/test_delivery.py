@@ -21,7 +21,7 @@ async def events(bench, command):
 
     def read():
         rows = yield sql(
-            "SELECT detail, reason FROM invocation_event WHERE account = $1 AND command_id = $2 ORDER BY recorded_at, id",
+            "SELECT detail, reason FROM invocation_event WHERE account = $1 AND command_id = $2 ORDER BY recorded_at",
             bench.scope.account,
             command.id,
         )
@@ -227,10 +227,10 @@ async def test_only_nodes_that_were_sent_a_command_report_on_it(bench):
 
     assert await bench.detail(command, ids[0]) == "Pending"
 
-    def replies():
-        return (yield sql("SELECT COUNT(*) FROM reply WHERE account = $1", bench.scope.account))
+    def heard():
+        return (yield sql("SELECT heard FROM invocation WHERE command_id = $1", command.id))
 
-    assert await bench.database.read(replies) == [(0,)]
+    assert await bench.database.read(heard) == [("",)]
 
 
 async def test_time_runs_out_for_whoever_has_not_ended(alone):
@@ -322,9 +322,7 @@ async def test_what_is_open_on_a_node_that_goes_away_ends(bench):
     await bench.take(gone)
 
     async def abandon():
-        return await bench.database.write(
-            commands.abandon, bench.scope, gone, now=bench.clock.now(), fresh_ids=commands.fresh_ids()
-        )
+        return await bench.database.write(commands.abandon, bench.scope, gone, now=bench.clock.now())
 
     ended, released = await abandon()
 

@@ -28,7 +28,7 @@ def said_of(bench, command, *told):
 
 async def record_all(bench, said):
     """Record at once."""
-    return await bench.database.write(commands.record_all, said, now=bench.clock.now(), fresh_ids=commands.fresh_ids())
+    return await bench.database.write(commands.record_all, said, now=bench.clock.now())
 
 
 async def record_each(bench, said):
@@ -47,7 +47,6 @@ async def record_each(bench, said):
                 one.instance_id,
                 one.reply,
                 now=bench.clock.now(),
-                fresh_ids=commands.fresh_ids(),
             )
         except PatchwrightError:
             refused += 1

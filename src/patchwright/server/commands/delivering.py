@@ -15,7 +15,6 @@ from patchwright.server.accounts import Scope
 from patchwright.server.commands import invocation_store, store
 from patchwright.server.commands.model import Command, Delivery, LogGroup
 from patchwright.server.commands.moving import move, settle
-from patchwright.server.commands.telling import event_id
 from patchwright.server.infra import UnitOfWork
 
 _REMEMBERED = 32
@@ -125,8 +124,7 @@ def _delay(scope: Scope, command_id: str, instance_id: str, *, deliveries: int, 
     if invocation.acknowledged_at is not None or not invocation.released:
         return
     changed = replace(invocation, detail=Detail.DELAYED)
-    event = event_id(scope, command_id, instance_id, Detail.DELAYED)
-    stands = yield from move(changed, before=invocation, event=event, reason="not acknowledged in time", now=now)
+    stands = yield from move(changed, before=invocation, reason="not acknowledged in time", now=now)
     if stands is not None:
         yield from settle(scope, command_id, stands, now=now)
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQL of invocations, their events, and replies."""
+"""SQL of invocations and their history."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any
 
 from patchwright.core.invocation import FINAL, Detail
@@ -17,12 +18,28 @@ from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_eac
 
 _INVOCATION = (
     "account, region, command_id, instance_id, position, detail, released, requested_at, due_at, begin_by,"
-    " acknowledged_at, deliveries, response_code, steps, trace, ended_at, cancel_id"
+    " acknowledged_at, deliveries, response_code, steps, trace, ended_at, cancel_id, heard"
 )
 _NAMES = tuple(name.strip() for name in _INVOCATION.split(","))
 _OF_COMMAND = "account = $1 AND region = $2 AND command_id = $3"
 _ONE = f"{_OF_COMMAND} AND instance_id = $4"
 _CANCELLING = Detail.CANCELLING.value
+_DETAILS = {detail.value: detail for detail in Detail}
+_NO_STEPS = "{}"
+
+
+@dataclass(slots=True)
+class Reported:
+    """What nodes say of an invocation, and whether it was released; for who changes many of them at once."""
+
+    instance_id: str
+    detail: Detail
+    released: bool
+    response_code: int
+    steps: Mapping[str, StepResult]
+    trace: str
+    ended_at: float | None
+    heard: str
 
 
 def add(
@@ -58,8 +75,8 @@ def add(
         ],
     )
     changes = moved(None, Detail.PENDING, released=False, number=0)
-    for detail in details.values():
-        changes.update(moved(None, detail, released=False))
+    for detail, number in Counter(details.values()).items():
+        changes.update(moved(None, detail, released=False, number=number))
     return (yield from tally_store.move(command.scope, command.id, changes))
 
 
@@ -151,37 +168,38 @@ def find(scope: Scope, command_id: str, instance_id: str) -> UnitOfWork[Invocati
     return _invocation(rows[0]) if rows else None
 
 
-def find_some(scope: Scope, command_id: str, instance_ids: Sequence[str]) -> UnitOfWork[dict[str, Invocation]]:
-    """A command's invocations on some nodes, by node."""
+def reported(scope: Scope, command_id: str, instance_ids: Sequence[str]) -> UnitOfWork[dict[str, Reported]]:
+    """How a command's invocations on some nodes stand, as far as nodes say it, by node."""
     rows = yield sql(
-        f"SELECT {_INVOCATION} FROM invocation WHERE {_OF_COMMAND}"
-        f" AND instance_id IN ({placeholders(4, len(instance_ids))})",
+        "SELECT instance_id, detail, released, response_code, steps, trace, ended_at, heard FROM invocation"
+        f" WHERE {_OF_COMMAND} AND instance_id IN ({placeholders(4, len(instance_ids))})",
         *scope,
         command_id,
         *instance_ids,
     )
-    return {found.instance_id: found for found in map(_invocation, rows)}
+    return {row[0]: Reported(row[0], _DETAILS[row[1]], bool(row[2]), row[3], _steps(row[4]), *row[5:]) for row in rows}
 
 
-def put_reported(changed: Sequence[Invocation], *, now: float) -> UnitOfWork[None]:
+def put_reported(scope: Scope, command_id: str, changed: Sequence[Reported], *, now: float) -> UnitOfWork[None]:
     """
-    Store what nodes reported of invocations, which thereby are acknowledged.
+    Store what nodes reported of a command's invocations, which thereby are acknowledged.
 
     For who has read them in the same transaction, and found that they were under way.
     """
     yield sql_each(
-        "UPDATE invocation SET detail = $5, response_code = $6, steps = $7, trace = $8, ended_at = $9,"
-        f" acknowledged_at = COALESCE(acknowledged_at, $10) WHERE {_ONE}",
+        "UPDATE invocation SET detail = $5, response_code = $6, steps = $7, trace = $8, ended_at = $9, heard = $10,"
+        f" acknowledged_at = COALESCE(acknowledged_at, $11) WHERE {_ONE}",
         [
             (
-                *one.scope,
-                one.command_id,
+                *scope,
+                command_id,
                 one.instance_id,
                 one.detail.value,
                 one.response_code,
-                json.dumps({name: vars(step) for name, step in one.steps.items()}),
+                _text(one.steps),
                 one.trace,
                 one.ended_at,
+                one.heard,
                 now,
             )
             for one in changed
@@ -229,11 +247,9 @@ def of_node(scope: Scope, instance_id: str, *, before: tuple[float, str], limit:
     return [_invocation(row) for row in rows]
 
 
-def put(
-    invocation: Invocation, *, before: Invocation, event_id: str, reason: str, now: float
-) -> UnitOfWork[Standing | None]:
+def put(invocation: Invocation, *, before: Invocation, reason: str, now: float) -> UnitOfWork[Standing | None]:
     """
-    Store an invocation that changed, if it still is in the detail that *before* has; with it the event of the change.
+    Store an invocation that changed, if it still is in the detail that *before* has; with it the line of its history.
 
     Returns how all invocations of the command stand then; None, and stores nothing, if somebody else changed it meanwhile.
     """
@@ -241,43 +257,39 @@ def put(
     cancelled = invocation.cancel_id != before.cancel_id
     rows = yield sql(
         "UPDATE invocation SET detail = $6, response_code = $7, steps = $8, trace = $9, ended_at = $10, due_at = $11,"
-        " cancel_id = $12, cancel_visible_at = CASE WHEN $13 = 1 THEN $14 ELSE cancel_visible_at END"
+        " cancel_id = $12, cancel_visible_at = CASE WHEN $13 = 1 THEN $14 ELSE cancel_visible_at END, heard = $15"
         f" WHERE {_ONE} AND detail = $5 RETURNING released",
         *key,
         before.detail.value,
         invocation.detail.value,
         invocation.response_code,
-        json.dumps({name: asdict(step) for name, step in invocation.steps.items()}),
+        _text(invocation.steps),
         invocation.trace,
         invocation.ended_at,
         invocation.due_at,
         invocation.cancel_id,
         int(cancelled),
         now,
+        invocation.heard,
     )
     if not rows:
         return None
     if invocation.detail is before.detail:
         return (yield from tally_store.find(invocation.scope, invocation.command_id))
-    yield from add_events(
-        invocation.scope,
-        [(invocation.command_id, invocation.instance_id, event_id)],
-        invocation.detail,
-        reason,
-        now=now,
-    )
+    nodes = [invocation.instance_id]
+    yield from add_history(invocation.scope, invocation.command_id, nodes, invocation.detail, reason, now=now)
     changes = moved(before.detail, invocation.detail, released=bool(rows[0][0]))
     return (yield from tally_store.move(invocation.scope, invocation.command_id, changes))
 
 
-def add_events(
-    scope: Scope, which: Sequence[tuple[str, str, str]], detail: Detail, reason: str, *, now: float
+def add_history(
+    scope: Scope, command_id: str, instance_ids: Sequence[str], detail: Detail, reason: str, *, now: float
 ) -> UnitOfWork[None]:
-    """Note that invocations (command, node, id of the event) became *detail*, and why."""
+    """Note that the invocations of a command on some nodes became *detail*, and why."""
     yield sql_each(
-        "INSERT INTO invocation_event (account, region, command_id, instance_id, id, detail, reason, recorded_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        [(*scope, command_id, node, event_id, detail.value, reason, now) for command_id, node, event_id in which],
+        "INSERT INTO invocation_event (account, region, command_id, instance_id, detail, reason, recorded_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [(*scope, command_id, node, detail.value, reason, now) for node in instance_ids],
     )
 
 
@@ -409,37 +421,6 @@ def acknowledge_cancel(scope: Scope, instance_id: str, cancel_id: str) -> UnitOf
     return bool(rows)
 
 
-def take_reply(scope: Scope, instance_id: str, reply_id: str, *, now: float) -> UnitOfWork[bool]:
-    """Note a reply; false if it was taken before."""
-    rows = yield sql(
-        "INSERT INTO reply (account, region, instance_id, id, recorded_at) VALUES ($1, $2, $3, $4, $5)"
-        " ON CONFLICT (account, region, instance_id, id) DO NOTHING RETURNING id",
-        *scope,
-        instance_id,
-        reply_id,
-        now,
-    )
-    return bool(rows)
-
-
-def take_replies(scope: Scope, replies: Sequence[tuple[str, str]], *, now: float) -> UnitOfWork[set[tuple[str, str]]]:
-    """Note replies (node, id), each of them once; returns those that were not taken before."""
-    fresh: set[tuple[str, str]] = set()
-    for size in (32, 1):  # few texts, so that they are prepared once
-        while len(replies) >= size:
-            part, replies = replies[:size], replies[size:]
-            values = ", ".join(f"($1, $2, {placeholders(4 + 2 * place, 2)}, $3)" for place in range(size))
-            rows = yield sql(
-                f"INSERT INTO reply (account, region, instance_id, id, recorded_at) VALUES {values}"
-                " ON CONFLICT (account, region, instance_id, id) DO NOTHING RETURNING instance_id, id",
-                *scope,
-                now,
-                *(value for one in part for value in one),
-            )
-            fresh.update((row[0], row[1]) for row in rows)
-    return fresh
-
-
 def open_of(scope: Scope, instance_id: str) -> UnitOfWork[list[Invocation]]:
     """Every invocation on a node that has not ended."""
     rows = yield sql(
@@ -481,5 +462,13 @@ def _invocation(row: Row) -> Invocation:
     scope = Scope(values.pop("account"), values.pop("region"))
     values["detail"] = Detail(values["detail"])
     values["released"] = bool(values["released"])
-    values["steps"] = {name: StepResult(**step) for name, step in json.loads(values["steps"]).items()}
+    values["steps"] = _steps(values["steps"])
     return Invocation(scope=scope, **values)
+
+
+def _steps(text: str) -> dict[str, StepResult]:
+    return {} if text == _NO_STEPS else {name: StepResult(**step) for name, step in json.loads(text).items()}
+
+
+def _text(steps: Mapping[str, StepResult]) -> str:
+    return json.dumps({name: vars(step) for name, step in steps.items()}) if steps else _NO_STEPS

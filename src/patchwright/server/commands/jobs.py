@@ -23,7 +23,6 @@ TEND_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
 _COMMANDS = 20  # that are looked up together
 _STEPS = 1000  # of one round
-_REPLIES = 5000  # that one transaction forgets
 
 
 async def tend(
@@ -71,8 +70,6 @@ async def forget(database: Database, clock: Clock) -> int:
     before = clock.now() - HISTORY_SECONDS
     while (oldest := await database.read(store.oldest_ended, before=before)) is not None:
         await database.write(store.forget, *oldest, limit=TOGETHER)
-        steps += 1
-    while await database.write(store.forget_replies, before=before, limit=_REPLIES) == _REPLIES:
         steps += 1
     return steps
 

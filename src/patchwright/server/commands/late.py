@@ -16,7 +16,7 @@ from patchwright.server.accounts import Scope
 from patchwright.server.commands import invocation_store, store, tally_store
 from patchwright.server.commands.model import TOGETHER
 from patchwright.server.commands.tally import Standing
-from patchwright.server.commands.telling import event_id, tell_invocations
+from patchwright.server.commands.telling import tell_invocations
 from patchwright.server.infra import UnitOfWork
 
 _MINUTE = 60
@@ -97,12 +97,8 @@ def _whole(seconds: float, unit: int, up: bool) -> int:
 def _turn_away(scope: Scope, command_id: str, late: Mapping[str, str], *, now: float) -> UnitOfWork[Standing]:
     stands: Standing = yield from invocation_store.turn_away(scope, command_id, late, _TURNED_AWAY, now=now)
     for reason in dict.fromkeys(late.values()):
-        which = [
-            (command_id, node, event_id(scope, command_id, node, _TURNED_AWAY))
-            for node, told in late.items()
-            if told == reason
-        ]
-        yield from invocation_store.add_events(scope, which, _TURNED_AWAY, reason, now=now)
+        nodes = [node for node, told in late.items() if told == reason]
+        yield from invocation_store.add_history(scope, command_id, nodes, _TURNED_AWAY, reason, now=now)
     head = (yield from store.heads(scope, [command_id]))[command_id]
     yield from tell_invocations(head, list(late), _TURNED_AWAY, now=now)
     return stands

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from patchwright.core.errors import PatchwrightError
@@ -14,6 +15,7 @@ from patchwright.server.infra import UnitOfWork
 
 DEFAULT_TIMEOUT_SECONDS = 3600
 HISTORY_SECONDS = 30 * 86_400.0  # how long what has ended is kept (spec §1.20)
+HEARD = 64  # replies that are known again
 TOGETHER = 1000  # invocations that one transaction makes, releases or ends
 
 
@@ -179,7 +181,9 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command on one node. *steps* by name, as far as they were reported."""
+    """
+    A command on one node. *steps* by name, as far as they were reported; *heard* is what `hear` makes of the replies.
+    """
 
     scope: Scope
     command_id: str
@@ -197,6 +201,7 @@ class Invocation:
     trace: str = ""
     ended_at: float | None = None
     cancel_id: str = ""
+    heard: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,3 +229,13 @@ class Reply:
     detail: Detail
     trace: str = ""
     steps: Mapping[str, StepResult] = field(default_factory=dict)
+
+
+def hear(heard: str, reply_id: str) -> str:
+    """
+    What was *heard* of an invocation with this reply; the same text where it was heard before.
+
+    As digests of the last `HEARD` of them: an older one that comes again finds that its steps are known.
+    """
+    digest = " " + blake2b(reply_id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return heard if digest in heard else (heard + digest)[-HEARD * len(digest) :]

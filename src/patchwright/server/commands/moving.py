@@ -8,7 +8,7 @@ invocations does so many, and leaves the rest to `jobs`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from patchwright.core.document import STEPS_LIMIT
@@ -23,10 +23,11 @@ from patchwright.server.commands.model import (
     Reply,
     StepResult,
     UnknownInvocation,
+    hear,
 )
 from patchwright.server.commands.rate_control import next_batch
 from patchwright.server.commands.tally import Standing
-from patchwright.server.commands.telling import event_id, tell_command, tell_invocations
+from patchwright.server.commands.telling import tell_command, tell_invocations
 from patchwright.server.infra import UnitOfWork
 
 OVERDUE_BATCH = 200  # invocations that one sweep ends in one transaction
@@ -34,15 +35,12 @@ _OPEN_STEPS = frozenset({"Pending", "InProgress"})
 _WHY_TERMINATED = "more errors than allowed"
 
 
-def record(
-    scope: Scope, instance_id: str, reply: Reply, *, now: float, fresh_ids: Iterator[str]
-) -> UnitOfWork[tuple[bool, list[str]]]:
+def record(scope: Scope, instance_id: str, reply: Reply, *, now: float) -> UnitOfWork[tuple[bool, list[str]]]:
     """
     Take a node's reply; a unit of work.
 
     A reply that was taken before changes nothing. Steps are merged: what is not mentioned stays, and a step that has a result
     is not under way again. After the end only steps that nothing was known of are added: replies overtake each other.
-    *fresh_ids* gives the ids of the events.
 
     Returns:
         Whether this reply ended the invocation, and the nodes that may start now.
@@ -55,10 +53,11 @@ def record(
     if invocation is None or not (invocation.released or invocation.detail.final):
         msg = f"Command {reply.command_id[:64]} was not sent to {instance_id}."
         raise UnknownInvocation(msg)
-    if not (yield from invocation_store.take_reply(scope, instance_id, reply.id, now=now)):
+    heard = hear(invocation.heard, reply.id)
+    if heard == invocation.heard:
         return False, []
     if invocation.detail.final:
-        yield from _add_late(invocation, reply, now=now)
+        yield from _add_late(invocation, reply, heard, now=now)
         return False, []
     wanted = invocation.detail if _is_late_start(invocation, reply) else advance(invocation.detail, reply.detail)
     steps = merged(invocation.steps, reply.steps)
@@ -69,17 +68,18 @@ def record(
         trace=reply.trace or invocation.trace,
         response_code=exit_code(steps) if wanted.final else -1,
         ended_at=now if wanted.final else None,
+        heard=heard,
     )
     yield from invocation_store.acknowledge(scope, reply.command_id, instance_id, now=now)
     if changed.detail is Detail.CANCELLING:  # it runs: it has its whole time to end
         changed = replace(changed, due_at=invocation.begin_by + (yield from _execution_seconds(invocation)))
-    stands = yield from move(changed, before=invocation, event=next(fresh_ids), reason="reply", now=now)
+    stands = yield from move(changed, before=invocation, reason="reply", now=now)
     if stands is None or wanted is invocation.detail:
         return False, []  # a step's result: the command as a whole stands where it stood
     return wanted.final, (yield from settle(scope, reply.command_id, stands, now=now))
 
 
-def expire(*, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[Invocation]]:
+def expire(*, now: float) -> UnitOfWork[list[Invocation]]:
     """
     End invocations of any account whose time has run out (spec §5.3), at most `OVERDUE_BATCH`; a unit of work.
 
@@ -89,16 +89,14 @@ def expire(*, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[Invocatio
     for invocation in (yield from invocation_store.overdue(now=now, limit=OVERDUE_BATCH)):
         unheard = invocation.detail is Detail.CANCELLING and invocation.acknowledged_at is None
         changed = replace(invocation, detail=Detail.CANCELLED if unheard else Detail.DELIVERY_TIMED_OUT, ended_at=now)
-        if (yield from move(changed, before=invocation, event=next(fresh_ids), reason="time ran out", now=now)):
+        if (yield from move(changed, before=invocation, reason="time ran out", now=now)):
             ended.append(changed)
     for scope, command_id in dict.fromkeys((one.scope, one.command_id) for one in ended):
         yield from _settle_now(scope, command_id, now=now)
     return ended
 
 
-def abandon(
-    scope: Scope, instance_id: str, *, now: float, fresh_ids: Iterator[str]
-) -> UnitOfWork[tuple[list[str], list[str]]]:
+def abandon(scope: Scope, instance_id: str, *, now: float) -> UnitOfWork[tuple[list[str], list[str]]]:
     """
     End every open invocation of a node that is going away; a unit of work.
 
@@ -112,7 +110,7 @@ def abandon(
         detail = Detail.CANCELLED if invocation.detail is Detail.CANCELLING else Detail.UNDELIVERABLE
         changed = replace(invocation, detail=detail, ended_at=now)
         reason = "the node was deregistered"
-        if (yield from move(changed, before=invocation, event=next(fresh_ids), reason=reason, now=now)):
+        if (yield from move(changed, before=invocation, reason=reason, now=now)):
             ended.append(invocation.command_id)
     released: list[str] = []
     for command_id in ended:
@@ -120,15 +118,13 @@ def abandon(
     return ended, released
 
 
-def move(
-    changed: Invocation, *, before: Invocation, event: str, reason: str, now: float
-) -> UnitOfWork[Standing | None]:
+def move(changed: Invocation, *, before: Invocation, reason: str, now: float) -> UnitOfWork[Standing | None]:
     """
-    Store an invocation that changed, and tell of it; *event* is the id of the entry in its history.
+    Store an invocation that changed, and tell of it.
 
     Returns how all invocations of the command stand then; None where somebody else changed it meanwhile.
     """
-    stands = yield from invocation_store.put(changed, before=before, event_id=event, reason=reason, now=now)
+    stands = yield from invocation_store.put(changed, before=before, reason=reason, now=now)
     if stands is not None and changed.detail is not before.detail:
         head = (yield from store.heads(changed.scope, [changed.command_id]))[changed.command_id]
         yield from tell_invocations(head, [changed.instance_id], changed.detail, now=now)
@@ -160,8 +156,7 @@ def end_waiting(scope: Scope, command_id: str, detail: Detail, *, now: float) ->
     """End up to `TOGETHER` of those that were never released as *detail*, and tell of it."""
     ids, stands = yield from invocation_store.end_waiting(scope, command_id, detail, now=now, limit=TOGETHER)
     reason = _WHY_TERMINATED if detail is Detail.TERMINATED else "withdrawn"
-    which = [(command_id, one, event_id(scope, command_id, one, detail)) for one in ids]
-    yield from invocation_store.add_events(scope, which, detail, reason, now=now)
+    yield from invocation_store.add_history(scope, command_id, ids, detail, reason, now=now)
     head = (yield from store.heads(scope, [command_id]))[command_id]
     yield from tell_invocations(head, ids, detail, now=now)
     return stands
@@ -186,7 +181,7 @@ def _settle_now(scope: Scope, command_id: str, *, now: float) -> UnitOfWork[list
     return [] if stands is None else (yield from settle(scope, command_id, stands, now=now))
 
 
-def _add_late(invocation: Invocation, reply: Reply, *, now: float) -> UnitOfWork[None]:
+def _add_late(invocation: Invocation, reply: Reply, heard: str, *, now: float) -> UnitOfWork[None]:
     steps = dict(invocation.steps)
     for name, step in reply.steps.items():
         known = name in steps
@@ -195,8 +190,8 @@ def _add_late(invocation: Invocation, reply: Reply, *, now: float) -> UnitOfWork
         if known or len(steps) < STEPS_LIMIT:
             steps[name] = step
     if steps != invocation.steps:
-        changed = replace(invocation, steps=steps, response_code=exit_code(steps))
-        yield from invocation_store.put(changed, before=invocation, event_id="", reason="late reply", now=now)
+        changed = replace(invocation, steps=steps, response_code=exit_code(steps), heard=heard)
+        yield from invocation_store.put(changed, before=invocation, reason="late reply", now=now)
 
 
 def merged(known: Mapping[str, StepResult], told: Mapping[str, StepResult]) -> dict[str, StepResult]:

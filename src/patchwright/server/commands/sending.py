@@ -32,7 +32,7 @@ from patchwright.server.commands.model import (
 from patchwright.server.commands.moving import settle
 from patchwright.server.commands.rate_control import resolve
 from patchwright.server.commands.targets import check, window
-from patchwright.server.commands.telling import event_id, tell_command, tell_invocations
+from patchwright.server.commands.telling import tell_command, tell_invocations
 from patchwright.server.commands.timing import execution_seconds, platforms
 from patchwright.server.infra import Bucket, BucketRefused, UnitOfWork, check_key, joined, new_uuid
 
@@ -201,8 +201,7 @@ def _tell_ended(command: Command, details: Mapping[str, Detail], *, now: float) 
     for detail in sorted(_AT_ONCE):
         ids = [one for one, begun in details.items() if begun is detail]
         if ids:
-            which = [(command.id, one, event_id(command.scope, command.id, one, detail)) for one in ids]
-            yield from invocation_store.add_events(command.scope, which, detail, _WHY[detail], now=now)
+            yield from invocation_store.add_history(command.scope, command.id, ids, detail, _WHY[detail], now=now)
             yield from tell_invocations(command, ids, detail, now=now)
 
 

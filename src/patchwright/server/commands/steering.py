@@ -19,7 +19,6 @@ from patchwright.server.commands.model import (
 from patchwright.server.commands.moving import move, settle
 from patchwright.server.commands.sending import close
 from patchwright.server.commands.tally import Standing
-from patchwright.server.commands.telling import event_id
 from patchwright.server.infra import UnitOfWork, new_uuid
 
 CANCEL_TOGETHER = 200  # invocations on nodes that one transaction cancels
@@ -108,8 +107,7 @@ def _cancel_one(invocation: Invocation, *, now: float) -> UnitOfWork[list[str]]:
         if invocation.acknowledged_at is None:  # it may never have got there: then nobody will say that it ended
             due_at = min(due_at, now + CANCEL_GRACE_SECONDS)
         changed = replace(invocation, detail=Detail.CANCELLING, cancel_id=new_uuid(), due_at=due_at)
-    event = event_id(invocation.scope, invocation.command_id, invocation.instance_id, changed.detail)
-    stands = yield from move(changed, before=invocation, event=event, reason="cancelled", now=now)
+    stands = yield from move(changed, before=invocation, reason="cancelled", now=now)
     return [invocation.instance_id] if handed_over and stands is not None else []
 
 

@@ -12,7 +12,7 @@ from patchwright.core.invocation import FINAL, Detail
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import tally_store
 from patchwright.server.commands.model import Command, LogGroup, Notification, Request, Target
-from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
+from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
 
 _CONTENT = "content"
 _NAMES = (
@@ -188,17 +188,6 @@ def forget(scope: Scope, command_id: str, *, limit: int) -> UnitOfWork[None]:
     for table in ("invocation_event", "command_tally"):
         yield sql(f"DELETE FROM {table} WHERE account = $1 AND region = $2 AND command_id = $3", *scope, command_id)
     yield sql(f"DELETE FROM command WHERE {_ONE}", *scope, command_id)
-
-
-def forget_replies(*, before: float, limit: int) -> UnitOfWork[int]:
-    """Delete up to *limit* notes of replies that were taken before *before*; returns how many."""
-    rows = yield sql(
-        "SELECT account, region, instance_id, id FROM reply WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2",
-        before,
-        limit,
-    )
-    yield sql_each("DELETE FROM reply WHERE account = $1 AND region = $2 AND instance_id = $3 AND id = $4", rows)
-    return len(rows)
 
 
 def _counted(scope: Scope, found: Sequence[Command]) -> UnitOfWork[list[Command]]:

@@ -20,9 +20,9 @@ _OURS = uuid.UUID("5f0e8b8e-6c9b-5d35-9d0a-3f6a1c1f4b52")  # what ids of these e
 _ALL = "All"
 
 
-def event_id(scope: Scope, command_id: str, instance_id: str, detail: Detail) -> str:
-    """The id of the event that a command, or its invocation on a node, became *detail*: which happens once."""
-    name = "/".join((*scope, command_id, instance_id, detail.value))
+def event_id(scope: Scope, command_id: str, detail: Detail) -> str:
+    """The id of the event that a command as a whole became *detail*, the same whenever it is told."""
+    name = "/".join((*scope, command_id, "", detail.value))
     digits = hashlib.sha1(_OURS.bytes + name.encode()).hexdigest()  # noqa: S324 - a UUID of version 5, four times as fast
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
@@ -31,7 +31,7 @@ def event_id(scope: Scope, command_id: str, instance_id: str, detail: Detail) ->
 def tell_command(command: Command, detail: Detail, *, now: float) -> UnitOfWork[None]:
     """Say that a command as a whole became *detail*."""
     scope, request = command.scope, command.request
-    identity = event_id(scope, command.id, "", detail)
+    identity = event_id(scope, command.id, detail)
     shown = {
         "command-id": command.id,
         "document-name": request.document_name,
@@ -55,29 +55,22 @@ def tell_command(command: Command, detail: Detail, *, now: float) -> UnitOfWork[
 
 def tell_invocations(command: Command, instance_ids: Sequence[str], detail: Detail, *, now: float) -> UnitOfWork[None]:
     """Say that the invocations of a command on some nodes became *detail*."""
-    scope, requested = command.scope, iso_millis(command.requested_at)
-    happened = [
-        events.Event(
-            scope,
-            event_id(scope, command.id, instance_id, detail),
-            events.COMMAND_INVOCATION,
-            (events.node_arn(scope, instance_id),),
-            {
-                "command-id": command.id,
-                "document-name": command.request.document_name,
-                "instance-id": instance_id,
-                "requested-date-time": requested,
-                "status": detail.status,
-            },
-            now,
-        )
-        for instance_id in instance_ids
-    ]
-    yield from events.emit_all(happened)
-    if _wanted(command.request.notification, "Invocation", detail):
-        for instance_id, event in zip(instance_ids, happened, strict=True):
+    scope, request = command.scope, command.request
+    id_of = events.ids_in_time(now, *scope, command.id, detail.value)
+    ids = {one: id_of(one) for one in instance_ids}
+    shown = {
+        "command-id": command.id,
+        "document-name": request.document_name,
+        "requested-date-time": iso_millis(command.requested_at),
+        "status": detail.status,
+    }
+    subjects = [(one, events.node_arn(scope, one), identity) for one, identity in ids.items()]
+    kind = events.COMMAND_INVOCATION
+    yield from events.emit_of_each(scope, kind, subjects, shown, member="instance-id", now=now)
+    if _wanted(request.notification, "Invocation", detail):
+        for instance_id, identity in ids.items():
             body = {**_common(command, detail, now), "instanceId": instance_id}
-            yield from _notify(command, body, now=now, identity=event.id)
+            yield from _notify(command, body, now=now, identity=identity)
 
 
 def _common(command: Command, detail: Detail, now: float) -> dict[str, Any]:

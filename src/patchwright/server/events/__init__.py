@@ -2,13 +2,13 @@
 """
 Events: what happened, told in the transaction in which it happened, and sent to whom it concerns (spec §7.7, §5.8).
 
-The door. `emit` and `emit_all` are units of work for the rooms in which things happen.
+The door. `emit`, `emit_all` and `emit_of_each` are units of work for the rooms in which things happen.
 """
 
 from __future__ import annotations
 
 from patchwright.server.events.courier import KEPT_SECONDS, STEP_SECONDS, TIDY_SECONDS, Courier, tidy
-from patchwright.server.events.emitting import emit, emit_all, number_waiting
+from patchwright.server.events.emitting import emit, emit_all, emit_of_each, number_waiting
 from patchwright.server.events.feed import Feed, Part
 from patchwright.server.events.model import (
     COMMAND,
@@ -34,6 +34,7 @@ from patchwright.server.events.model import (
     UnknownEvent,
     UnknownSubscription,
     derived_id,
+    ids_in_time,
     iso_millis,
     managed_arn,
     node_arn,
@@ -85,6 +86,8 @@ __all__ = [
     "derived_id",
     "emit",
     "emit_all",
+    "emit_of_each",
+    "ids_in_time",
     "iso_millis",
     "managed_arn",
     "node_arn",

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from patchwright.server.accounts import Scope
 from patchwright.server.events import store
-from patchwright.server.events.model import MOST_RESOURCES, Event, compact, subject_of
+from patchwright.server.events.model import MOST_RESOURCES, Event, compact, quoted, subject_of
 from patchwright.server.infra import Database, Row, UnitOfWork
 
 NUMBERED_TOGETHER = 500
 
+_BY_ID = itemgetter(2)
 _PLACES = itertools.count(1)  # tells events of one moment apart, in the order in which they were emitted
 
 
@@ -51,6 +53,36 @@ def emit_all(events: Iterable[Event]) -> UnitOfWork[None]:
     """Say that several things happened, in this order; otherwise as `emit`."""
     rows = [_row(event) for event in events]
     if rows:
+        yield from store.add(rows)
+
+
+def emit_of_each(
+    scope: Scope,
+    detail_type: str,
+    subjects: Iterable[tuple[str, str, str]],
+    detail: Mapping[str, Any],
+    *,
+    member: str,
+    now: float,
+) -> UnitOfWork[None]:
+    """
+    Say that the same happened to many, in this order; otherwise as `emit`.
+
+    Args:
+        scope: Whose events they are.
+        detail_type: One of `DETAIL_TYPES`.
+        subjects: Of each its bare id, its ARN, and the event's id, which may best be of `ids_in_time`.
+        detail: What is said of all of them.
+        member: The member of the detail that is each one's bare id; it comes last.
+        now: When it happened.
+    """
+    before = compact({**detail, member: ""})[:-3]  # all but '""}'
+    rows = [
+        (*scope, event_id, detail_type, subject, f"[{quoted(arn)}]", f"{before}{quoted(subject)}}}", now, next(_PLACES))
+        for subject, arn, event_id in subjects
+    ]
+    if rows:
+        rows.sort(key=_BY_ID)  # which is the order in which they are stored; told they are in that of their places
         yield from store.add(rows)
 
 

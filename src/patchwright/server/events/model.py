@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,6 +15,7 @@ from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 MOST_RESOURCES = 100  # named in one event
 SOURCE = "aws.ssm"
 
@@ -165,6 +166,25 @@ def derived_id(*parts: object) -> str:
     return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
+def ids_in_time(now: float, *parts: object) -> Callable[[str], str]:
+    """
+    Ids of events of one moment that are told of many: of each name the same again for the same moment and *parts*.
+
+    In the form of a UUID (version 7), which sorts by the time: what is written at once is stored at one place (docs/adr/0041).
+    """
+    milliseconds = f"{int(now * 1000) & 0xFFFFFFFFFFFF:012x}"
+    begun = hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass") + b"\0")
+
+    def named(name: str) -> str:
+        digest = begun.copy()
+        digest.update(name.encode("utf-8", "surrogatepass"))
+        digits = digest.hexdigest()
+        variant = _VARIANT[digits[3]]
+        return f"{milliseconds[:8]}-{milliseconds[8:]}-7{digits[:3]}-{variant}{digits[4:7]}-{digits[7:19]}"
+
+    return named
+
+
 def node_arn(scope: Scope, instance_id: str) -> str:
     """The ARN by which events name a node."""
     if instance_id.startswith("i-"):
@@ -200,3 +220,8 @@ def iso_millis(moment: float) -> str:
 def compact(value: Any) -> str:
     """*value* as JSON on one line, ASCII."""
     return _COMPACT.encode(value)
+
+
+def quoted(value: str) -> str:
+    """A text as JSON, ASCII; `compact` of many of them."""
+    return json.encoder.encode_basestring_ascii(value)

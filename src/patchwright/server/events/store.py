@@ -11,6 +11,7 @@ from patchwright.server.events.model import Event
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
 
 _NUMBERED_TOGETHER = 500
+_IMPLAUSIBLE_SECONDS = 365 * 86400.0
 _EVENT = "account, region, id, sequence, detail_type, subject, resources, detail, at"
 
 
@@ -115,14 +116,28 @@ def find(scope: Scope, event_id: str) -> UnitOfWork[Event | None]:
 
 
 def remove_older(moment: float, limit: int) -> UnitOfWork[int]:
-    """Remove up to *limit* events from before *moment*; returns how many."""
-    rows = yield sql(
-        "DELETE FROM event WHERE (account, region, id) IN"
-        " (SELECT account, region, id FROM event WHERE at < $1 ORDER BY at LIMIT $2) RETURNING id",
-        moment,
-        limit,
-    )
-    return len(rows)
+    """
+    Remove up to *limit* events from before *moment*; returns how many.
+
+    In the order of their numbers, which is that of time, so that there need be no index of all moments. What is from long
+    after *moment*, when a clock was wrong, is in the way there: it goes as well.
+    """
+    removed = 0
+    for account, region in (yield sql("SELECT account, region FROM event_head ORDER BY account, region")):
+        rows = yield sql(
+            "DELETE FROM event WHERE account = $1 AND region = $2 AND sequence IN (SELECT sequence FROM event"
+            " WHERE account = $1 AND region = $2 AND sequence > 0 ORDER BY sequence LIMIT $3)"
+            " AND (at < $4 OR at > $5) RETURNING sequence",
+            account,
+            region,
+            limit - removed,
+            moment,
+            moment + _IMPLAUSIBLE_SECONDS,
+        )
+        removed += len(rows)
+        if removed == limit:
+            break
+    return removed
 
 
 def _event(row: Row) -> Event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -111,9 +111,7 @@ class Messages:
         return {}
 
     async def _take(self, scope: Scope, instance_id: str, reply: commands.Reply) -> None:
-        released = await self._database.write(
-            _record, scope, instance_id, reply, now=self._clock.now(), fresh_ids=commands.fresh_ids()
-        )
+        released = await self._database.write(_record, scope, instance_id, reply, now=self._clock.now())
         self._waking.wake(released)
 
     async def _wait(self, scope: Scope, instance_id: str, visibility: float) -> list[commands.Delivery]:
@@ -194,10 +192,8 @@ def _status(text: str) -> str:
     return _DETAILS[text].value
 
 
-def _record(
-    scope: Scope, instance_id: str, reply: commands.Reply, *, now: float, fresh_ids: Iterator[str]
-) -> UnitOfWork[list[str]]:
-    ended, released = yield from commands.record(scope, instance_id, reply, now=now, fresh_ids=fresh_ids)
+def _record(scope: Scope, instance_id: str, reply: commands.Reply, *, now: float) -> UnitOfWork[list[str]]:
+    ended, released = yield from commands.record(scope, instance_id, reply, now=now)
     if ended:
         reason = f"The command ended as {reply.detail.value} before the operation did."
         if (yield from patching.close(scope, instance_id, reply.command_id, now=now, reason=reason)):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from patchwright.server import commands, compliance, patching
 from patchwright.server.accounts import Scope
@@ -68,7 +68,7 @@ class Recorder:
                     future.set_exception(refusal)
 
     async def _write(self, said: Sequence[Said]) -> Recorded:
-        return await self._database.write(_recorded, said, now=self._clock.now(), fresh_ids=commands.fresh_ids())
+        return await self._database.write(_recorded, said, now=self._clock.now())
 
 
 def _fail(batch: Sequence[tuple[Said, asyncio.Future[None]]], error: Exception) -> None:
@@ -77,9 +77,9 @@ def _fail(batch: Sequence[tuple[Said, asyncio.Future[None]]], error: Exception) 
             future.set_exception(error)
 
 
-def _recorded(said: Sequence[Said], *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[Recorded]:
+def _recorded(said: Sequence[Said], *, now: float) -> UnitOfWork[Recorded]:
     """Record replies; what a command began on a node and did not finish ends with it."""
-    recorded = yield from commands.record_all(said, now=now, fresh_ids=fresh_ids)
+    recorded = yield from commands.record_all(said, now=now)
     ended: dict[Scope, list[str]] = {}
     for one in recorded.ended:
         ended.setdefault(one.scope, []).append(one.instance_id)

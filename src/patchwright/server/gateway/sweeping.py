@@ -23,7 +23,7 @@ async def sweep(database: Database, clock: Clock) -> int:
 
 
 def _expire(*, now: float) -> UnitOfWork[int]:
-    ended = yield from commands.expire(now=now, fresh_ids=commands.fresh_ids())
+    ended = yield from commands.expire(now=now)
     for invocation in ended:
         reason = "The command's time ran out before the operation ended."
         scope, instance_id = invocation.scope, invocation.instance_id

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from patchwright import __version__
@@ -74,7 +74,6 @@ class NodeOperations:
             caller.scope,
             request["InstanceId"],
             now=self._clock.now(),
-            fresh_ids=commands.fresh_ids(),
         )
         self._waking.wake(released)
         return {}
@@ -146,11 +145,11 @@ def _common(node: Node, since: float) -> dict[str, Any]:
     }
 
 
-def _deregister(scope: Scope, instance_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[list[str]]:
+def _deregister(scope: Scope, instance_id: str, *, now: float) -> UnitOfWork[list[str]]:
     """Each room forgets what it has of the node; returns the nodes whose turn comes by it."""
     yield from nodes.deregister(scope, instance_id)
     yield from tags.forget(scope, tags.MANAGED_INSTANCE, instance_id)
-    ended, released = yield from commands.abandon(scope, instance_id, now=now, fresh_ids=fresh_ids)
+    ended, released = yield from commands.abandon(scope, instance_id, now=now)
     yield from commands.forget_channel(scope, instance_id)
     for command_id in ended:
         yield from patching.close(scope, instance_id, command_id, now=now, reason="The node was deregistered.")

@@ -85,12 +85,14 @@ INVOCATION = owned(
     Column("cancel_id", TEXT, nullable=False, server_default=""),  # of the message that tells the node; empty: none
     Column("cancel_visible_at", MOMENT),  # when that is delivered next; NULL: it need not be
     Column("needs", MOMENT),  # seconds that it is expected to take at most; NULL: that is not known, or not asked
+    Column(
+        "heard", TEXT, nullable=False, server_default=""
+    ),  # digests of the last replies: the same again changes nothing
     PrimaryKeyConstraint("account", "region", "command_id", "instance_id"),
 )
 Index(
     "ix_invocation_deliverable",
     INVOCATION.c.instance_id,
-    INVOCATION.c.visible_at,
     sqlite_where=text("acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"),
     postgresql_where=text("acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"),
 )
@@ -124,23 +126,13 @@ Index(
     INVOCATION.c.requested_at,
 )
 
-INVOCATION_EVENT = owned(  # append-only: every change of an invocation's detail, written with it
+INVOCATION_EVENT = owned(  # append-only: what an invocation became, each once, written with it
     "invocation_event",
-    Column("id", TEXT, nullable=False),
     Column("command_id", TEXT, nullable=False),
     Column("instance_id", TEXT, nullable=False),
     Column("detail", TEXT, nullable=False),
     Column("reason", TEXT, nullable=False),
     Column("recorded_at", MOMENT, nullable=False),
-    PrimaryKeyConstraint("account", "region", "id"),
+    PrimaryKeyConstraint("account", "region", "command_id", "instance_id", "detail"),
+    sqlite_with_rowid=False,
 )
-Index("ix_invocation_event_of", INVOCATION_EVENT.c.account, INVOCATION_EVENT.c.region, INVOCATION_EVENT.c.command_id)
-
-REPLY = owned(  # replies that were taken: the same reply again changes nothing
-    "reply",
-    Column("id", TEXT, nullable=False),
-    Column("instance_id", TEXT, nullable=False),
-    Column("recorded_at", MOMENT, nullable=False),
-    PrimaryKeyConstraint("account", "region", "instance_id", "id"),
-)
-Index("ix_reply_age", REPLY.c.recorded_at)

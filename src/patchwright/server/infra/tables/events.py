@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, text
 
 from patchwright.server.infra.tables.columns import MOMENT, OCTETS, TEXT, WHOLE, owned
 
 EVENT = owned(  # append-only: written with the change that it tells of, and numbered once
     "event",
-    Column("id", TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),  # where there are many, in the order of time: docs/adr/0041
     Column("sequence", WHOLE),  # in the account and region; NULL: not numbered yet
     Column("detail_type", TEXT, nullable=False),
     Column("subject", TEXT, nullable=False),  # what it is about: the node, the window, the command
@@ -18,17 +18,28 @@ EVENT = owned(  # append-only: written with the change that it tells of, and num
     Column("at", MOMENT, nullable=False),
     Column("place", WHOLE, nullable=False),  # among those of the same moment
     PrimaryKeyConstraint("account", "region", "id"),
-    UniqueConstraint("account", "region", "sequence", name="uq_event_sequence"),
 )
-Index("ix_event_at", EVENT.c.at)
+# What is written with every change is the row, its id and that it has no number. The rest is known from the number on.
+_NUMBERED, _UNNUMBERED = text("sequence IS NOT NULL"), text("sequence IS NULL")
 Index(
-    "ix_event_unnumbered",
-    EVENT.c.at,
-    EVENT.c.place,
-    sqlite_where=text("sequence IS NULL"),
-    postgresql_where=text("sequence IS NULL"),
+    "uq_event_sequence",
+    EVENT.c.account,
+    EVENT.c.region,
+    EVENT.c.sequence,
+    unique=True,
+    sqlite_where=_NUMBERED,
+    postgresql_where=_NUMBERED,
 )
-Index("ix_event_subject", EVENT.c.account, EVENT.c.region, EVENT.c.subject, EVENT.c.sequence)
+Index("ix_event_unnumbered", EVENT.c.at, EVENT.c.place, sqlite_where=_UNNUMBERED, postgresql_where=_UNNUMBERED)
+Index(
+    "ix_event_subject",
+    EVENT.c.account,
+    EVENT.c.region,
+    EVENT.c.subject,
+    EVENT.c.sequence,
+    sqlite_where=_NUMBERED,
+    postgresql_where=_NUMBERED,
+)
 
 EVENT_HEAD = owned(  # the last number that was given: it is never given again, whatever retention removes
     "event_head",
