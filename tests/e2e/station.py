@@ -11,12 +11,10 @@ A server as a process of its own, a client that is boto3, and nodes of the farm 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -38,6 +36,7 @@ from farm import Farm, Node, until
 from patchwright.core.signing import CALL_HEADER
 from patchwright.server.gateway.zipapp import build
 from patchwright.server.wire import Certificate
+from ports import free_port
 
 from .interposer import Interposer
 from .starter import Started, the_starter
@@ -45,8 +44,6 @@ from .starter import Started, the_starter
 AGENT = "/opt/patchwright-agent.pyz"
 STATE_DIR = "/var/lib/patchwright-agent"
 FOR_THE_BOOT = "RuntimeDirectory=patchwright-agent\nRuntimeDirectoryMode=0700\nRuntimeDirectoryPreserve=yes\n"
-FIRST_PORT, PORTS = 18_000, 10_000
-_turns = itertools.count()
 FINAL = {"Success", "Failed", "TimedOut", "Cancelled"}
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]  # of the fixture `database`
 # A test has no time for patience, and what stands between nodes and server passes on requests, no channels. Taking the
@@ -314,17 +311,3 @@ def _find(data: Mapping[str, Any], prefix: str) -> str:
 def _on_its_own(request: Any, **_: Any) -> None:
     """A connection for this request alone: one that waits for the next may be closed by the server at that moment."""
     request.headers["Connection"] = "close"
-
-
-def free_port() -> int:
-    """
-    A port of loopback that nobody uses, and that nobody is given by chance before the server takes it.
-
-    Below the range from which the kernel gives connections theirs; each test process begins at another place.
-    """
-    for step in range(PORTS):
-        port = FIRST_PORT + (os.getpid() * 61 + next(_turns) + step) % PORTS
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    raise AssertionError("no port is free")

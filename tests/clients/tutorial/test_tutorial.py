@@ -15,9 +15,9 @@ import pytest
 import patchwright
 from clients.cli.members import answer, lacking
 from clients.tutorial.blocks import answers, blocks, learn
-from e2e.station import free_port
 from farm import until
 from farm.fixtures import debrepo, farm, new_node
+from ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "tutorial" / "patch-a-server-environment.md"
