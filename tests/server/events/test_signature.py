@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from patchwright.server.events import signature
+from ports import free_port
 
 HOWTO = Path(__file__).parents[3] / "docs" / "howto" / "receive-events.md"
 
@@ -44,9 +44,7 @@ def test_secrets_are_told_apart():
 def sample():
     """The how-to's receiver at work: its secret, its URL, and its process."""
     (code,) = re.findall(r"```python\n(.*?)```", HOWTO.read_text(), re.DOTALL)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     secret = signature.new_secret()
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code.replace("9000", str(port))],

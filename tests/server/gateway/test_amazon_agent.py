@@ -11,7 +11,6 @@ import base64
 import hashlib
 import json
 import signal
-import socket
 import threading
 
 import boto3
@@ -20,6 +19,7 @@ import pytest
 from farm.amazon_agent import AmazonAgent
 from farm.amazon_wire import Refused
 from farm.commands import until
+from ports import free_port
 from server.process import Process
 
 END_SECONDS = 30.0
@@ -365,9 +365,7 @@ def test_scripts_sign_with_what_the_agent_shares(server, ssm, agent):
 
 def test_what_ended_while_the_server_was_gone_is_told_afterwards(tmp_path):
     """The server is killed while a script runs: its end comes later, under the id it had, and more often than once."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{free.getsockname()[1]}"
+    place = f"127.0.0.1:{free_port()}"
     server = Process(tmp_path / "data", "--listen", place).ready()
     agent = started(server, server.client(), tmp_path / "agent")
     gate, log = tmp_path / "gate", tmp_path / "ran"

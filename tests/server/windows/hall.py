@@ -7,10 +7,10 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import time
 
 from patchwright.core.signing import Signer
+from ports import free_port
 from server.process import Process
 from server.windows.fleet import Node, Refused, ask, insist
 
@@ -20,13 +20,6 @@ DEADLINE_SECONDS = 120
 ROOT = {"PATCHWRIGHT_ROOT_ACCESS_KEY_ID": "AKIAKILLEDKILLED0000", "PATCHWRIGHT_ROOT_SECRET_ACCESS_KEY": "s" * 40}
 SIGNER = Signer(*ROOT.values(), "us-east-1")
 BUSY = frozenset({"InvalidOperationException"})
-
-
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Hall:
