@@ -34,13 +34,13 @@ class AptRoot(World):
             prefix=["nsenter", f"--net={farm.namespace}", *enter, f"--root={self.root}", "--mount-proc", *clamp]
         )
         settings = Settings(
-            root=self.root, lock_wait_seconds=0.3, refresh_timeout_seconds=60, install_timeout_seconds=60
+            root=self.root, lock_wait_seconds=0.3, refresh_timeout_seconds=120, install_timeout_seconds=120
         )
         self.provider: Apt = Apt(self.shell, clock=Clock(), settings=settings)
 
     def run(self, *argv: str, ok: tuple[int, ...] = (0,)) -> Result:
         """Run a command in the root."""
-        return self.shell.run(argv, timeout=60, env={"DEBIAN_FRONTEND": "noninteractive"}, ok=ok)
+        return self.shell.run(argv, timeout=120, env={"DEBIAN_FRONTEND": "noninteractive"}, ok=ok)
 
     def write(self, path: str, text: str) -> None:
         """Write a file of the root."""

@@ -56,8 +56,8 @@ class RpmNode(World):
         settings = Settings(
             root=self.root,
             lock_wait_seconds=0.3,
-            refresh_timeout_seconds=60,
-            install_timeout_seconds=60,
+            refresh_timeout_seconds=120,
+            install_timeout_seconds=120,
             sources=sources,
         )
         return self._make(self.shell, clock=Clock(), settings=settings)
@@ -75,7 +75,7 @@ class RpmNode(World):
 
     def run(self, *argv: str, ok: tuple[int, ...] = (0,)) -> Result:
         """Run a command in the node."""
-        return self.shell.run(argv, timeout=60, ok=ok)
+        return self.shell.run(argv, timeout=120, ok=ok)
 
     def rejection(self, name: str) -> str:
         return f"{name}-1.0-2.{self.arch}" + (".rpm" if self.kind == "zypper" else "")

@@ -65,7 +65,7 @@ def host(
     *,
     stdin: str = "",
     check: bool = True,
-    timeout: float = 60,
+    timeout: float = 120,
     env: Mapping[str, str] | None = None,
 ) -> Result:
     """

@@ -72,7 +72,7 @@ class Process:
         """Its code, negative for a signal; None while it runs."""
         return self._outer.poll()
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 100) -> int:
         """Wait for its end and return its code.
 
         Raises:

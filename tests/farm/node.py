@@ -103,7 +103,7 @@ class Node:
         if wait:
             self.wait_running()
 
-    def wait_running(self, timeout: float = 60, *, boots: int = 0) -> str:
+    def wait_running(self, timeout: float = 120, *, boots: int = 0) -> str:
         """
         Wait until its systemd has finished starting.
 
@@ -138,13 +138,13 @@ class Node:
         booted = int(self.run(["stat", "--format=%Y", "/proc/1"]).stdout)
         until(lambda: time.time() >= booted + 2, what=f"the end of the second in which {self.name} booted", timeout=5)
 
-    def reboot(self, *, timeout: float = 60) -> None:
+    def reboot(self, *, timeout: float = 120) -> None:
         """Ask its init for an orderly reboot and wait until it runs again."""
         before = self.boots
         self._signal(REBOOT)
         self.wait_running(timeout, boots=before + 1)
 
-    def poweroff(self, *, timeout: float = 60) -> None:
+    def poweroff(self, *, timeout: float = 120) -> None:
         """Shut it down in order; `start` switches it on again."""
         with self._lock:
             self._wanted = False
@@ -161,7 +161,7 @@ class Node:
             if self._nspawn is not None:  # it may not have reached its control group yet
                 self._nspawn.kill()
         self._cgroup.kill()
-        self._ended(30)
+        self._ended(100)
 
     def destroy(self) -> None:
         """End it and delete all it had; harmless when done twice."""
@@ -278,7 +278,7 @@ class Node:
         *,
         input: str | None = None,  # noqa: A002 - as in subprocess
         check: bool = True,
-        timeout: float = 60,
+        timeout: float = 120,
         env: Mapping[str, str] | None = None,
     ) -> Result:
         """

@@ -143,7 +143,7 @@ class Overlay:
         until(
             lambda: host(["umount", str(self.root)], check=False).code == 0,
             what=f"{self.root} to be unmounted",
-            timeout=20,
+            timeout=60,
         )
 
 
