@@ -213,6 +213,10 @@ def test_a_task_without_targets_shows_placeholders(ssm, window):
     )["WindowTaskId"]
     found = ssm.get_maintenance_window_task(WindowId=window, WindowTaskId=made)
     assert (found["MaxConcurrency"], found["MaxErrors"], found["Targets"]) == ("1", "1", [])
+    bare = ssm.register_task_with_maintenance_window(WindowId=window, TaskArn="notify", TaskType="LAMBDA")[
+        "WindowTaskId"
+    ]
+    assert "TaskInvocationParameters" not in ssm.get_maintenance_window_task(WindowId=window, WindowTaskId=bare)
     assert found["TaskInvocationParameters"] == given
 
     shown = {name: found[name] for name in ("TaskArn", "MaxConcurrency", "MaxErrors", "TaskInvocationParameters")}

@@ -152,7 +152,7 @@ class ContentOperations:
         for task in await self._service.tasks(caller.scope, request["WindowId"]):
             row = _task(task)
             row["Type"] = row.pop("TaskType")
-            del row["TaskInvocationParameters"]
+            row.pop("TaskInvocationParameters")
             rows.append(row)
         columns = {"WindowTaskId": "WindowTaskId", "TaskArn": "TaskArn", "Priority": "Priority", "TaskType": "Type"}
         return paged(self._pager, caller, request, "Tasks", _filtered(request, rows, columns))
@@ -218,7 +218,7 @@ def _task(task: WindowTask) -> dict[str, Any]:
         "ServiceRoleArn": task.service_role or None,
         "TaskType": task.type,
         "TaskParameters": task.extra.get("TaskParameters", {}),
-        "TaskInvocationParameters": _shown(task.invocation),
+        "TaskInvocationParameters": _shown(task.invocation) or None,
         "Priority": task.priority,
         "MaxConcurrency": task.max_concurrency or placeholder,
         "MaxErrors": task.max_errors or placeholder,
