@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from urllib.parse import quote
 
 import pytest
 
@@ -339,6 +340,62 @@ def test_content_goes_to_a_file_or_into_a_directory(stage):
     assert final["documentStatus"] == "Success", final
     assert [os.access(f"{place}/{name}", os.X_OK) for name in ("new/hello.sh", "there/hello.sh", "file")] == [True] * 3
     assert final["runtimeStatus"]["Run"]["standardOutput"] == "hello\n"
+
+
+def listing(*keys, more=""):
+    """What the server answers who lists a folder."""
+    entries = "".join(f"<Contents><Key>{quote(key)}</Key><Size>4</Size></Contents>" for key in keys)
+    following = f"<NextMarker>{quote(more)}</NextMarker>" if more else ""
+    return [(200, f"<ListBucketResult>{following}{entries}</ListBucketResult>".encode())]
+
+
+@pytest.mark.parametrize("path", ["s3://files/dir", "s3://files/dir/", "https://files.s3.eu-west-1.amazonaws.com/dir"])
+def test_a_folder_of_a_bucket_comes_with_all_that_is_below_it(stage, path):
+    """Page by page, under its own paths; names that a URL would take apart are whole, and what runs, can be run."""
+    keys = ["dir/hello.sh", "dir/sub/a b+c?d#e%41.txt", "dir/sub/", "dir/ü"]
+    served = stage.simulator.served
+    served["/files?encoding-type=url&prefix=dir%2F"] = listing(*keys[:2], more=keys[1])
+    after = quote(keys[1], safe="~")
+    served[f"/files?encoding-type=url&marker={after}&prefix=dir%2F"] = listing(*keys[2:])
+    for key in keys:
+        served["/files/" + quote(key, safe="/~")] = [(200, b"#!/bin/sh\necho hello\n")]
+    final = once(
+        stage, fetches("S3", {"path": path}, to="got"), step("Run", "cd got; ./hello.sh; find . -type f | sort")
+    )
+
+    assert final["documentStatus"] == "Success", final
+    said = final["runtimeStatus"]["Run"]["standardOutput"].splitlines()
+    assert said[0] == "hello"
+    assert sorted(said[1:]) == sorted(["./hello.sh", "./sub/a b+c?d#e%41.txt", "./ü"])
+    assert "3 files" in final["runtimeStatus"]["Fetch"]["standardOutput"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "part"),
+    [
+        (["dir/../../escaped"], "leads nowhere"),
+        (["dir//escaped"], "leads nowhere"),
+        ([f"dir/{number}" for number in range(1_001)], "more than 1000 files"),
+        ([], "nothing below"),
+        (["dir/a"], "404"),
+    ],
+    ids=range(5),
+)
+def test_a_folder_that_is_not_fetched_is_refused_with_a_reason(stage, keys, part):
+    """Keys that lead out of it, too much of it, nothing in it, and what is listed and not there."""
+    stage.simulator.served["/files?encoding-type=url&prefix=dir%2F"] = listing(*keys)
+    final = once(stage, fetches("S3", {"path": "s3://files/dir/"}, to=f"{stage.directory}/got"))
+
+    assert final["documentStatus"] == "Failed"
+    assert part in final["runtimeStatus"]["Fetch"]["standardError"]
+    assert not list(stage.directory.rglob("escaped"))
+
+
+def test_a_file_that_is_not_there_is_not_there_though_it_might_have_been_a_folder(stage):
+    """What is said is that the file is missing; who may not fetch it is not asked twice."""
+    stage.simulator.served["/files?encoding-type=url&prefix=none%2F"] = listing()
+    final = once(stage, fetches("S3", {"path": "s3://files/none"}))
+    assert "NoSuchKey" in final["runtimeStatus"]["Fetch"]["standardError"]
 
 
 @pytest.mark.parametrize("trap", ["symlink", "file"])

@@ -136,7 +136,8 @@ class Client:
 
     def download(self, path: str, *, service: str = "") -> bytes:
         """
-        What the server has at *path*, percent-encoded; the request is signed where a *service* is named.
+        What the server has at *path*, percent-encoded, perhaps with a query in order of its names; the request is signed where a
+        *service* is named.
 
         Raises ServerUnavailable, Refused.
         """
@@ -163,8 +164,9 @@ class Client:
         if self.signer.token:
             headers["X-Amz-Security-Token"] = self.signer.token
         signed = {"Host": self.peer.host_header, **headers}
+        place, _, query = path.partition("?")
         headers["Authorization"] = self.signer.authorization(
-            signed, b"", service=service, moment=moment, method="GET", path=path
+            signed, b"", service=service, moment=moment, method="GET", path=place, query=query
         )
         return headers
 

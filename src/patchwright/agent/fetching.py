@@ -8,10 +8,11 @@ A URL may hold a signature in its query: messages show it without.
 from __future__ import annotations
 
 import http.client
+import re
 import urllib.error
 import urllib.request
-from typing import Any, Optional, Tuple
-from urllib.parse import quote, urlsplit
+from typing import Any, List, NamedTuple, Optional, Tuple
+from urllib.parse import quote, unquote, urlsplit
 
 from patchwright.agent.client import Backoff, Client, Refused, ServerUnavailable
 from patchwright.agent.clock import Clock
@@ -22,11 +23,27 @@ ATTEMPTS = 4
 SECONDS = 60.0
 PAUSE_SECONDS = 4.0  # the longest between two attempts
 REDIRECTS = 5
+_OBJECT = "s3://"
+_LISTING_BYTES = 8 * 1024 * 1024
+_ENTRY = re.compile(r"<Contents>(.*?)</Contents>", re.DOTALL)
+_KEY, _SIZE = re.compile(r"<Key>([^<]*)</Key>"), re.compile(r"<Size>([0-9]{1,18})</Size>")
+_NEXT = re.compile(r"<NextMarker>([^<]+)</NextMarker>")
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 
 class FetchFailed(AgentError):
-    """A file cannot be fetched. The message says which and why."""
+    """A file cannot be fetched. The message says which and why; *missing*: there is none."""
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class Listed(NamedTuple):
+    """A file below a folder: its path from there, and how many bytes it has."""
+
+    path: str
+    size: int
 
 
 class _Later(PatchwrightError):
@@ -62,7 +79,36 @@ def _attempt(client: Client, url: str, limit: int, plain: bool) -> Tuple[bytes, 
     except (_Later, ServerUnavailable) as error:
         return b"", str(error) or type(error).__name__
     except Refused as refusal:
-        raise FetchFailed(f"{_shown(url)} cannot be fetched: {refusal}") from None
+        raise FetchFailed(f"{_shown(url)} cannot be fetched: {refusal}", missing=refusal.code == "404") from None
+
+
+def listed(client: Client, folder: str, *, most: int, clock: Clock) -> List[Listed]:
+    """
+    The files below a folder of a bucket, `s3://bucket/folder/`, *most* at most, in the order of their keys.
+
+    Raises FetchFailed, also where a path leads out of the folder.
+    """
+    bucket, _, prefix = folder[len(_OBJECT) :].partition("/")
+    found: List[Listed] = []
+    marker, more = "", True
+    while more:
+        begins = f"marker={quote(marker, safe='~')}&" if marker else ""
+        query = f"encoding-type=url&{begins}prefix={quote(prefix, safe='~')}"
+        page = fetch(client, f"{_OBJECT}{bucket}?{query}", limit=_LISTING_BYTES, clock=clock).decode("utf-8", "replace")
+        for entry in _ENTRY.findall(page):
+            key, size = _KEY.search(entry), _SIZE.search(entry)
+            path = unquote(key.group(1))[len(prefix) :] if key else ""
+            if path.endswith("/"):  # what some programs put there for the folder itself
+                continue
+            if any(level in ("", ".", "..") or "\0" in level for level in path.split("/")):
+                raise FetchFailed(f"{folder} has an object whose key leads nowhere: {path[:200]!r}")
+            found.append(Listed(path, int(size.group(1)) if size else 0))
+        if len(found) > most:
+            raise FetchFailed(f"{folder} has more than {most} files")
+        following = _NEXT.search(page)
+        more = following is not None and unquote(following.group(1)) > marker
+        marker = unquote(following.group(1)) if following else ""
+    return found
 
 
 def fetch_text(client: Client, url: str, *, limit: int, clock: Clock) -> str:
@@ -74,9 +120,12 @@ def fetch_text(client: Client, url: str, *, limit: int, clock: Clock) -> str:
 
 
 def _once(client: Client, url: str, limit: int, plain: bool) -> bytes:
+    if url.startswith(_OBJECT):
+        bucket, slash, key = url[len(_OBJECT) :].partition("/")
+        return client.download(
+            f"/{bucket}" + quote(slash + key, safe="/~"), service="s3"
+        )  # a query may follow a bucket
     parts = urlsplit(url)
-    if parts.scheme == "s3":
-        return client.download(quote(f"/{parts.netloc}{parts.path}", safe="/~"), service="s3")
     if plain and parts.scheme == "http":
         return _from_the_web(url, limit, urllib.request.build_opener())
     if parts.scheme != "https":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The action `aws:downloadContent`: fetch one file to the node (spec §5.9)."""
+"""The action `aws:downloadContent`: fetch a file, or a folder of a bucket, to the node (spec §5.9)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from patchwright.core.object_url import in_bucket
 from patchwright.core.run_document import named
 
 LIMIT_BYTES = 64 * 1024 * 1024
+FOLDER_BYTES, FOLDER_FILES = 256 * 1024 * 1024, 1_000
 MODE = 0o700  # a script may be what was fetched
 
 
@@ -36,9 +37,8 @@ def run(step: StepState, context: Context) -> Outcome:
     """Fetch what sourceType and sourceInfo name to destinationPath. Resumable: it is fetched again."""
     inputs = step["inputs"]
     try:
-        content = _fetched(str(inputs.get("sourceType") or ""), _info(inputs.get("sourceInfo")), context)
-        target = _target(str(inputs.get("destinationPath") or ""), content.name, context)
-        _put(target, content.data)
+        kind, info = str(inputs.get("sourceType") or ""), _info(inputs.get("sourceInfo"))
+        text = _brought(kind, info, str(inputs.get("destinationPath") or ""), context)
     except Cancelled as cancelled:
         return cancelled.outcome
     except Refused as refusal:
@@ -47,9 +47,47 @@ def run(step: StepState, context: Context) -> Outcome:
         return Outcome(FAILED, 1, "", str(error))
     except OSError as error:
         return Outcome(FAILED, 1, "", f"the content cannot be written: {error}")
-    text = f"Content downloaded to {target}: {len(content.data)} bytes\n"
     context.tell(text)
     return Outcome(SUCCESS, 0, text)
+
+
+def _brought(kind: str, info: Mapping[str, Any], destination: str, context: Context) -> str:
+    """Put what is named to where it goes; returns what is said of it."""
+    folder = in_bucket(_text(info, "path")) if kind == "S3" else ""
+    if not folder.endswith("/"):
+        try:
+            content = _fetched(kind, info, context)
+        except fetching.FetchFailed as failed:
+            if not (folder and failed.missing):
+                raise
+            text = _folder(f"{folder}/", destination, context)
+            if not text:
+                raise
+            return text
+        target = _target(destination, content.name, context)
+        _put(target, content.data)
+        return f"Content downloaded to {target}: {len(content.data)} bytes\n"
+    text = _folder(folder, destination, context)
+    if not text:
+        raise InvalidParameters(f"there is nothing below {folder}")
+    return text
+
+
+def _folder(folder: str, destination: str, context: Context) -> str:
+    """Fetch all that is below *folder* into a directory; returns what is said of it, nothing where there is nothing."""
+    desk, clock = context.desk, context.desk.bench.clock
+    found = fetching.listed(desk.client, folder, most=FOLDER_FILES, clock=clock)
+    if sum(one.size for one in found) > FOLDER_BYTES:
+        raise InvalidParameters(f"{folder} has more than {FOLDER_BYTES} bytes")
+    place, total = context.downloads / destination, 0
+    for one in found:
+        if desk.cancelled():
+            raise Cancelled("the command was cancelled while its content was fetched")
+        data = fetching.fetch(desk.client, folder + one.path, limit=LIMIT_BYTES, clock=clock)
+        _put(place / one.path, data)
+        total += len(data)
+        context.meanwhile()
+    return f"Content downloaded to {place}: {len(found)} files, {total} bytes\n" if found else ""
 
 
 def document(context: Context, path: str) -> Dict[str, Any]:
