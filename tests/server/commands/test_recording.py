@@ -12,6 +12,7 @@ from patchwright.core.errors import PatchwrightError
 from patchwright.core.invocation import Detail
 from patchwright.server import commands
 from patchwright.server.commands import Reply, Said, StepResult, UnknownInvocation
+from patchwright.server.commands.model import HEARD, hear
 from patchwright.server.infra import sql
 
 SEED = int(os.environ.get("PATCHWRIGHT_SEED", "20261120"))
@@ -103,20 +104,12 @@ async def test_at_once_is_as_one_after_the_other(bench, number):
                 await bench.cancel(command)
         batch = made_up(dice, sorted(started), stranger)
         together = await record_all(bench, [said_of(bench, one, *each) for each in batch])
-        # On the same nodes: a reply has one id for a node, whichever command it is on.
         apart = [said_of(bench, other, *each) for each in batch]
-        ended, released, refused = await record_each(
-            bench, [each._replace(reply=each.reply and rename(each.reply)) for each in apart]
-        )
+        ended, released, refused = await record_each(bench, apart)
         assert (len(together.ended), len(together.refused)) == (ended, refused)
         assert sorted(together.released) == sorted(released)
         assert await standing(bench, one, nodes) == await standing(bench, other, nodes)
         started = [*started, *released]
-
-
-def rename(reply):
-    """The same under another id."""
-    return Reply(f"other-{reply.id}", reply.command_id, reply.detail, reply.trace, reply.steps)
 
 
 async def test_who_is_refused_is_told_apart(bench):
@@ -140,3 +133,31 @@ async def test_nothing_said_changes_nothing(bench):
     """No reply at all."""
     recorded = await record_all(bench, [])
     assert (recorded.released, recorded.ended, recorded.refused) == ([], [], {})
+
+
+async def test_a_reply_is_heard_once(bench):
+    """The same number again changes nothing, at once or one by one, whatever it says then; another one does."""
+    (node,) = await bench.nodes(1)
+    command, _ = await bench.send(node)
+    told = {"PatchLinux": StepResult("InProgress", -1, "", "", "first")}
+    other = {"PatchLinux": StepResult("InProgress", -1, "", "", "second")}
+    await record_all(bench, [said_of(bench, command, node, Detail.IN_PROGRESS, 1, told)])
+    for number, steps, output in ((1, other, "first"), (2, other, "second"), (1, told, "second"), (2, told, "second")):
+        await record_all(bench, [said_of(bench, command, node, Detail.IN_PROGRESS, number, steps)] * 2)
+        await record_each(bench, [said_of(bench, command, node, Detail.IN_PROGRESS, number, steps)])
+        _, invocation = await bench.service.invocation(bench.scope, command.id, node)
+        assert invocation.steps["PatchLinux"].stdout == output
+
+
+def test_the_last_replies_are_known_again():
+    """Up to `HEARD`; what an id is made of is no matter; and the text stays small."""
+    heard = ""
+    names = ["", " ", "\ud800", "\0", *(f"reply-{number}" for number in range(2 * HEARD))]
+    for place, name in enumerate(names):
+        longer = hear(heard, name)
+        assert longer != heard
+        heard = longer
+        known = names[max(place + 1 - HEARD, 0) : place + 1]
+        assert all(hear(heard, one) == heard for one in known)
+    assert len(heard) == 17 * HEARD
+    assert hear(heard, names[0]) != heard

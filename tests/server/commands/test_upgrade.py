@@ -14,7 +14,7 @@ from patchwright.core.invocation import Detail
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Target
 from patchwright.server.commands.tally import COLUMNS
-from patchwright.server.infra import open_database, sql
+from patchwright.server.infra import open_database, schema, sql
 from server.commands.bench import Bench
 from server.infra.test_schema import with_connection
 
@@ -66,3 +66,44 @@ async def test_an_upgrade_counts_what_the_running_server_had_counted(empty_datab
     await database.close()
     assert after == before
     assert (len(after[0]), released) == (3, [ids[3]])
+
+
+def before_events_were_in_order(connection):
+    """A database as 0020 left it: events with and without a number, and history of which one line was written twice."""
+    schema.upgrade(connection, target="0020_forecast")
+    for number, sequence in enumerate((2, 1, None)):
+        connection.execute(
+            sa.text(
+                "INSERT INTO event (account, region, id, sequence, detail_type, subject, resources, detail, at, place)"
+                " VALUES (:account, :region, :id, :sequence, 'Parameter Store Change', 'p', '[]', '{}', 5, :place)"
+            ),
+            {**SCOPE._asdict(), "id": f"event-{number}", "sequence": sequence, "place": number},
+        )
+    for number, detail in enumerate(("InProgress", "Success", "Success")):
+        connection.execute(
+            sa.text(
+                "INSERT INTO invocation_event (account, region, id, command_id, instance_id, detail, reason, recorded_at)"
+                " VALUES (:account, :region, :id, 'c', 'mi-1', :detail, 'reply', :at)"
+            ),
+            {**SCOPE._asdict(), "id": f"line-{number}", "detail": detail, "at": float(number)},
+        )
+    connection.execute(sa.text("INSERT INTO reply VALUES (:account, :region, 'a-reply', 'mi-1', 1)"), SCOPE._asdict())
+
+
+async def test_an_upgrade_keeps_events_and_history(empty_database_url, tmp_path: Path):
+    """Every event with its number or without one, and what each invocation became, once."""
+    with_connection(empty_database_url, before_events_were_in_order)
+
+    database = await open_database(empty_database_url, data_dir=tmp_path)
+
+    def read():
+        told = yield sql("SELECT id, sequence, place FROM event ORDER BY id")
+        history = yield sql("SELECT command_id, instance_id, detail, reason, recorded_at FROM invocation_event")
+        return told, sorted(history)
+
+    kept = await database.read(read)
+    await database.close()
+    assert kept == (
+        [("event-0", 2, 0), ("event-1", 1, 1), ("event-2", None, 2)],
+        [("c", "mi-1", "InProgress", "reply", 0.0), ("c", "mi-1", "Success", "reply", 1.0)],
+    )

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -14,6 +17,7 @@ from patchwright.server.events import store
 from patchwright.server.infra import new_uuid, open_database
 
 NOW = 1_795_000_000.25
+DAY = 86_400.0
 
 
 def happened(scope, number, **more):
@@ -113,6 +117,60 @@ async def test_numbers_go_on_where_they_were_when_everything_old_is_gone(databas
     await database.write(events.emit_all, [happened(scope, 3)])
     await events.number_waiting(database)
     assert [one.sequence for one in await listed(database, scope)] == [3]
+
+
+async def test_what_is_old_goes_in_the_order_of_numbers(database):
+    """So many at a time; of every account and region; and with it what a wrong clock had put far into the future."""
+    scope, other = Scope("000000000001", "us-east-1"), Scope("000000000001", "eu-central-1")
+    for name, moment in (("future", NOW + 400 * DAY), ("one", NOW), ("two", NOW + 1), ("late", NOW + 20 * DAY)):
+        for where in (scope, other):
+            await database.write(
+                events.emit, where, events.COMPLIANCE, [], {"n": name}, now=moment, id=new_uuid(), subject=name
+            )
+        await events.number_waiting(database)
+    removed = [await database.write(store.remove_older, NOW + DAY, 2) for _ in range(4)]
+    assert removed == [2, 2, 2, 0]
+    for where in (scope, other):
+        assert [one.subject for one in await listed(database, where)] == ["late"]
+
+
+async def test_what_is_told_of_many_is_what_is_told_of_each(shared_database, scope):
+    """In the order given, with names that JSON has to escape; the member that is each one's name comes last."""
+    names = [f"mi-{number:017x}" for number in range(3)] + ['a "quoted" name', "ä/b"]
+    id_of = events.ids_in_time(NOW, *scope, "a command")
+    same = {"command-id": "c", "parameters": {"a": ["}", ""]}, "status": "Success"}
+    about = [(name.rpartition("/")[2], events.managed_arn(scope, name), id_of(name)) for name in names]
+    for name, arn, event_id in about:
+        detail = {**same, "instance-id": name}
+        one = events.Event(scope, event_id, events.COMMAND_INVOCATION, (arn,), detail, NOW)
+        await shared_database.write(events.emit_all, [one])
+    await events.number_waiting(shared_database)
+    apart = await listed(shared_database, scope)
+    elsewhere = Scope(scope.account, "eu-central-1")
+    kind = events.COMMAND_INVOCATION
+    await shared_database.write(events.emit_of_each, elsewhere, kind, about, same, member="instance-id", now=NOW)
+    await shared_database.write(events.emit_of_each, elsewhere, kind, about, same, member="instance-id", now=NOW)
+    await shared_database.write(events.emit_of_each, elsewhere, kind, [], same, member="instance-id", now=NOW)
+    await events.number_waiting(shared_database)
+    together = await listed(shared_database, elsewhere)
+    assert [replace(one, scope=scope) for one in together] == apart
+    assert [one.text.replace("eu-central-1", "us-east-1") for one in together] == [one.text for one in apart]
+
+
+def test_ids_in_time_sort_by_the_time_and_are_uuids():
+    """Of the same moment and the same names the same; otherwise others."""
+    names = [f"mi-{number:017x}" for number in range(2000)]
+    moments = [0.0, NOW, NOW + 0.001, NOW + 3600, 2 * NOW]
+    ids = [[events.ids_in_time(moment, "a", "b")(name) for name in names] for moment in moments]
+    flat = [one for some in ids for one in some]
+    assert len(set(flat)) == len(flat)
+    assert all(max(earlier) < min(later) for earlier, later in pairwise(ids))
+    for one in flat[::97]:
+        read = uuid.UUID(one)
+        assert (read.version, read.variant, str(read)) == (7, uuid.RFC_4122, one)
+    assert [events.ids_in_time(NOW, "a", "b")(name) for name in names] == ids[1]
+    assert events.ids_in_time(NOW, "a", "c")(names[0]) != ids[1][0]
+    assert events.ids_in_time(NOW, "a")("b") != events.ids_in_time(NOW, "a", "b")("")
 
 
 async def test_of_very_many_resources_an_event_names_the_first_ones(shared_database, scope):

@@ -11,7 +11,7 @@ from patchwright.server.events.model import Event
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql, sql_each
 
 _NUMBERED_TOGETHER = 500
-_IMPLAUSIBLE_SECONDS = 365 * 86400.0
+_IMPLAUSIBLE_SECONDS = 30 * 86400.0
 _EVENT = "account, region, id, sequence, detail_type, subject, resources, detail, at"
 
 
