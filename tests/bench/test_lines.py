@@ -116,6 +116,15 @@ def test_the_dearest_of_all_schedules_is_named() -> None:
 
 
 @whole
+def test_a_forecast_of_many_nodes_is_measured() -> None:
+    """What it costs by node, and a page of it afterwards."""
+    line = line_of("forecast")
+    check(line, "forecast")
+    assert line["ours"]["nodes"] == 2000
+    assert line["ours"]["cpu_us_per_node"] > 0 < line["ours"]["page_of_1000_ms"]
+
+
+@whole
 def test_a_ping_is_measured_without_its_peer() -> None:
     """By the command line and by the API, beside a script, on agents that wait."""
     line = line_of("ping", "--without-peer")

@@ -17,7 +17,7 @@ from patchwright.cli.wording import moment
 
 _PAGE = 1000
 _LISTED = 20  # nodes, unless more are asked for
-_COUNTS = {"Fits": "FITS", "DoesNotFit": "DOES_NOT_FIT", "Unknown": "UNKNOWN"}
+_COUNTS = {"FITS": "Fits", "DOES_NOT_FIT": "DoesNotFit", "UNKNOWN": "Unknown"}
 _WORDS = {"FITS": "fits", "DOES_NOT_FIT": "does not fit", "UNKNOWN": "unknown"}
 
 
@@ -44,16 +44,17 @@ def report(client: Client, *, window: str, verdict: str | None, everything: bool
     """Print the forecast of a window; returns the exit code."""
     asked = {"WindowId": find_window(client, window)}
     order = [verdict.upper().replace("-", "_")] if verdict else ["DOES_NOT_FIT", "UNKNOWN", "FITS"]
-    summary = client.call("GetForecast", {**asked, "MaxResults": 1})
+    summary = client.call("GetForecast", {**asked, "Verdict": order[0], "MaxResults": 1})
     summary = {name: value for name, value in summary.items() if name not in {"Nodes", "NextToken"}}
     code = REFUSED if summary["DoesNotFit"] else DONE
-    wanted = _nodes(client, {**asked, "At": summary["Opens"]}, order)
+    there = [one for one in order if summary[_COUNTS[one]]]
+    wanted = _nodes(client, {**asked, "At": summary["Opens"]}, there)
     listed = list(wanted if everything else islice(wanted, _LISTED))
     if as_json:
         print_json({**summary, "Nodes": listed})
         return code
     _show(summary, listed)
-    left = sum(summary[name] for name, one in _COUNTS.items() if one in order) - len(listed)
+    left = sum(summary[_COUNTS[one]] for one in order) - len(listed)
     if left > 0:
         screen().line(f"… and {left} more; --all lists them.")
     return code

@@ -46,7 +46,9 @@ class World:
         """Nodes in two groups, and a window with up to three tasks for them."""
         for group in ("a", "b"):
             ids = await enrol_many(self.database, self.clock, SCOPE, self.chance.randint(1, 6), own_tags={"g": group})
-            self.seconds.update((node, self.chance.randint(1, 45) * 60.0 + len(self.seconds) * 0.1) for node in ids)
+            self.seconds.update(
+                (node, self.chance.randint(1, 45) * 60.0 + (len(self.seconds) + 1) * 0.1) for node in ids
+            )
         for node, seconds in self.seconds.items():
             await self.database.write(_remember, node, entry(seconds) * 3)
         self.must_fit = self.chance.random() < 0.5
