@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from architecture.tree import ROOT, plant
+from architecture.tree import ROOT, parsed, plant
 
 TESTS = ROOT / "tests"
 
@@ -18,7 +18,7 @@ def speechless(tests: Path) -> list[str]:
     return [
         f"{path.relative_to(tests)}:{node.lineno} {node.name}"
         for path in sorted(tests.rglob("test_*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         if node.name.startswith("test_") and not ast.get_docstring(node)
     ]
@@ -33,7 +33,7 @@ def sleepers(tests: Path) -> list[str]:
     """
     found = []
     for path in sorted(tests.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         is_test = path.name.startswith("test_") or path.name == "conftest.py"
         allowed = set() if is_test else {id(inner) for loop in _loops(tree) for inner in ast.walk(loop)}
         found += [

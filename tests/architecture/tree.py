@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -49,8 +50,18 @@ def modules(src: Path) -> list[Module]:
     for path in sorted(src.rglob("*.py")):
         parts = path.relative_to(src).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        result.append(Module(path, name, ast.parse(path.read_text(encoding="utf-8"), str(path))))
+        result.append(Module(path, name, parsed(path)))
     return result
+
+
+def parsed(path: Path) -> ast.Module:
+    """The file's syntax tree, which many look at and nobody changes: read once for each text."""
+    return _parsed(path.read_text(encoding="utf-8"), str(path))
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str, path: str) -> ast.Module:
+    return ast.parse(text, path)
 
 
 def imports(module: Module) -> Iterator[Import]:
