@@ -62,8 +62,10 @@ def number(scope: Scope, event_ids: Sequence[str]) -> UnitOfWork[None]:
 
 def number_all(scope: Scope) -> UnitOfWork[int]:
     """Give every event of an account and region its number, in this transaction; returns the newest number."""
-    rows = yield sql(
-        "SELECT id FROM event WHERE account = $1 AND region = $2 AND sequence IS NULL ORDER BY at, place, id", *scope
+    rows = yield sql(  # from the index of what has no number: SQLite would read every event of the account by its key
+        "SELECT id FROM event WHERE account || '' = $1 AND region || '' = $2 AND sequence IS NULL"
+        " ORDER BY at, place, id",
+        *scope,
     )
     for start in range(0, len(rows), _NUMBERED_TOGETHER):
         yield from number(scope, [event_id for (event_id,) in rows[start : start + _NUMBERED_TOGETHER]])

@@ -93,6 +93,7 @@ INVOCATION = owned(
 Index(
     "ix_invocation_deliverable",
     INVOCATION.c.instance_id,
+    INVOCATION.c.visible_at,
     sqlite_where=text("acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"),
     postgresql_where=text("acknowledged_at IS NULL AND ended_at IS NULL AND released = 1"),
 )

@@ -21,7 +21,7 @@ _HISTORY = "account, region, command_id, instance_id, detail"
 def upgrade() -> None:
     """Bring the schema from `down_revision` to `revision`."""
     _event()
-    _invocation()
+    op.add_column("invocation", sa.Column("heard", TEXT, server_default="", nullable=False))
     _invocation_event()
     op.drop_table("reply")
 
@@ -63,20 +63,6 @@ def _create_event() -> None:
         sa.Column("place", WHOLE, nullable=False),
         sa.PrimaryKeyConstraint("account", "region", "id", name=op.f("pk_event")),
         sqlite_strict=True,
-    )
-
-
-def _invocation() -> None:
-    op.add_column("invocation", sa.Column("heard", TEXT, server_default="", nullable=False))
-    op.drop_index("ix_invocation_deliverable", table_name="invocation")
-    waits = sa.text("acknowledged_at IS NULL AND ended_at IS NULL AND released = 1")
-    op.create_index(
-        "ix_invocation_deliverable",
-        "invocation",
-        ["instance_id"],
-        unique=False,
-        sqlite_where=waits,
-        postgresql_where=waits,
     )
 
 
