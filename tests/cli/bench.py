@@ -31,7 +31,7 @@ from patchwright.cli.program import Setup, run
 SRC = str(Path(patchwright.__file__).parents[1])
 MADE_NODE = Path(__file__).parents[1] / "agent" / "made_node.py"
 DEADLINE = 60.0
-QUICK = {"backoff_cap_seconds": 0.1, "connect_seconds": 2, "poll_seconds": 5, "request_seconds": 10, "reserve_kib": 64}
+QUICK = {"backoff_cap_seconds": 0.1, "connect_seconds": 15, "poll_seconds": 5, "request_seconds": 20, "reserve_kib": 64}
 
 
 class Result(NamedTuple):

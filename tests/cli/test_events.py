@@ -17,6 +17,7 @@ import pytest
 
 from cli.bench import SRC, Server, run_here, until
 from patchwright.cli.event_stream import Told, messages
+from ports import free_port
 
 PATTERN = '{"detail": {"name": [{"prefix": "/told/"}]}}'
 
@@ -133,7 +134,7 @@ def test_subscriptions_are_made_shown_listed_and_deleted(server):
 def test_a_tail_goes_on_when_the_server_was_away(tmp_path):
     """What happens while nobody listens is told afterwards, and once."""
     away = Server(tmp_path)
-    away.start()
+    away.start(listen=f"127.0.0.1:{free_port()}")
     following = tail(away, "--json", "--after", "0")
     try:
         change(away, "/one")
