@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,12 +14,13 @@ from typing import Any
 from patchwright.server import windows
 from patchwright.server.aws.members import filters_of, first_tags_of, paged, token_of
 from patchwright.server.aws.services import Services
-from patchwright.server.infra import Clock
 from patchwright.server.windows import Target, Window
 from patchwright.server.wire import Caller, Handler, Pager, validation
 
 _PAGE = 100
 _BATCH = 200  # windows read at once while filtering
+_FARTHEST = 10_000  # firings that one listing shows
+_INSTANT = 1e-3  # seconds; schedules know nothing shorter
 _MEMBERS: Mapping[str, str] = {
     "Name": "name",
     "Description": "description",
@@ -37,7 +39,7 @@ _NEEDED = ("Name", "Schedule", "Duration", "Cutoff", "AllowUnassociatedTargets")
 
 def operations(services: Services) -> Mapping[str, Handler]:
     """The operations served here, by target."""
-    own = WindowOperations(services.maintenance, services.pager, services.clock)
+    own = WindowOperations(services.maintenance, services.pager)
     return {
         "AmazonSSM.CreateMaintenanceWindow": own.create_maintenance_window,
         "AmazonSSM.DeleteMaintenanceWindow": own.delete_maintenance_window,
@@ -52,10 +54,9 @@ def operations(services: Services) -> Mapping[str, Handler]:
 class WindowOperations:
     """One method per operation."""
 
-    def __init__(self, service: windows.Service, pager: Pager, clock: Clock) -> None:
+    def __init__(self, service: windows.Service, pager: Pager) -> None:
         self._service = service
         self._pager = pager
-        self._clock = clock
 
     async def create_maintenance_window(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """CreateMaintenanceWindow."""
@@ -123,19 +124,21 @@ class WindowOperations:
 
     async def describe_maintenance_window_schedule(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """DescribeMaintenanceWindowSchedule: what opens next, in order of time; of one window, of a target's, or of all."""
-        after, until = self._bounds(request)
-        start = self._pager.cursor(caller, request) or 0
+        after, until = _bounds(request)
+        shown_before, *last = self._pager.cursor(caller, request) or [0]
+        if last:  # from there on, whatever opened meanwhile
+            after = max(after, last[0] - _INSTANT)
         limit = min(request.get("MaxResults", _PAGE), _PAGE)
         streams = [_firings(window, after, until) for window in await self._windows(caller, request) if window.enabled]
-        found = list(islice(merge(*streams), start, start + limit + 1))
+        found = list(islice((one for one in merge(*streams) if [*one[:2]] > last), limit + 1))
         answer: dict[str, Any] = {
             "ScheduledWindowExecutions": [
                 {"WindowId": window_id, "Name": name, "ExecutionTime": text}
                 for _, window_id, name, text in found[:limit]
             ]
         }
-        if len(found) > limit and start + limit < _FARTHEST:
-            answer["NextToken"] = self._pager.token(caller, request, start + limit)
+        if len(found) > limit and shown_before + limit < _FARTHEST:
+            answer["NextToken"] = self._pager.token(caller, request, [shown_before + limit, *found[limit - 1][:2]])
         return answer
 
     async def describe_maintenance_windows_for_target(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -157,21 +160,19 @@ class WindowOperations:
             found += batch
         return found
 
-    def _bounds(self, request: Mapping[str, Any]) -> tuple[float, float | None]:
-        """After when, and before when; now and without end unless filters say otherwise."""
-        after, until = self._clock.now(), None
-        for key, values in filters_of(request.get("Filters", [])):
-            if key not in {"ScheduledBefore", "ScheduledAfter"} or len(values) != 1:
-                raise validation("Filters are ScheduledBefore and ScheduledAfter, with one value each.")
-            read = windows.moment(values[0])
-            if key == "ScheduledBefore":
-                until = read
-            else:
-                after = max(after, read or after)
-        return after, until
 
-
-_FARTHEST = 10_000  # firings that one listing shows
+def _bounds(request: Mapping[str, Any]) -> tuple[float, float | None]:
+    """After when, and before when; what is to come, without end, unless filters say otherwise."""
+    after, until = -math.inf, None
+    for key, values in filters_of(request.get("Filters", [])):
+        if key not in {"ScheduledBefore", "ScheduledAfter"} or len(values) != 1:
+            raise validation("Filters are ScheduledBefore and ScheduledAfter, with one value each.")
+        read = windows.moment(values[0])
+        if key == "ScheduledBefore":
+            until = read
+        else:
+            after = read if read is not None else after
+    return after, until
 
 
 def describe(window: Window) -> dict[str, Any]:
@@ -221,7 +222,9 @@ def _matches(window: Window, key: str, values: Sequence[str]) -> bool:
 
 def _firings(window: Window, after: float, until: float | None) -> Iterator[tuple[float, str, str, str]]:
     schedule = window.compiled()
-    moment = window.next_at if window.next_at is not None and window.next_at > after else schedule.next(after)
+    moment = window.next_at  # which may be due already
+    if moment is not None and moment <= after:
+        moment = schedule.next(after)
     while moment is not None and (until is None or moment < until):
         yield moment, window.id, window.name, shown(window, moment) or ""
         moment = schedule.next(moment)
