@@ -27,6 +27,7 @@ for place in (HERE.parents[2] / "src",):
 from patchwright.agent import (  # noqa: E402, F401 - forks start with all imported
     child,
     facts,
+    installing,
     keeper,
     loop,
     node,
@@ -39,6 +40,7 @@ from patchwright.agent import disk as disk_module  # noqa: E402
 from patchwright.agent.__main__ import main  # noqa: E402
 from patchwright.agent.actions import patch, script  # noqa: E402, F401 - the same
 from patchwright.agent.errors import CommandFailed, LockHeld  # noqa: E402
+from patchwright.agent.providers.locks import Holder  # noqa: E402
 from patchwright.core.facts import RepositoryProblem, SliceRef  # noqa: E402
 from patchwright.core.package import Manager, Offer, OffersSlice, Origin, Package, PackageSet  # noqa: E402
 from patchwright.core.plan import Action, Intent, Plan, Resolution  # noqa: E402
@@ -168,6 +170,10 @@ class Provider:
             _wait_for_gate()
         note("install ends")
         return providers.Outcome(failures, "done")
+
+    def holder(self) -> Holder | None:
+        there = Path(state().get("locked_while") or "/nonexistent").exists()
+        return Holder("/var/lib/dpkg/lock", 4711, "apt-get upgrade") if there else None
 
     def reboot_reasons(self) -> tuple[str, ...]:
         return ()

@@ -110,6 +110,8 @@ class Simulator:
         self.sources: source.Sources = ()
         self.files: dict[str, str] = {}  # what BeginOperation asks for
         self.documents: dict[tuple[str, str], dict[str, Any]] = {}  # by name and version, as they are asked for
+        self.wanted: Callable[[], bool] = lambda: True  # whether operations are wanted still
+        self.not_after = 0.0  # until when they are
         self.document_type = "Command"
         self.goes_on: bool | None = True  # what checks of patches are answered
         self.associations: list[dict[str, Any]] = []
@@ -278,7 +280,7 @@ class Simulator:
         command_id, step = members["CommandId"], members["StepName"]
         for operation in self.operations.values():
             if (operation.command_id, operation.step) == (command_id, step):
-                return operation.begun.to_json()
+                return replace(operation.begun, wanted=self.wanted(), not_after=self.not_after).to_json()
         payload = next(
             json.loads(message["Payload"])
             for message in self.sent
@@ -292,6 +294,8 @@ class Simulator:
             RebootOption(values.get("RebootOption", "RebootIfNeeded")),
             () if self.files else self.sources,
             self.files,
+            self.wanted(),
+            self.not_after,
         )
         self.operations[begun.operation_id] = Operation(command_id, begun, step)
         return begun.to_json()

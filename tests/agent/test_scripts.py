@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from agent.stage import Stage
-from patchwright.agent.shell import _start_time
+from patchwright.agent.shell import _start_time, _stat
 from patchwright.agent.steps import MAX_RESTARTS
 
 CRASH_CODE = 86  # of made_node
@@ -167,6 +168,46 @@ def test_a_cancel_ends_the_tree_and_runs_nothing_more(real_stage):
     assert final["runtimeStatus"]["One"]["standardOutput"] == "begun\n"
     assert not (stage.directory / "two").exists()
     assert not _start_time(int(pid.read_text()))
+
+
+def test_a_cancel_ends_what_has_left_its_environment_its_session_and_its_parent(real_stage):
+    """Nothing of the script is left in it to be known by, but that its keeper is its parent now."""
+    stage, pid = real_stage, real_stage.directory / "pid"
+    away = f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec /bin/sleep 60"
+    command = send(stage, step("One", f"(env -i setsid /bin/sh -c '{away}' &)", "sleep 60"))
+    stage.start()
+    stage.wait_for(pid.exists, "it was away")
+    stage.simulator.cancel(stage.instance_id, command)
+
+    assert stage.wait_for_final(command)["documentStatus"] == "Cancelled"
+    assert not _start_time(int(pid.read_text()))
+
+
+def test_what_a_script_leaves_behind_lives_on_and_what_has_ended_meanwhile_is_buried(real_stage):
+    """A service that it starts is none of its keeper's business, and a long script with many of them fills no table of processes."""
+    stage, pid, gate = real_stage, real_stage.directory / "pid", real_stage.directory / "gate"
+    gate.touch()
+    leaves = f"(env -i setsid /bin/sh -c 'echo $$ >{pid}; exec /bin/sleep 60' >/dev/null 2>&1 &)"
+    waits = f"while test -e {gate}; do sleep 0.02; done"
+    command = send(stage, step("One", leaves, "for n in 1 2 3 4 5 6 7 8 9; do (true &); done", waits))
+    stage.start()
+    stage.wait_for(lambda: pid.exists() and pid.read_text().strip(), "it was left")
+    (keeper,) = stage.processes("script")
+    stage.wait_for(
+        lambda: "Z" not in [(_stat(one) or ["X"])[0] for one in children(keeper)], "the ended ones were buried"
+    )
+    gate.unlink()
+
+    final = stage.wait_for_final(command)
+    assert final["documentStatus"] == "Success"
+    assert _start_time(int(pid.read_text()))
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def children(parent):
+    """The processes of which it is the parent."""
+    found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [one for one in found if (_stat(one) or ["", ""])[1] == str(parent)]
 
 
 def test_a_restart_is_asked_for_and_the_same_step_runs_again(stage):

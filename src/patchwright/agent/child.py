@@ -17,7 +17,6 @@ from patchwright.agent.clock import Clock
 from patchwright.agent.config import load_settings
 from patchwright.agent.disk import Disk, Lock, read_json
 from patchwright.agent.errors import AgentError
-from patchwright.agent.reboot import boot_id
 from patchwright.agent.shell import Detached, Shell
 from patchwright.core.errors import PatchwrightError
 
@@ -25,7 +24,6 @@ EXIT_BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else is at it
 MAX_STARTS = 3  # of one task whose process is killed every time
 MESSAGE_LIMIT = 4_000  # characters of an error handed on
 JOIN_SECONDS, LONGEST_JOIN_SECONDS = 0.02, 0.2  # how often a running task is looked at: at first, and after a while
-NO_ROOM = "not attempted: the disk is full, and what was done could not be written down; make room and install again"
 
 REQUEST, RESULT, ACTING = "request.json", "result.json", "acting"
 
@@ -152,7 +150,7 @@ def _facts(directory: Path, disk: Disk) -> Dict[str, Any]:
     from patchwright.core import source
 
     request = read_json(directory / REQUEST)
-    provider, clock = _provider(disk, request)
+    provider, clock = provider_of(disk, request)
     sources = source.from_json(request.get("sources", []))
     sourcing.tidy(disk.root, sources, now=clock.now())
     taken = facts.take(
@@ -178,7 +176,7 @@ def _resolve(directory: Path, disk: Disk) -> Dict[str, Any]:
 
     request = read_json(directory / REQUEST)
     intent = intent_from_json(request["intent"])
-    provider, _ = _provider(disk, request)
+    provider, _ = provider_of(disk, request)
     resolution = provider.resolve(intent)
     told = resolution_to_json(resolution)
     if request.get("listed"):
@@ -188,35 +186,14 @@ def _resolve(directory: Path, disk: Disk) -> Dict[str, Any]:
 
 
 def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
-    """
-    Request: plan, sources. Result: drift (texts), or failures, output and the boot in which it acted.
+    """Request and result: see `installing.install`."""
+    from patchwright.agent import installing
 
-    Drift is looked for right before acting, and not again once this may have acted: what a first attempt changed is no drift.
-    """
-    from patchwright.core.plan import Plan, drift
-
-    request = read_json(directory / REQUEST)
-    plan = Plan.from_json(request["plan"])
-    provider, _ = _provider(disk, request)
-    if not (directory / ACTING).exists():
-        candidates = provider.candidates([action.key for action in plan.actions])
-        moved = drift(plan, provider.installed(), candidates, passed=request.get("passed", ()))
-        if moved:
-            return {"drift": [item.text for item in moved]}
-        if not disk.has_room():
-            return {"drift": [], "failures": {action.key: NO_ROOM for action in plan.actions}, "boot_id": boot_id()}
-        disk.write(directory / ACTING, b"")
-    boot = boot_id()
-    try:
-        outcome = provider.install(plan, log.info)
-    except AgentError as error:
-        installed, reason = provider.installed(), str(error)[-MESSAGE_LIMIT:]
-        failures = {action.key: reason for action in plan.actions if installed.get(action.key) != action.after}
-        return {"drift": [], "failures": failures, "output": reason, "boot_id": boot}
-    return {"drift": [], "failures": dict(outcome.failures), "output": outcome.output, "boot_id": boot}
+    return installing.install(directory, disk)
 
 
-def _provider(disk: Disk, request: Mapping[str, Any]) -> Tuple[Any, Clock]:
+def provider_of(disk: Disk, request: Mapping[str, Any]) -> Tuple[Any, Clock]:
+    """The package manager of this node, with the repositories that *request* names, and the clock."""
     from patchwright.agent import providers, sourcing
     from patchwright.core import source
 
@@ -234,7 +211,9 @@ def _script(directory: Path, disk: Disk) -> Dict[str, Any]:
     """Request and result: see `keeper.keep`."""
     from patchwright.agent import keeper
 
-    return keeper.keep(directory, disk)
+    shell = Shell()
+    shell.adopt()
+    return keeper.keep(directory, disk, shell=shell)
 
 
 _TASKS: Dict[str, Callable[[Path, Disk], Dict[str, Any]]] = {

@@ -166,6 +166,8 @@ class GuestRun(PatchRun):
         if reboot.boot_id() == asked["boot_id"]:
             if len(run_document.names(self._place)) > 1:
                 raise StepFailed(NO_RESTART)
+            if not asked["asked"] and not self._state["acted_boot_id"]:
+                self._see_that_it_is_wanted()
             if asked["asked"] >= MAX_RESTARTS:
                 raise StepFailed(
                     f"the node did not restart, though that was asked for {asked['asked']} times; do it by hand"

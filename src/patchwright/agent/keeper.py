@@ -42,22 +42,24 @@ class Output(NamedTuple):
     limit: int
 
 
-def keep(directory: Path, disk: Disk) -> Dict[str, Any]:
+def keep(directory: Path, disk: Disk, *, shell: Optional[Shell] = None) -> Dict[str, Any]:
     """
+    Keep a script by *shell*, which adopts what the script leaves where this process does nothing else.
+
     Request: name, text, interpreter, cwd, environment, seconds, cancel (a file), limit (bytes of each stream).
 
     Result: `ended` is exited, cancelled, late, unknown or refused; `code` of one that exited; `told`, what is to be said of it;
     `boot_id`, the boot in which that was.
     """
-    result = _kept(directory, disk)
+    result = _kept(directory, disk, shell or Shell())
     if result["told"]:
         with contextlib.suppress(OSError):
             _add(directory.parent / STDERR, "\n{}\n".format(result["told"]))
     return result
 
 
-def _kept(directory: Path, disk: Disk) -> Dict[str, Any]:
-    request, clock, shell = read_json(directory / REQUEST), Clock(), Shell()
+def _kept(directory: Path, disk: Disk, shell: Shell) -> Dict[str, Any]:
+    request, clock = read_json(directory / REQUEST), Clock()
     if (directory / ACTING).exists():
         return _given_up(directory, shell)
     script = directory / str(request["name"])
@@ -120,6 +122,7 @@ class _Keeping:
         while True:
             if process.ended():
                 return "exited"
+            self._shell.bury(process)
             if self._cancel.exists():
                 return "cancelled"
             now = self._clock.monotonic()

@@ -19,8 +19,10 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 from patchwright import __version__
 from patchwright.agent import child, log, reboot
 from patchwright.agent.client import Backoff, Refused, ServerUnavailable
+from patchwright.agent.deadline import Deadline, server_time
 from patchwright.agent.desk import Desk
 from patchwright.agent.errors import AgentError, UnsupportedSystem
+from patchwright.agent.journal import cancel_path
 from patchwright.agent.outbox import try_to_drain
 from patchwright.core import source
 from patchwright.core.errors import MalformedMessage
@@ -43,13 +45,21 @@ MAX_REBOOTS = 3  # of one operation; a server that asks for more is not believed
 MAX_BODY_ROUNDS = 3
 BODIES_LIMIT_BYTES = 8 * 1024 * 1024  # of bodies in one call, before compression
 BODY_SECONDS = 300.0
+FRESH_SECONDS = 60.0  # how long after the server said so it is taken for granted that an operation is wanted
 UNSUPPORTED = "UNSUPPORTED"  # said for the operating system where there is none that a baseline can be for
+
+CANCELLED_FIRST = "the command was cancelled before anything was changed"
+LATE_FIRST = "the time for it was up before anything was changed"
 
 State = Dict[str, Any]
 
 
 class Cancelled(AgentError):
     """The server wants the command stopped, and nothing was changed yet."""
+
+
+class Late(AgentError):
+    """The time of the step, or of the command, is up, and nothing was changed yet."""
 
 
 class StepFailed(AgentError):
@@ -65,10 +75,21 @@ class PatchRun:
         state: The run's part of the journal, {} at first; changed in place.
         save: Writes the journal. Called before every phase, so that *state* is what a restart finds.
         directory: Where the tasks of this run have theirs.
+        deadline: When the step's time is up; None: never. What has begun to change the node goes on all the same.
     """
 
-    def __init__(self, desk: Desk, state: State, save: Callable[[], None], directory: Path) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        state: State,
+        save: Callable[[], None],
+        directory: Path,
+        *,
+        deadline: Optional[Deadline] = None,
+    ) -> None:
         self._desk = desk
+        self._deadline = deadline
+        self._wanted_at: Optional[float] = None  # by the monotonic clock of this process
         self._state = state
         self._save = save
         self._directory = directory
@@ -92,14 +113,15 @@ class PatchRun:
         Raises:
             Refused: The server does not take what the node says.
             Cancelled: It was cancelled before anything changed.
+            Late: Its time was up before anything changed.
             AgentError: It failed on the node.
         """
         self._command_id, self._place = command_id, place
         if not self._state:
             self._begin({"CommandId": command_id, "StepName": place, **({} if told is None else {"Inputs": told})})
         while self._state["phase"] != "done":
-            if self._state["phase"] in ("files", "before", "resolve") and self._desk.cancelled():
-                raise Cancelled("the command was cancelled before anything was changed")
+            if self._state["phase"] in ("files", "before", "resolve"):
+                self._check_time()
             self._phases[self._state["phase"]]()
         report = self._state["report"]
         return Report(bool(report["succeeded"]), str(report["text"]), str(report["error"]))
@@ -116,10 +138,10 @@ class PatchRun:
                 self._ask("BeginOperation", {**message, "OperatingSystem": UNSUPPORTED})
             raise error from None
         message.update(OperatingSystem=system.operating_system.value, Product=system.product)
-        answer = self._ask("BeginOperation", message)
-        begun = Begun.from_json(answer)
+        begun = self._asked(message)
         log.info(f"{begun.operation} {begun.operation_id} of snapshot {begun.snapshot_id} begins")
-        fresh = {"attempt": 0, "drift": [], "failures": {}, "acted_boot_id": "", "boots": 0}
+        fresh = {"attempt": 0, "drift": [], "failures": {}, "acted_boot_id": "", "boots": 0, "asked": message}
+        fresh["not_after"] = begun.not_after
         if begun.files:
             files = {"files": dict(begun.files), "product": system.product}
             self._go("files", operation_id=begun.operation_id, **files, **fresh)
@@ -173,21 +195,18 @@ class PatchRun:
             self._go("after")
             return
         directory = self._directory / f"act-{attempt}"
-        if self._desk.cancelled() and not (directory / child.ACTING).exists():
-            raise Cancelled("the command was cancelled before anything was changed")
+        if not (directory / child.RESULT).exists() and not (directory / child.ACTING).exists():
+            self._see_that_it_is_wanted()
+        request = self._request(plan=plan, passed=self._state.get("passed", []), **self._bounds())
         try:
-            result = child.obtain(
-                self._desk.bench,
-                "install",
-                directory,
-                self._request(plan=plan, passed=self._state.get("passed", [])),
-                limit=0,
-            )
+            result = child.obtain(self._desk.bench, "install", directory, request, limit=0)
         except child.TaskFailed as error:
             if not (directory / child.ACTING).exists():
                 raise
             failures = {f"{row[0]}.{row[1]}": str(error) for row in plan["actions"]}
             result = {"drift": [], "failures": failures, "boot_id": reboot.boot_id()}
+        if result.get("over"):
+            raise Cancelled(CANCELLED_FIRST) if result["over"] == "cancelled" else Late(LATE_FIRST)
         if result["drift"]:
             log.warning("the node has moved since the plan was made: " + "; ".join(result["drift"]))
             if attempt >= MAX_REPLANS + 1:
@@ -222,6 +241,8 @@ class PatchRun:
         return "\n".join(["The package manager also says:", *lines[:MAX_NOTES], ""]) if lines else ""
 
     def _reboot(self) -> None:
+        if not self._state["reboot"]["asked"] and not self._state["acted_boot_id"]:
+            self._see_that_it_is_wanted()
         bench, wait = self._desk.bench, self._desk.settings.reboot_wait_seconds
         try:
             with self._desk.turns.restarting(self._command_id):
@@ -236,9 +257,66 @@ class PatchRun:
         self._state["phase"] = phase
         self._save()
 
+    @property
+    def _untouched(self) -> bool:
+        """Whether a question, or a task, of now is one before anything was changed."""
+        return bool(self._state.get("phase") != "after")
+
+    def _check_time(self) -> None:
+        """Raise Cancelled or Late where the operation, which has changed nothing, is not to go on. It needs no server."""
+        if self._desk.cancelled():
+            raise Cancelled(CANCELLED_FIRST)
+        if self._deadline is not None and self._deadline.left() <= 0:
+            raise Late(
+                f"the step took longer than {self._deadline.seconds:.0f} s, and was ended before anything was changed"
+            )
+
+    def _see_that_it_is_wanted(self) -> None:
+        """
+        Right before the point of no return: raise Cancelled, Late or Refused where nobody wants the operation any more.
+
+        The server is asked, unless it has just said so to this very process: a node that was off for a night has not heard that
+        its command was cancelled meanwhile, or that its time is up.
+        """
+        self._check_time()
+        clock = self._desk.bench.clock
+        fresh = self._wanted_at is not None and clock.monotonic() - self._wanted_at < FRESH_SECONDS
+        if not self._state.get("asked") or (fresh and self._left() > 0):  # not there: begun by an older agent
+            return
+        self._state["not_after"] = self._asked(self._state["asked"]).not_after
+
+    def _asked(self, which: Dict[str, Any]) -> Begun:
+        """The server's answer to BeginOperation, for the first time or again. Raises Cancelled where it is not wanted."""
+        begun = Begun.from_json(self._ask("BeginOperation", which))
+        if not begun.wanted:
+            raise Cancelled(CANCELLED_FIRST)
+        self._wanted_at = self._desk.bench.clock.monotonic()
+        return begun
+
+    def _left(self) -> float:
+        """Seconds until the command's time is up as the server said; endless where it did not."""
+        until = self._state.get("not_after", 0.0)
+        if not until or not self._desk.client.clock_offset:
+            return float("inf")
+        return float(until) - server_time(self._desk.client, self._desk.bench.clock)
+
+    def _bounds(self) -> Dict[str, Any]:
+        """Until when an installation may begin, for the process that carries it out."""
+        left = min(self._left(), self._deadline.left() if self._deadline is not None else float("inf"))
+        cancel = str(cancel_path(self._desk.bench.disk, self._command_id))
+        return {"cancel": cancel, **({"seconds": round(left, 1)} if left != float("inf") else {})}
+
     def _task(self, task: str, name: str, request: Mapping[str, Any]) -> Dict[str, Any]:
-        limit = self._desk.settings.child_seconds
-        return child.obtain(self._desk.bench, task, self._directory / name, self._request(**request), limit=limit)
+        seconds = [self._desk.settings.child_seconds]
+        if self._untouched and self._deadline is not None:
+            seconds.append(max(self._deadline.left(), 1.0))
+        limit = min((one for one in seconds if one), default=0)
+        try:
+            return child.obtain(self._desk.bench, task, self._directory / name, self._request(**request), limit=limit)
+        except child.TaskFailed:
+            if self._untouched:
+                self._check_time()
+            raise
 
     def _request(self, **members: Any) -> Dict[str, Any]:
         """What a task is asked, with the repositories of the operation; a run that an older agent began has none."""
@@ -287,6 +365,10 @@ class PatchRun:
         backoff = Backoff(self._desk.bench.clock, cap=self._desk.settings.backoff_cap_seconds)
         answer = self._call(operation, members, **options)
         while answer is None:
+            if self._untouched:
+                self._check_time()
+                if self._left() <= 0:
+                    raise Late(LATE_FIRST)
             backoff.pause()
             try_to_drain(self._desk.outbox, self._desk.client)
             answer = self._call(operation, members, **options)

@@ -26,6 +26,7 @@ LOG_TAIL_BYTES = 1024 * 1024
 ERROR_TAIL_CHARACTERS = 2_000
 CHUNK_BYTES = 1024 * 1024
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
+PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a program may inherit: how to reach the network, and nothing that changes its language or its answers.
 INHERITED = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TMPDIR")
@@ -79,6 +80,7 @@ class Shell:
     def __init__(self, *, prefix: Sequence[str] = ()) -> None:
         self._prefix = tuple(prefix)
         self._children: Dict[int, subprocess.Popen[bytes]] = {}
+        self._adopts = False
 
     def run(
         self,
@@ -159,6 +161,26 @@ class Shell:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
         return Kept(self._start(argv, self._environment(env), cwd=cwd, **pipes))
 
+    def adopt(self) -> None:
+        """
+        Become the parent of whatever the descendants of this process leave behind, for as long as it lives.
+
+        For a process that keeps one program and does nothing else. Where Python or the kernel cannot, nothing changes.
+        """
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            self._adopts = ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+    def bury(self, process: Kept) -> None:
+        """Let those go that were adopted and have ended; *process* is waited for by whoever keeps it."""
+        with contextlib.suppress(ChildProcessError):
+            while self._adopts:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if found is None or found.si_pid == process.pid:
+                    return
+                os.waitpid(found.si_pid, os.WNOHANG)
+
     def swallow(self, pipe: int) -> None:
         """Hand the reading end of a pipe to a program that reads on and drops it, so that no writer dies of our leaving."""
         with contextlib.suppress(CommandMissing):
@@ -169,8 +191,8 @@ class Shell:
 
     def end_marked(self, mark: str, process: Optional[Kept] = None, *, seconds: float) -> int:
         """
-        Kill every process that was started with *mark* (`NAME=VALUE`) in its environment, and *process* with its descendants
-        and those of its session.
+        Kill every process that was started with *mark* (`NAME=VALUE`) in its environment, *process* with its descendants and
+        those of its session, and what this process has taken over (`adopt`).
 
         Answers how many it found. Gives up after *seconds* on what does not die (a disk that does not answer).
         """
@@ -182,6 +204,9 @@ class Shell:
             if process is not None:
                 tree.update(_of_session(process.pid))
                 tree.update({} if over else _descendants(process.pid))
+                self.bury(process)
+            if self._adopts:
+                tree.update({one: at for one, at in _descendants(os.getpid()).items() if one != os.getpid()})
             if (over and not tree) or time.monotonic() > deadline:
                 return len(seen)
             seen.update(tree.items())

@@ -31,7 +31,9 @@ from patchwright.core.plan import Intent, Plan, Resolution, Wanted, actions_from
 #   2: 2026-11-20: BeginOperation answers the baseline's sources; facts say with which sources they were taken
 #   3: 2026-11-20: BeginOperation answers Overrides, files to fetch; PutOverrides sends them and is answered like BeginOperation
 #   4: 2026-11-20: PutOutput, pieces of what a step prints, answered with how far it is kept
-PROTOCOL_VERSION = 4
+#   5: 2026-11-20: BeginOperation takes a step's place in documents within documents, and answers whether it is wanted (still) and
+#      until when; asked again before anything is changed
+PROTOCOL_VERSION = 5
 
 MESSAGES_SERVICE = "ec2messages"
 MESSAGES_PREFIX = "EC2WindowsMessageDeliveryService"
@@ -89,6 +91,9 @@ class Begun:
     *sources* stand in the place of the node's own repositories for this operation; without any its own are used. *files* are
     the URLs, by the parameter that names them, of what the node is to fetch and to send before anything else: with any, the
     sources are not known yet.
+
+    *wanted* says whether the node is to go on: not, where the command is being cancelled. *not_after* is the server's time at which
+    the command's own is up, 0 where nothing is known of it; nothing is begun after that.
     """
 
     operation_id: str
@@ -97,6 +102,8 @@ class Begun:
     reboot_option: RebootOption
     sources: source.Sources = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    wanted: bool = True
+    not_after: float = 0.0
 
     def to_json(self) -> Dict[str, Any]:
         """The wire form."""
@@ -107,6 +114,8 @@ class Begun:
             "RebootOption": self.reboot_option.value,
             "Sources": source.to_json(self.sources),
             "Overrides": [{"Name": name, "Url": url} for name, url in sorted(self.files.items())],
+            "Wanted": self.wanted,
+            **({"NotAfter": self.not_after} if self.not_after else {}),
         }
 
     @classmethod
@@ -120,6 +129,8 @@ class Begun:
                 RebootOption(data["RebootOption"]),
                 source.from_json(data.get("Sources", [])),
                 {_text(row, "Name"): _text(row, "Url") for row in _typed(data.get("Overrides", []), list)},
+                data.get("Wanted") is not False,
+                _moment(data.get("NotAfter", 0.0)),
             )
 
 
@@ -311,6 +322,12 @@ def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"a {type(value).__name__} where a count belongs")
     return value
+
+
+def _moment(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e12:
+        raise ValueError("what is no time in epoch seconds")
+    return float(value)
 
 
 def _report(data: Mapping[str, Any]) -> Report:

@@ -357,4 +357,9 @@ class Central:
         return True
 
 
-FINAL_STATUS = {"Success": Detail.SUCCESS.value, "Failed": Detail.FAILED.value, "Cancelled": Detail.CANCELLED.value}
+FINAL_STATUS = {
+    "Success": Detail.SUCCESS.value,
+    "Failed": Detail.FAILED.value,
+    "Cancelled": Detail.CANCELLED.value,
+    "TimedOut": Detail.EXECUTION_TIMED_OUT.value,
+}

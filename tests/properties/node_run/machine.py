@@ -265,5 +265,8 @@ class Provider:
         self.world.note(f"installed {action.name} {action.after}")
         return ""
 
+    def holder(self) -> None:
+        """Nobody else ever works on the packages for long."""
+
     def reboot_reasons(self) -> tuple[str, ...]:
         return ()

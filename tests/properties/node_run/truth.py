@@ -117,8 +117,8 @@ class Judge:
             operation = by_command.get(command)
             if detail == "Failed" and operation and operation.report.get("succeeded") and not self._disk_was_full():
                 world.problem(f"{command} Failed though its operation succeeded: {trace} {steps}")
-            if detail == "Cancelled" and any(one[0] == command for one in machine.actions):
-                world.problem(f"{command} is Cancelled and has changed the node")
+            if detail in ("Cancelled", "ExecutionTimedOut") and any(one[0] == command for one in machine.actions):
+                world.problem(f"{command} is {detail} and has changed the node")
 
     def _disk_was_full(self) -> bool:
         return any("disk full" in line for line in self.world.struck)

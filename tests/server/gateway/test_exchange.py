@@ -133,6 +133,25 @@ async def test_what_a_step_of_a_document_within_a_document_says_is_the_commands_
         assert (begun["Operation"], begun["RebootOption"], begun["SnapshotId"]) == (operation, "NoReboot", command)
 
 
+async def test_a_node_is_told_until_when_it_is_wanted_and_that_it_is_not_any_more(house, begun):
+    """BeginOperation again, before anything is changed: until the command's time is up, and not once it is cancelled."""
+    node, operation_id = begun
+    (command,) = (await house.ask("AmazonSSM.ListCommands", {}))["Commands"]
+    body = {"CommandId": command["CommandId"], "StepName": "PatchLinux", "OperatingSystem": "DEBIAN"}
+    await house.messages(node)
+    first = await house.ask("Patchwright.BeginOperation", body, key=node)
+    await house.reply(node, command["CommandId"], "InProgress")
+    running = await house.ask("Patchwright.BeginOperation", body, key=node)
+    await house.ask("AmazonSSM.CancelCommand", {"CommandId": command["CommandId"]})
+    cancelled = await house.ask("Patchwright.BeginOperation", body, key=node)
+    await house.reply(node, command["CommandId"], "Cancelled")
+
+    assert [one["OperationId"] for one in (first, running, cancelled)] == [operation_id] * 3
+    assert [one["Wanted"] for one in (first, running, cancelled)] == [True, True, False]
+    assert house.clock.now() < first["NotAfter"] <= running["NotAfter"]
+    assert await house.code("Patchwright.BeginOperation", body, key=node) == "InvocationDoesNotExist"
+
+
 async def test_a_step_in_a_document_that_lies_on_the_node_is_what_the_node_says(house):
     """That document nobody else can read. What no patch step may say is refused as everywhere."""
     node = await house.enrol()

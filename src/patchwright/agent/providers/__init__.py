@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Mapping, NamedTuple, Optional,
 from patchwright.agent import node
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import UnsupportedSystem
+from patchwright.agent.providers.locks import Holder
 from patchwright.agent.shell import Shell
 from patchwright.core.advisory import Notice
 from patchwright.core.facts import Pin, RepositoryProblem, SliceRef
@@ -132,6 +133,10 @@ class Provider(Protocol):
 
         Raises LockHeld as `refresh` does. A package that fails is in the outcome; it does not keep the others out.
         """
+        ...
+
+    def holder(self) -> Optional[Holder]:
+        """Who holds a lock that `install` needs, as far as it is seen without taking it; None where nobody does."""
         ...
 
     def reboot_reasons(self) -> Tuple[str, ...]:

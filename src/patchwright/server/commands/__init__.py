@@ -7,7 +7,7 @@ The door. `Service` has the use cases that stand alone; the functions are units 
 
 from __future__ import annotations
 
-from patchwright.server.commands.asked import parameters_of_step
+from patchwright.server.commands.asked import parameters_of_step, wanted
 from patchwright.server.commands.channels import Held, forget_channel, held_with_work, hold, let_go, still_held
 from patchwright.server.commands.delivering import (
     acknowledge,
@@ -125,5 +125,6 @@ __all__ = [
     "time_limit",
     "turned_away",
     "waiting",
+    "wanted",
     "withdraw",
 ]

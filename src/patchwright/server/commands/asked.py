@@ -8,6 +8,7 @@ from typing import Any
 
 from patchwright.core import actions, document, run_document
 from patchwright.core.errors import InvalidParameters, MalformedDocument
+from patchwright.core.invocation import Detail
 from patchwright.server import documents
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import invocation_store, runnable, store
@@ -48,6 +49,14 @@ def parameters_of_step(
     if found is None:
         raise _unknown(step)
     return dict(found.inputs)
+
+
+def wanted(scope: Scope, command_id: str, instance_id: str) -> UnitOfWork[tuple[bool, float]]:
+    """Whether a node is to go on with a command, and when the command's time is up there, in epoch seconds; a unit of work."""
+    invocation = yield from invocation_store.find(scope, command_id, instance_id)
+    if invocation is None:
+        return False, 0.0
+    return not invocation.detail.final and invocation.detail is not Detail.CANCELLING, invocation.due_at
 
 
 def _called(name: str, steps: Iterable[document.Step]) -> document.Step | None:

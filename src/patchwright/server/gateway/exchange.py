@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from patchwright.core.errors import MalformedOverride
 from patchwright.core.override import OverrideList
 from patchwright.core.patch_check import Answer, PatchCheck
 from patchwright.core.patch_step import BASELINE_OVERRIDE, INSTALL_OVERRIDE_LIST, PatchStep
-from patchwright.core.protocol import OVERRIDE_LIMIT_BYTES, FactsMessage, resolution_from_json
+from patchwright.core.protocol import OVERRIDE_LIMIT_BYTES, Begun, FactsMessage, resolution_from_json
 from patchwright.core.system import OperatingSystem
 from patchwright.server import commands, documents, patching
 from patchwright.server.accounts import Scope
@@ -63,7 +64,7 @@ class Exchange:
             files=step.files,
             association_id=step.association_id,
         )
-        return begun.to_json()
+        return await self._answer(scope, instance_id, request["CommandId"], begun)
 
     async def put_overrides(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """PutOverrides: what is in the files that the operation waits for."""
@@ -79,6 +80,11 @@ class Exchange:
             given=given,
         )
         return begun.to_json()
+
+    async def _answer(self, scope: Scope, instance_id: str, command_id: str, begun: Begun) -> dict[str, Any]:
+        """What the node is told of its operation, and whether the command is wanted still."""
+        wanted, not_after = await self._database.read(commands.wanted, scope, command_id, instance_id)
+        return replace(begun, wanted=wanted, not_after=not_after).to_json()
 
     def _read_files(
         self, files: Mapping[str, str]

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import CommandTimedOut
 from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
 from patchwright.agent.providers.apt import lists, policy, restart, status, transcript
 from patchwright.agent.providers.apt.tool import Tool, is_name
-from patchwright.agent.providers.locks import Locks
+from patchwright.agent.providers.locks import Holder, Locks
 from patchwright.agent.providers.words import end_of, output_file, readable
 from patchwright.agent.shell import Shell
 from patchwright.core.facts import DEFAULT_PIN, Pin, RepositoryProblem, SliceRef
@@ -124,6 +124,10 @@ class Apt:
         finally:
             if self._settings.sources:  # nobody else would ever look at what was fetched for these
                 self._tool.clean()
+
+    def holder(self) -> Optional[Holder]:
+        """See who has the locks; see `providers.Provider`."""
+        return self._locks().holder()
 
     def reboot_reasons(self) -> Tuple[str, ...]:
         """Look at /run/reboot-required and at the kernels; see `providers.Provider`."""

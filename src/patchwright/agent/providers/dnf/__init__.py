@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Collection, List, Mapping, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Collection, List, Mapping, Optional, Sequence, Set, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import CommandFailed, CommandTimedOut
@@ -15,6 +15,7 @@ from patchwright.agent.providers.dnf import configuration, restart, transcript
 from patchwright.agent.providers.dnf.locks import DnfLocks
 from patchwright.agent.providers.dnf.metadata import Metadata, fetched_at
 from patchwright.agent.providers.dnf.tool import Tool
+from patchwright.agent.providers.locks import Holder
 from patchwright.agent.providers.rpm import database
 from patchwright.agent.providers.words import cut, end_of, output_file, readable, without_secret
 from patchwright.agent.shell import Shell
@@ -121,6 +122,10 @@ class Dnf:
                 progress=progress,
             )
             return Outcome(work.carry_out(), readable(end_of(log, OUTPUT_LIMIT)))
+
+    def holder(self) -> Optional[Holder]:
+        """See who has the locks; see `providers.Provider`."""
+        return self._locks().holder()
 
     def reboot_reasons(self) -> Tuple[str, ...]:
         """Compare kernels, and ask what was installed since the boot; see `providers.Provider`."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from patchwright.agent.clock import Clock
 from patchwright.agent.errors import CommandTimedOut
 from patchwright.agent.providers import OUTPUT_LIMIT, Outcome, Reading, Refresh, Settings
+from patchwright.agent.providers.locks import Holder
 from patchwright.agent.providers.rpm.compression import pieces
 from patchwright.agent.providers.words import end_of, output_file
 from patchwright.agent.providers.zypper import answers, metadata, restart
@@ -142,6 +143,10 @@ class Zypper:
                 return Outcome(work.carry_out(), _told(log))
         finally:
             self._tool.clean()
+
+    def holder(self) -> Optional[Holder]:
+        """See who has the locks; see `providers.Provider`."""
+        return self._locks().holder()
 
     def reboot_reasons(self) -> Tuple[str, ...]:
         """Look at libzypp's mark and at the kernels; see `providers.Provider`."""
