@@ -86,6 +86,14 @@ async def test_the_calendar_has_what_opens(stage):
     assert not told["Truncated"]
 
 
+def test_a_window_whose_zone_is_gone_hides_no_other_one():
+    """From a calendar it is left out."""
+    scope = Scope("1", "xx")
+    given = ("cron(0 2 ? * SUN *)", 3, 1, True)
+    gone, there = Window(scope, "mw-1", "gone", *given, zone="Atlantis/Gone"), Window(scope, "mw-2", "there", *given)
+    assert {one.window.name for one in calendar_entries([gone, there], after=0.0, until=30 * DAY, most=9)} == {"there"}
+
+
 async def test_nothing_opens_without_windows(stage):
     """Another account's are not shown."""
     told = await ask(stage, "GetCalendar")

@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from patchwright.server import windows
 from patchwright.server.accounts import recall, root_of
 from patchwright.server.aws.authority import Warden, owner_of
 from patchwright.server.aws.members import tags_of
@@ -138,7 +137,7 @@ class CalendarDownloads:
         if not await self._warden.may(feed.owner, feed.scope, ACTION, source_ip=source, secure=secure):
             _log.info("calendar refused", feed=feed.id, account=feed.scope.account, source=source)
             return 403, {}, b"Whoever made this calendar's link may not see the calendar any more.\n"
-        text = windows.icalendar(await self._feeds.entries(feed), name=feed.name).encode()
+        text = await self._feeds.calendar(feed)
         tag = f'"{hashlib.sha256(text).hexdigest()[:_TAG_DIGITS]}"'
         about = {
             "content-type": "text/calendar; charset=utf-8",

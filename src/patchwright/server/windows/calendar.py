@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
 
+from patchwright.core.errors import PatchwrightError
 from patchwright.server.windows.describing import described
 from patchwright.server.windows.model import HOUR, Window
 
@@ -33,7 +34,8 @@ def entries(windows: Iterable[Window], *, after: float, until: float, most: int)
     """
     The openings of enabled windows later than *after* and not later than *until*, in order of time; the first *most*.
 
-    None from before a window's schedule was what it is.
+    None from before a window's schedule was what it is, and none of a window whose schedule cannot be read any more, since its
+    time zone is gone.
     """
     coming = [_of(window, after, until) for window in windows if window.enabled]
     return list(islice(merge(*coming, key=lambda one: one.opens_at), most))
@@ -67,7 +69,10 @@ def icalendar(found: Sequence[Entry], *, name: str) -> str:
 
 
 def _of(window: Window, after: float, until: float) -> Iterator[Entry]:
-    schedule = window.compiled()
+    try:
+        schedule = window.compiled()
+    except PatchwrightError:
+        return
     description = described(schedule)
     for opens in schedule.between(max(after, window.scheduled_from - 1e-3), until):
         closes = opens + window.duration * HOUR

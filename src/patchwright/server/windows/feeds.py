@@ -7,17 +7,19 @@ Whoever has the secret of a link may read what its maker may see. The secret is 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from patchwright.server import tags
 from patchwright.server.accounts import Scope, is_active
 from patchwright.server.config import Quotas
 from patchwright.server.infra import Clock, Database, UnitOfWork, new_id
 from patchwright.server.windows import feed_store, store
-from patchwright.server.windows.calendar import Entry, entries
+from patchwright.server.windows.calendar import entries, icalendar
 from patchwright.server.windows.model import Feed, TooMany, UnknownFeed, Window
 from patchwright.server.windows.service import require
 
@@ -55,7 +57,7 @@ class Feeds:
         """The feed of a secret; None: of no feed, or of an account that is disabled."""
         return None if len(secret) > _LONGEST else await self._database.read(_find, _digest(secret))
 
-    async def entries(self, feed: Feed) -> list[Entry]:
+    async def calendar(self, feed: Feed) -> bytes:
         """
         What a feed shows: the openings from the beginning of yesterday (UTC) on, so that what is open does not vanish.
 
@@ -63,7 +65,12 @@ class Feeds:
         """
         since = self._clock.now() // _DAY * _DAY - _DAY
         found = await self._database.read(_windows, feed)
-        return entries(found, after=since - 1e-3, until=since + (feed.days + 2) * _DAY, most=_MOST)
+        return await asyncio.to_thread(_written, tuple(found), feed.name, since, since + (feed.days + 2) * _DAY)
+
+
+@lru_cache(maxsize=16)  # written once, however many programs look every few minutes
+def _written(windows: tuple[Window, ...], name: str, since: float, until: float) -> bytes:
+    return icalendar(entries(windows, after=since - 1e-3, until=until, most=_MOST), name=name).encode()
 
 
 def _create(feed: Feed, digest: str, *, limit: int) -> UnitOfWork[None]:
