@@ -98,14 +98,13 @@ class World:
             while self.under_way and self.under_way[0][0] <= self.clock.time:
                 _, number, node, command = heapq.heappop(self.under_way)
                 reply = commands.Reply(f"reply-{number}", command, Detail.SUCCESS)
-                record = {"now": self.clock.now(), "fresh_ids": commands.fresh_ids()}
-                _, released = await self.database.write(commands.record, SCOPE, node, reply, **record)
+                _, released = await self.database.write(commands.record, SCOPE, node, reply, now=self.clock.now())
                 await self._begin(released)
             await self._tend()
 
     async def _tend(self):
         woken = []
-        await self.database.write(commands.expire, now=self.clock.now(), fresh_ids=commands.fresh_ids())
+        await self.database.write(commands.expire, now=self.clock.now())
         for _ in range(4):  # a task that ends at once, and those behind it
             await windows.tend(self.database, self.clock, woken.extend, everything)
             await commands.tend(self.database, self.clock, woken.extend, everything, needs=windows.needs)

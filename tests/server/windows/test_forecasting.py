@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from server.patching.bench import NOW, PATCHED
 from server.windows.pasts import remember
 
@@ -97,7 +95,7 @@ async def test_a_page_goes_on_where_the_one_before_ended(stage):
     """Every node once, in order, with the summary on each page; a filter shows one verdict alone."""
     group = await nodes(stage, 5)
     for number, one in enumerate(group):
-        await remember(stage.house, one, scans=[3000.0 if number % 2 else 10.0] * 3)
+        await remember(stage.house, one, scans=[1000.0 if number % 2 else 10.0] * 3)
     await stage.window()
     await stage.task(await stage.target(), MaxConcurrency="1")
 
@@ -182,20 +180,30 @@ async def test_what_is_never_served_takes_no_time(stage, node):
     assert (counted(found), found["Nodes"][0]["StartsBy"]) == ((1, 0, 0), found["Opens"])
 
 
-@pytest.mark.parametrize(
-    ("members", "code"),
-    [({"WindowId": "mw-" + "0" * 17}, "DoesNotExistException"), ({"NextToken": "x"}, "InvalidNextToken"), ({"MaxResults": 1001}, "ValidationException")],
-)  # fmt: skip
-async def test_what_cannot_be_foretold_is_refused(stage, members, code):
-    """No such window, a token of nobody, a page that is too large."""
+async def test_nodes_that_wait_longer_than_the_command_lets_them_do_not_fit(stage):
+    """TimeoutSeconds after a task was sent nothing of it begins any more: who plans for longer has to say so."""
+    for one in await nodes(stage, 3):
+        await remember(stage.house, one, scans=[2000.0] * 3)
     await stage.window()
+    target = await stage.target()
+    await stage.task(target, MaxConcurrency="1")
+    assert counted(await forecast(stage)) == (2, 1, 0)
+    patient = {"Parameters": {"Operation": ["Scan"]}, "TimeoutSeconds": 7200}
+    await stage.window()
+    await stage.task(await stage.target(), MaxConcurrency="1", TaskInvocationParameters={"RunCommand": patient})
 
-    assert await stage.house.code("Patchwright.GetForecast", {"WindowId": stage.id, **members}) == code
+    assert counted(await forecast(stage)) == (3, 0, 0)
 
 
-async def test_a_window_that_never_opens_again_needs_a_moment(stage):
-    """It is said so; with At it is told what would be."""
+async def test_what_cannot_be_foretold_is_refused(stage):
+    """No such window, a token of nobody, a page that is too large, a window that never opens again, unless At is given."""
     await stage.window(Schedule="at(2020-01-01T00:00:00)")
-
+    refused = [
+        ({"WindowId": "mw-" + "0" * 17}, "DoesNotExistException"),
+        ({"NextToken": "x"}, "InvalidNextToken"),
+        ({"MaxResults": 1001}, "ValidationException"),
+    ]
+    for members, code in refused:
+        assert await stage.house.code("Patchwright.GetForecast", {"WindowId": stage.id, **members}) == code
     assert await stage.house.code("Patchwright.GetForecast", {"WindowId": stage.id}) == "ValidationException"
     assert counted(await forecast(stage, At=NOW)) == (0, 0, 0)
