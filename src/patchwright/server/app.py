@@ -542,6 +542,7 @@ def jobs(config: Config, house: House) -> list[Job]:
         Job("parameters", parameters.SWEEP_SECONDS, lambda: parameters.delete_expired(database, clock)),
         Job("outputs", outputs.TEND_SECONDS, house.tender.tend),
         Job("old outputs", outputs.COLLECT_SECONDS, house.tender.collect),
+        Job("schedules", windows.RECOUNT_SECONDS, lambda: windows.recount(database, clock)),
         Job("syncs", reports.STEP_SECONDS, house.writer.run_due),
         Job(
             "windows",

@@ -2,7 +2,8 @@
 """
 Maintenance windows: when they open, for which targets, and what they do then.
 
-The door. `Service` keeps windows, targets and tasks; `Executions` shows what was executed; `tend` is the job that executes.
+The door. `Service` keeps windows, targets and tasks; `Executions` shows what was executed; `tend` is the job that
+executes, `recount` the one that mends what a wrong clock did.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from patchwright.server.commands import Target
 from patchwright.server.windows.calendar import entries as calendar_entries
 from patchwright.server.windows.calendar import icalendar
 from patchwright.server.windows.describing import describe, described
-from patchwright.server.windows.executions import TEND_SECONDS, Executions, tend
+from patchwright.server.windows.executions import RECOUNT_SECONDS, TEND_SECONDS, Executions, recount, tend
 from patchwright.server.windows.feeds import Feeds
 from patchwright.server.windows.fields import MalformedSchedule
 from patchwright.server.windows.forecast import Foretold, Outlook, Verdict
@@ -42,6 +43,7 @@ from patchwright.server.windows.service import Service, require
 __all__ = [
     "LAMBDA",
     "MUST_FIT",
+    "RECOUNT_SECONDS",
     "TEND_SECONDS",
     "Execution",
     "Executions",
@@ -76,6 +78,7 @@ __all__ = [
     "icalendar",
     "moment",
     "needs",
+    "recount",
     "require",
     "tend",
 ]

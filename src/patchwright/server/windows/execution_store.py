@@ -117,6 +117,18 @@ def page(scope: Scope, window_id: str, *, before: tuple[float, str] | None, limi
     return [_execution(row) for row in rows]
 
 
+def forget_missed(scope: Scope, window_id: str, *, after: float) -> UnitOfWork[None]:
+    """Remove what is noted of openings of a window later than *after* that were missed: nothing was done in them."""
+    yield sql(
+        "DELETE FROM window_execution WHERE account = $1 AND region = $2 AND window_id = $3 AND scheduled_at > $4"
+        " AND status IN ('TIMED_OUT', 'SKIPPED_OVERLAPPING') AND NOT EXISTS (SELECT 1 FROM window_task_execution t"
+        " WHERE t.account = $1 AND t.region = $2 AND t.execution_id = window_execution.id)",
+        *scope,
+        window_id,
+        after,
+    )
+
+
 def add_tasks(tasks: list[TaskExecution]) -> UnitOfWork[None]:
     """Store the tasks of a new execution."""
     yield sql_each(

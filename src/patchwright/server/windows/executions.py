@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import structlog
+
+from patchwright.core.errors import PatchwrightError
 from patchwright.server import commands
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork
@@ -21,7 +25,11 @@ from patchwright.server.windows.model import (
 )
 
 TEND_SECONDS = 2.0  # between two looks
+RECOUNT_SECONDS = 600.0
 _BATCH = 100
+_MOST_DUE = 1000  # openings of one look: after a long outage there are many
+
+_log = structlog.get_logger("patchwright.windows")
 
 
 class Executions:
@@ -75,15 +83,14 @@ async def tend(
     Open the windows that are due, take every execution as far as it goes, forget old ones; returns how many were opened.
 
     Safe to run in several processes at once, and again after any of them died: each step is one transaction that looks anew.
-    An execution that cannot be advanced holds up no other one; why that is is raised at the end.
+    A window that cannot be opened and an execution that cannot be advanced hold up no other one; why that is is raised at the
+    end.
     *wake* is given the nodes for which a command waits; *rights* says what the owner of a task may do. Of an account and
     region *most_open* windows (None: any number) are open at once; the others wait for their turn (spec §1.20, §4.4).
     """
-    opened = 0
-    while due := await database.read(store.due, now=clock.now(), limit=_BATCH):
-        for window in due:
-            opened += await _open(database, clock, window, most_open)
-    after, failures = "", list[Exception]()
+    failures = list[Exception]()
+    opened = await _open_due(database, clock, most_open, failures)
+    after = ""
     while under_way := await database.read(executed.unfinished, after=after, limit=_BATCH):
         for execution in under_way:
             try:
@@ -106,6 +113,46 @@ async def tend(
     await database.write(executed.forget, before=clock.now() - KEPT_SECONDS, limit=_BATCH)
     if failures:
         raise failures[0]
+    return opened
+
+
+async def recount(database: Database, clock: Clock) -> int:
+    """
+    Count anew when windows open that pass over an opening to come: a clock that was ahead made them do so; returns how many.
+
+    What was noted of openings to come that were missed by that clock goes, so that they are not missed.
+    """
+    counted = 0
+    after = ("", "", "")
+    while found := await database.read(store.enabled, after=after, limit=_BATCH):
+        for window in found:
+            try:
+                if machine.passes_over(window, now=clock.now()):
+                    counted += await database.write(machine.recount, window.scope, window.id, now=clock.now())
+            except InfraError:
+                raise
+            except PatchwrightError as error:
+                _log.warning(
+                    "a window cannot be counted", window=window.id, account=window.scope.account, error=str(error)
+                )
+        after = (*found[-1].scope, found[-1].id)
+    return counted
+
+
+async def _open_due(database: Database, clock: Clock, most_open: int | None, failures: list[Exception]) -> int:
+    """Open what is due; returns how much was opened. So much at a time that what is under way has its turn as well."""
+    opened = looked = 0
+    after = (-math.inf, "")
+    while looked < _MOST_DUE and (due := await database.read(store.due, now=clock.now(), after=after, limit=_BATCH)):
+        for window in due:
+            try:
+                opened += await _open(database, clock, window, most_open)
+            except InfraError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in `tend`
+                failures.append(error)
+        looked += len(due)
+        after = (due[-1].next_at or 0.0, due[-1].id)
     return opened
 
 

@@ -52,6 +52,8 @@ _WORST_FIRST = (Status.FAILED, Status.TIMED_OUT, Status.CANCELLED)
 _CUTOFF = "The cutoff time was reached."
 _LATE = "of its nodes were not begun, since they would not have ended before the window closes."
 _CANCELLED = "The execution was cancelled."
+_DELETED = "The window was deleted before the task began."
+_AHEAD = HOUR  # no two clocks of processes are that far apart
 _CALLS_TOGETHER = 100  # that one step makes
 _DENIED = "Who registered the task may not send it to any of its nodes."
 
@@ -91,6 +93,22 @@ def open_window(
         return None
     yield from _made(execution, tasks, fresh_ids, now=now)
     return execution
+
+
+def passes_over(window: Window, *, now: float) -> bool:
+    """Whether an enabled window opens next behind an opening to come. What is less than `_AHEAD` ahead may be open already."""
+    coming = window.compiled().next(now + _AHEAD)
+    return coming is not None and (window.next_at is None or window.next_at > coming)
+
+
+def recount(scope: Scope, window_id: str, *, now: float) -> UnitOfWork[bool]:
+    """Let a window that passes over an opening to come open then; false if there is none such (any more)."""
+    window = yield from store.find(scope, window_id)
+    if window is None or not window.enabled or not passes_over(window, now=now):
+        return False
+    yield from executed.forget_missed(scope, window_id, after=now + _AHEAD)
+    yield from store.put(replace(window, next_at=window.compiled().next(now)))
+    return True
 
 
 def open_now(
@@ -184,6 +202,8 @@ class _Step:
         """Start a task whose turn it is, unless nothing may start any more."""
         if self.execution.status is Status.CANCELLING:
             return (yield from self._end(task, Status.CANCELLED, _CANCELLED))
+        if (yield from store.find(task.scope, task.task.window_id)) is None:
+            return (yield from self._end(task, Status.CANCELLED, _DELETED))
         if self.now >= self.execution.cutoff_at:
             return (yield from self._end(task, Status.TIMED_OUT, f"{_CUTOFF} The task was not started."))
         if task.task.type not in {RUN_COMMAND, LAMBDA}:
@@ -391,6 +411,8 @@ def _finish(execution: Execution, tasks: list[TaskExecution], *, now: float) -> 
     details = {Status.SUCCESS: "", Status.FAILED: SOME_FAILED, Status.CANCELLED: _CANCELLED}.get(worst, _CUTOFF)
     if execution.status is Status.PENDING:
         details = f"{_CUTOFF} {execution.details.replace('Waits', 'It waited')}"
+    if worst is Status.CANCELLED and any(task.details == _DELETED for task in tasks):
+        details = _DELETED
     if worst is Status.TIMED_OUT:
         details = next((task.details for task in tasks if task.status is worst and _LATE in task.details), details)
     ended = replace(execution, status=worst, details=details, ended_at=now)

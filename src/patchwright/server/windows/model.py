@@ -14,7 +14,7 @@ from patchwright.core.errors import PatchwrightError
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Permitted, Request, Target
 from patchwright.server.infra import UnitOfWork
-from patchwright.server.windows.schedule import Schedule, compile_schedule
+from patchwright.server.windows.schedule import YEARS, Schedule, compile_schedule
 
 # Which of the nodes that a command reaches its owner may reach now (None: all of them); raises where that one may not send it.
 Rights = Callable[[Scope, str, Request, float], UnitOfWork[Permitted | None]]
@@ -226,6 +226,8 @@ def moment(text: str) -> float | None:
         return None
     try:
         read = datetime.fromisoformat(text)
+        if read.year not in YEARS:
+            raise ValueError(text)
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         msg = f"{text[:64]!r} is no date: write 2026-11-20T00:00:00Z or 2026-11-20T00:00:00+01:00."

@@ -90,7 +90,10 @@ def _associated(task: TaskExecution, invocation: Invocation) -> UnitOfWork[tuple
     """The nodes that a task names itself: those that belong to the window, where it asks that they do."""
     named = invocation.targets[0].values
     window = yield from store.find(task.scope, task.task.window_id)
-    if window is None or window.allow_unassociated_targets:
+    if window is None:
+        msg = "The window was deleted, and with it what says which nodes belong to it."
+        raise InvalidWindow(msg)
+    if window.allow_unassociated_targets:
         return named
     reached = yield from reached_by(task.scope, (yield from store.targets(task.scope, task.task.window_id)))
     found = tuple(instance_id for instance_id in named if instance_id in reached)

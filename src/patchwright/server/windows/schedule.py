@@ -39,6 +39,7 @@ from patchwright.server.windows.fields import (
 LONGEST = 256  # characters of an expression
 FASTEST_SECONDS = 300.0  # between two firings
 OFFSETS = range(1, 7)  # days
+YEARS = range(2, 9999)  # of dates: beyond, other zones have no calendar any more
 _FORM = re.compile(r"(cron|rate|at)\((.*)\)\Z", re.ASCII)
 _RATE = re.compile(r"([0-9]{1,6}) +(minutes?|hours?|days?)\Z", re.ASCII)
 _AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?\Z", re.ASCII)
@@ -351,6 +352,8 @@ def _at(inside: str, zone: ZoneInfo) -> Once:
         if not _AT.match(inside):
             raise ValueError(inside)
         wall = datetime.fromisoformat(inside)
+        if wall.year not in YEARS:
+            raise ValueError(inside)
     except ValueError:
         msg = f"at({inside}) is no moment: write at(2026-11-20T23:30:00)"
         raise MalformedSchedule(msg) from None

@@ -75,12 +75,24 @@ def page(scope: Scope, *, after: str, limit: int) -> UnitOfWork[list[Window]]:
     return [_window(row) for row in rows]
 
 
-def due(*, now: float, limit: int) -> UnitOfWork[list[Window]]:
-    """Enabled windows of any account that should have opened by *now*, the longest due first."""
+def due(*, now: float, after: tuple[float, str], limit: int) -> UnitOfWork[list[Window]]:
+    """Enabled windows of any account that should have opened by *now*, the longest due first, behind *after* (next_at, id)."""
     rows = yield sql(
         f"SELECT account, region, {_WINDOW} FROM maintenance_window"
-        " WHERE enabled = 1 AND next_at <= $1 ORDER BY next_at, id LIMIT $2",
+        " WHERE enabled = 1 AND next_at <= $1 AND (next_at, id) > ($2, $3) ORDER BY next_at, id LIMIT $4",
         now,
+        *after,
+        limit,
+    )
+    return [_window(row) for row in rows]
+
+
+def enabled(*, after: tuple[str, str, str], limit: int) -> UnitOfWork[list[Window]]:
+    """Up to *limit* enabled windows of any account behind *after* (account, region, id), in that order."""
+    rows = yield sql(
+        f"SELECT account, region, {_WINDOW} FROM maintenance_window"
+        " WHERE enabled = 1 AND (account, region, id) > ($1, $2, $3) ORDER BY account, region, id LIMIT $4",
+        *after,
         limit,
     )
     return [_window(row) for row in rows]
