@@ -3,8 +3,8 @@
 CPU that it costs a call to be signed and allowed: its signature verified, and 50 statements in five policies asked.
 
 Keys and policies are known already, as they are to a server that was asked within the last half second. Calls: a listing, a
-document by its name, a heartbeat of a node, a command to one node whose tags a policy asks for. The last one reads tags and
-the document's parameters, which is the database's work: it is answered here at once, and its bound is none.
+document by its name, a heartbeat of a node, a command to one node whose tags a policy asks for. What is
+read of resources is the database's work: it is answered here at once.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ WAYS: Mapping[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+_TAGS = [("Document", "team49-scan", "env", "env49"), ("ManagedInstance", MINE, "env", "env49")]
+
+
 class Tagged:
     """A database in which everything is tagged env=env49, and answers at once."""
 
@@ -51,7 +54,7 @@ class Tagged:
                 work.send(answer)
             except StopIteration as end:
                 return end.value
-            answer = [("env", "env49")]
+            answer = _TAGS
 
 
 class Clock:
@@ -80,7 +83,7 @@ def main() -> int:
 
 def _print(options: argparse.Namespace, signing: list[float], deciding: dict[str, list[float]]) -> None:
     figures = {name: {"cpu_us": median(found), "cpu_us_range": spread(found)} for name, found in deciding.items()}
-    both = {name: median(signing) + median(found) for name, found in deciding.items() if name != "a command by tags"}
+    both = {name: median(signing) + median(found) for name, found in deciding.items()}
     print_line(
         "authority",
         options,

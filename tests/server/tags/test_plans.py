@@ -16,6 +16,8 @@ SCOPE = Scope("000000000001", "us-east-1")
 UNITS = {
     "of one resource": tags.of(SCOPE, NODE, "mi-1"),
     "of a resource among others": tags.of_each(SCOPE, NODE, ["mi-1"]),
+    "of one resource, by its type": tags.of_all(SCOPE, [(NODE, "mi-1")]),
+    "of two, by their types": tags.of_all(SCOPE, [(NODE, "mi-1"), (tags.DOCUMENT, "scan")]),
     "of two resources": tags.of_each(SCOPE, NODE, ["mi-1", "mi-2"]),
 }
 

@@ -144,3 +144,19 @@ async def test_the_tags_of_many_are_read_at_once(shared_database, scope, add):
 def test_the_patch_group_is_one_of_two_tags(given, group):
     """Case counts, and the one with the space wins (spec §3.4)."""
     assert tags.patch_group(given) == group
+
+
+async def test_resources_of_several_types_are_read_together(shared_database, scope, add):
+    """Those that are called alike are told apart, and who has none is there all the same; another region's are not."""
+    await add("mi-1", {"a": "node"})
+    await add("mi-1", {"a": "document"}, kind=tags.DOCUMENT)
+    await add("scan", {"a": "node's name"})
+    await add("scan", {"a": "elsewhere"}, where=Scope(scope.account, "xx-elsewhere-1"), kind=tags.DOCUMENT)
+    asked = [(NODE, "mi-1"), (tags.DOCUMENT, "scan"), (tags.DOCUMENT, "mi-1")]
+
+    found = await shared_database.read(tags.of_all, scope, asked)
+    few = await shared_database.read(tags.of_all, scope, asked[:2])
+
+    assert found == {asked[0]: {"a": "node"}, asked[1]: {}, asked[2]: {"a": "document"}}
+    assert few == {asked[0]: {"a": "node"}, asked[1]: {}}
+    assert await shared_database.read(tags.of_all, scope, []) == {}

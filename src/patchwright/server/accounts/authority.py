@@ -58,6 +58,7 @@ class Authority:
     rules: tuple[tuple[str, policy.Evaluator], ...] = ()
     context: policy.Context = field(default_factory=policy.Context)
     text: str = ""
+    _mentioned: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def decide(
         self, action: str, resource: str, context: Mapping[str, Sequence[str]], *, principals: Sequence[str] = ()
@@ -80,7 +81,10 @@ class Authority:
 
     def mentions(self, part: str) -> bool:
         """Whether any policy has *part*, in lower case, anywhere in its text."""
-        return part in self.text
+        found = self._mentioned.get(part)
+        if found is None:
+            found = self._mentioned[part] = part in self.text
+        return found
 
 
 class Authorities:

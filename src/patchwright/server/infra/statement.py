@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from patchwright.server.infra.errors import InfraError
@@ -70,6 +71,7 @@ def sql_each(text: str, rows: Iterable[Row]) -> Statement:
     return Statement(text, (), tuple(rows))
 
 
+@lru_cache(maxsize=512)
 def placeholders(start: int, count: int) -> str:
     """The words of an IN list: `placeholders(3, 2)` is `"$3, $4"`. At least one, at most 32,000 in one statement."""
     if count < 1:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork
@@ -27,6 +27,11 @@ def of(scope: Scope, resource_type: str, resource_id: str) -> UnitOfWork[Tags]:
 def of_each(scope: Scope, resource_type: str, resource_ids: Sequence[str]) -> UnitOfWork[dict[str, Tags]]:
     """The tags of several resources, by their ids; every id is there."""
     return (yield from store.of_each(scope, resource_type, resource_ids))
+
+
+def of_all(scope: Scope, resources: Collection[tuple[str, str]]) -> UnitOfWork[dict[tuple[str, str], Tags]]:
+    """The tags of a few resources, by type and id; every one is there."""
+    return (yield from store.of_all(scope, resources))
 
 
 def add(scope: Scope, resource_type: str, resource_id: str, tags: Mapping[str, str]) -> UnitOfWork[None]:

@@ -84,13 +84,17 @@ def reads_tags(authority: Authority) -> bool:
 
 def looked_up(authority: Authority, scope: Scope, demands: Sequence[Demand]) -> UnitOfWork[list[Demand]]:
     """*demands* with what the resources say: their true ARNs, and the keys of their tags; a unit of work that only reads."""
+    read = reads_tags(authority)
+    kinds = [(demand.kind, demand.name) for demand in demands if demand.kind and demand.kind not in _IDENTITIES]
+    labels = (yield from tags.of_all(scope, kinds)) if read and kinds else {}
     found = []
     for demand in demands:
         if demand.kind in _IDENTITIES:
             found.append((yield from _identity(scope.account, demand)))
-        elif demand.kind and reads_tags(authority):
-            labels = yield from tags.of(scope, demand.kind, demand.name)
-            found.append(demand._replace(keys={**demand.keys, **tag_keys("ssm", labels)}))
+        elif demand.kind and read:
+            more = tag_keys("ssm", labels[demand.kind, demand.name])
+            arn, kind, name, action, own = demand
+            found.append(Demand(arn, kind, name, action, {**own, **more} if own else more))
         else:
             found.append(demand)
     return found

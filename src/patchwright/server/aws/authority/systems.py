@@ -16,6 +16,7 @@ from patchwright.server.accounts import Scope
 from patchwright.server.aws.authority.rules import (
     BASELINE,
     DOCUMENT,
+    NO_KEYS,
     NODE,
     PARAMETER,
     WINDOW,
@@ -45,7 +46,7 @@ _PASSED_TO = {"iam:PassedToService": ["ssm.amazonaws.com"]}
 
 def document(scope: Scope, reference: str) -> Demand:
     """About a document: by its name, or by its ARN. The product's have an ARN without account."""
-    match = _DOCUMENT_ARN.match(canonical(reference))
+    match = _DOCUMENT_ARN.match(canonical(reference)) if ":" in reference else None
     region, account, name = match.groups() if match else (scope.region, scope.account, reference)
     if _RESERVED.match(name) and account in {"", scope.account}:
         return Demand(f"arn:aws:ssm:{region}::document/{name}")
@@ -176,7 +177,9 @@ def named_nodes(request: Request) -> list[str]:
 
 def command_keys(request: Request) -> Keys:
     """The keys of a command's parameters, `ssm:DocumentParameter/NAME`: ours, AWS has none."""
-    given: Mapping[str, Sequence[str]] = request.get("Parameters", {})
+    given: Mapping[str, Sequence[str]] = request.get("Parameters", NO_KEYS)
+    if not given:
+        return NO_KEYS
     return {DOCUMENT_PARAMETER + name: list(values) for name, values in given.items()}
 
 

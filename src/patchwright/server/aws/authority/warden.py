@@ -113,9 +113,10 @@ class Warden:
             if request.get("WithDecryption"):
                 await self._withhold(rule, caller, demands)
         more = NO_KEYS if rule.keys is None else rule.keys(request)
+        scope = caller.scope
         if keys.must_look(authority, demands):
-            demands, more = await self._database.read(_looked_up, authority, caller.scope, demands, request, more)
-        make = partial(keys.of_request, authority, caller.scope, **self._whence(caller), more=more)
+            demands, more = await self._database.read(_looked_up, authority, scope, demands, request, more)
+        make = partial(keys.of_request, authority, scope, **self._whence(caller), more=more)
         _require(authority, rule.action, demands, keys.Late(make))
 
     async def _withhold(self, rule: Rule, caller: Caller, demands: Sequence[Demand]) -> None:
