@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from patchwright.core.protocol import FactsMessage, Phase
+from server.aws.test_s3 import Shop
 from server.patching.bench import NOW, OUTDATED, PATCHED, bodies_of, with_facts
 
 BODIES = [{"Digest": digest, "Body": body.decode()} for digest, body in bodies_of(OUTDATED).items()]
@@ -168,6 +169,23 @@ async def test_a_step_in_a_document_that_lies_on_the_node_is_what_the_node_says(
     ):
         other = {**body, "StepName": "Child/Other", **given}
         assert await house.code("Patchwright.BeginOperation", other, key=node) == code, given
+
+
+@pytest.mark.parametrize("name", ["InstallOverrideList", "BaselineOverride"])
+@pytest.mark.parametrize("url", ["s3://secrets/key", " s3://secrets/key", "https://secrets.s3.amazonaws.com/key"])
+async def test_what_a_node_says_itself_opens_no_bucket(house, name, url):
+    """It would be fetched in the name of whoever sent the command, who has named no such object."""
+    node = await house.enrol()
+    command = await sent(house, node, runs("here.json", kind="LocalPath"))
+    said = {"Operation": "Install", name: url}
+    body = {"CommandId": command, "StepName": "Child/Mine", "OperatingSystem": "DEBIAN", "Inputs": said}
+
+    (root := house.wired.tender._buckets._inner._root / "secrets").mkdir(parents=True, exist_ok=True)
+    (root / "key").write_bytes(b"secret")
+    begun = await house.call("Patchwright.BeginOperation", body, key=node)
+
+    assert (await Shop(house).ask("GET", "/secrets/key", node)).status == 403
+    assert begun.code == "InvalidParameters"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 from patchwright.core import actions, document, run_document
 from patchwright.core.errors import InvalidParameters, MalformedDocument
 from patchwright.core.invocation import Detail
+from patchwright.core.object_url import in_bucket
+from patchwright.core.patch_step import BASELINE_OVERRIDE, INSTALL_OVERRIDE_LIST
 from patchwright.server import documents
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import invocation_store, runnable, store
@@ -26,7 +28,7 @@ def parameters_of_step(
         step: Its name, after those of the steps that run the documents it stands in (`run_document.place`).
         told: What the node says its inputs are. That counts where it stands in a document that lies on the node, and nowhere else.
 
-    Errors: UnknownInvocation, UnknownStep.
+    Errors: UnknownInvocation, UnknownStep, InvalidParameters where *told* names an object of a bucket.
     """
     command = yield from store.find(scope, command_id)
     invocation = yield from invocation_store.find(scope, command_id, instance_id)
@@ -43,7 +45,7 @@ def parameters_of_step(
         if inner.kind == run_document.LOCAL_PATH:
             if not isinstance(told, Mapping):
                 raise _unknown(step)
-            return dict(told)
+            return _own_word(told)
         steps = yield from _steps_of(scope, step, inner)
     found = _called(last, steps)
     if found is None:
@@ -57,6 +59,15 @@ def wanted(scope: Scope, command_id: str, instance_id: str) -> UnitOfWork[tuple[
     if invocation is None:
         return False, 0.0
     return not invocation.detail.final and invocation.detail is not Detail.CANCELLING, invocation.due_at
+
+
+def _own_word(told: Mapping[str, Any]) -> dict[str, object]:
+    """*told*; an object of a bucket is not in it: a node fetches those in the name of who sent the command, who named none."""
+    for name in (INSTALL_OVERRIDE_LIST, BASELINE_OVERRIDE):
+        if in_bucket(str(told.get(name) or "").strip()).startswith("s3:"):
+            msg = f"{name} of a document that lies on the node cannot be an object of a bucket."
+            raise InvalidParameters(msg)
+    return dict(told)
 
 
 def _called(name: str, steps: Iterable[document.Step]) -> document.Step | None:
