@@ -7,7 +7,7 @@ import itertools
 import os
 import random
 import tomllib
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -130,6 +130,12 @@ def _drawn(chance):
     return f"cron({minutes} {field(0, 23)} {days} {field(1, 12)} {week} *)"
 
 
+def _clocks_change(moment):
+    """Whether the clocks are changed on the day of *moment*."""
+    day = moment.replace(hour=0, minute=0, second=0, fold=0)
+    return day.utcoffset() != (day + timedelta(days=1)).utcoffset()
+
+
 def test_what_is_drawn_fires_as_cronsim_says():
     """Random expressions, by the seed, in zones with and without changes of the clock."""
     chance = random.Random(f"schedules {SEED}")
@@ -142,9 +148,13 @@ def test_what_is_drawn_fires_as_cronsim_says():
         except MalformedSchedule:
             continue
         found = of_cronsim(in_five_fields(expression), datetime.fromtimestamp(after, schedule.zone), 6)
-        assert found is not None, expression
-        assert firings(schedule, float(after), 6) == [one.isoformat() for one in found], (expression, zone, after)
-        compared += 1
+        ours = firings(schedule, float(after), 6)
+        moments = [*(found or ()), *(datetime.fromisoformat(one).astimezone(schedule.zone) for one in ours)]
+        if "*" in " ".join(expression.split()[:2]) and any(map(_clocks_change, moments)):
+            continue  # what fires every hour or quarter goes on there through what is left out or comes twice: see CASES
+        # Who draws the 31st of June draws what never fires, which cronsim refuses.
+        assert ours == [one.isoformat() for one in found or ()], (expression, zone, after)
+        compared += bool(ours)
     assert compared >= 300
 
 
