@@ -56,6 +56,7 @@ def test_an_install_does_the_plan_and_restarts_once(stage):
         ("after", "boot-1", "boot-1"),
         ("after", "boot-2", "boot-1"),
     ]
+    assert [message.number for message in operation.messages] == [1, 2, 3]
 
 
 def test_no_reboot_means_none(stage):

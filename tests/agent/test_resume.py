@@ -168,6 +168,7 @@ def test_a_power_loss_after_the_reports_facts_is_the_restart(real_stage):
     assert "reboot asked" not in stage.history
     (operation,) = stage.simulator.operations.values()
     assert [message.facts.boot_id for message in operation.messages] == ["boot-1", "boot-1", "boot-2"]
+    assert [message.number for message in operation.messages] == [1, 2, 3]
 
 
 def test_the_server_is_away_during_the_run(real_stage):

@@ -338,6 +338,7 @@ class PatchRun:
             drift=tuple(self._state["drift"]),
             failures=self._state["failures"],
             acted_boot_id=self._state["acted_boot_id"],
+            number=self._number(directory.name),
         )
         for _ in range(MAX_BODY_ROUNDS + 1):
             self._answer = self._ask("PutFacts", message.to_json())
@@ -346,6 +347,14 @@ class PatchRun:
                 return directive
             self._send_bodies(directive.missing, facts, directory)
         raise MalformedMessage("the server asks for the same bodies again and again")
+
+    def _number(self, name: str) -> int:
+        """Which of the operation's facts these are, in the order they were taken in. It is journalled before it is told."""
+        told: Dict[str, int] = self._state.setdefault("told", {})
+        if name not in told:
+            told[name] = len(told) + 1
+            self._save()
+        return told[name]
 
     def _send_bodies(self, missing: Tuple[str, ...], facts: NodeFacts, directory: Path) -> None:
         unknown = sorted(set(missing) - set(facts.digests))

@@ -32,7 +32,7 @@ from patchwright.core.plan import Intent, Plan, Resolution, Wanted, actions_from
 #   3: 2026-11-20: BeginOperation answers Overrides, files to fetch; PutOverrides sends them and is answered like BeginOperation
 #   4: 2026-11-20: PutOutput, pieces of what a step prints, answered with how far it is kept
 #   5: 2026-11-20: BeginOperation takes a step's place in documents within documents, and answers whether it is wanted (still) and
-#      until when; asked again before anything is changed
+#      until when; asked again before anything is changed. PutFacts carries a number, higher for facts that were taken later
 PROTOCOL_VERSION = 5
 
 MESSAGES_SERVICE = "ec2messages"
@@ -141,7 +141,8 @@ class FactsMessage:
 
     *attempt* counts plans: 0 at first, one more each time drift made a new one necessary; *drift* says what had moved.
     *failures* by `name.arch`, after an Install: why the node could not do what the plan says. *acted_boot_id* is the boot
-    during which it acted, empty if it did not.
+    during which it acted, empty if it did not. *number* counts the facts of an operation in the order they were taken in, 0 where
+    the node does not count: what comes with a lower one than the server has heard has been held up on its way.
     """
 
     operation_id: str
@@ -151,6 +152,7 @@ class FactsMessage:
     drift: Tuple[str, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     acted_boot_id: str = ""
+    number: int = 0
 
     def to_json(self) -> Dict[str, Any]:
         """The wire form."""
@@ -162,6 +164,7 @@ class FactsMessage:
             "Drift": list(self.drift),
             "Failures": dict(self.failures),
             "ActedBootId": self.acted_boot_id,
+            "Number": self.number,
         }
 
     @classmethod
@@ -176,6 +179,7 @@ class FactsMessage:
                 tuple(text[:REASON_LIMIT] for text in _texts(data, "Drift")[:REASONS_LIMIT]),
                 reasons(data.get("Failures", {})),
                 _typed(data.get("ActedBootId", ""), str),
+                _count(data.get("Number", 0)),
             )
 
 

@@ -123,6 +123,7 @@ def _rebooting(
 ) -> UnitOfWork[Directive]:
     """The facts of a node that was told to restart: it has done so if and only if its boot id is another (design D10)."""
     if seen.facts.boot_id == operation.acted_boot_id:
+        yield from store.put(operation)
         return Directive(Next.REBOOT)
     operation = replace(operation, after_facts=seen.id)
     view = (yield from nodes.load(operation.scope, seen.id)).view

@@ -264,6 +264,7 @@ class Operation:
     overrides: Mapping[str, Override] = field(default_factory=dict)
     looked_at: float | None = None  # when it first knew what was to be done
     acted_at: float | None = None  # when it had acted on its plan, before any restart
+    heard: int = 0  # the number of the last facts
 
     @property
     def awaited(self) -> dict[str, str]:

@@ -33,11 +33,11 @@ _ORIGIN = (
 )
 _COURSE = (
     "state, attempt, drift, intent, plan_digest, acted_boot_id, failures, before_facts, after_facts, states_digest, counts,"
-    " report, ended_at, association_id, overrides, looked_at, acted_at"
+    " report, ended_at, association_id, overrides, looked_at, acted_at, heard"
 )
 _COLUMNS = f"{_ORIGIN}, {_COURSE}"
 _STEPS = [name.strip() for name in _COURSE.split(",")]
-_ADD = f"INSERT INTO operation ({_COLUMNS}) VALUES ({placeholders(1, 30)})"
+_ADD = f"INSERT INTO operation ({_COLUMNS}) VALUES ({placeholders(1, 31)})"
 _PUT = (
     f"UPDATE operation SET {', '.join(f'{name} = ${number}' for number, name in enumerate(_STEPS, start=4))}"
     " WHERE account = $1 AND region = $2 AND id = $3"
@@ -118,6 +118,18 @@ def find(scope: Scope, operation_id: str) -> UnitOfWork[Operation | None]:
 def of_step(scope: Scope, instance_id: str, command_id: str, step: str) -> UnitOfWork[Operation | None]:
     """The operation that a command's step began on a node, or None."""
     return (yield from _one(scope, "instance_id = $3 AND command_id = $4 AND step = $5", instance_id, command_id, step))
+
+
+def has_later(operation: Operation) -> UnitOfWork[bool]:
+    """Whether the node has sent facts for an operation that began after this one."""
+    rows = yield sql(
+        "SELECT 1 FROM operation WHERE account = $1 AND region = $2 AND instance_id = $3 AND started_at > $4"
+        " AND before_facts IS NOT NULL LIMIT 1",
+        *operation.scope,
+        operation.instance_id,
+        operation.started_at,
+    )
+    return bool(rows)
 
 
 def unfinished(scope: Scope, instance_id: str) -> UnitOfWork[list[Operation]]:
@@ -373,6 +385,7 @@ def _course(operation: Operation) -> Sequence[Any]:
         _dump(operation.overrides) if operation.overrides else "",
         operation.looked_at,
         operation.acted_at,
+        operation.heard,
     )
 
 
@@ -408,6 +421,7 @@ def _operation(row: Row) -> Operation:
         {name: Override(*one) for name, one in _load(row[27]).items()} if row[27] else {},
         row[28],
         row[29],
+        row[30],
     )
 
 

@@ -325,6 +325,10 @@ def _directive(
     scope: Scope, instance_id: str, message: FactsMessage, *, recall: Recall, now: float
 ) -> UnitOfWork[Directive]:
     operation = yield from _require(scope, instance_id, message.operation_id)
+    if message.number and message.number < operation.heard:
+        msg = f"These facts come too late: the node took and sent others after them ({message.number}, {operation.heard})."
+        raise OperationRefused(msg)
+    operation = replace(operation, heard=message.number or operation.heard)
     seen = nodes.observation(instance_id, message.facts)
     if operation.state.ended and (message.phase is Phase.BEFORE or seen.id == operation.after_facts):
         return (yield from _ended(operation))
@@ -338,6 +342,8 @@ def _directive(
     if not operation.state.ended:
         snapshot = yield from _snapshot(operation, recall)
         _check_sources(snapshot, message.facts)
+    if snapshot is None and (yield from store.has_later(operation)):  # held up on the way: newer ones are known by now
+        return (yield from _too_late(operation, message))
     recorded = yield from nodes.record(scope, instance_id, seen, now=now)
     if recorded.missing:
         return Directive(Next.SEND_BODIES, missing=tuple(recorded.missing))
@@ -345,13 +351,18 @@ def _directive(
         _check((yield from nodes.load(scope, seen.id)).view)
         yield from offers.note(scope, instance_id, seen.id, message.facts)
     if snapshot is None:  # too late for the operation; the live verdict still wants to know how it left the node
-        if message.acted_boot_id and operation.plan_digest:
-            # What it did, and in which boot, is true all the same: the packages wait for a restart of that one.
-            yield from store.put(replace(operation, acted_boot_id=message.acted_boot_id))
-        return (yield from _ended(operation))
+        return (yield from _too_late(operation, message))
     if message.phase is Phase.AFTER:
         return (yield from course.after(operation, snapshot, seen, message, now=now))
     return (yield from course.before(operation, snapshot, seen, message, recall=recall, now=now))
+
+
+def _too_late(operation: Operation, message: FactsMessage) -> UnitOfWork[Directive]:
+    """What is said to facts of an operation that has ended."""
+    if message.acted_boot_id and operation.plan_digest:
+        # What it did, and in which boot, is true all the same: the packages wait for a restart of that one.
+        yield from store.put(replace(operation, acted_boot_id=message.acted_boot_id))
+    return (yield from _ended(operation))
 
 
 def _ended(operation: Operation) -> UnitOfWork[Directive]:

@@ -84,6 +84,7 @@ OPERATION = owned(  # one Scan or Install on one node
     ),  # JSON by parameter: URL, digest of what the file says
     Column("looked_at", MOMENT),  # when it first knew what was to be done
     Column("acted_at", MOMENT),  # when it had acted on its plan, and before its restart
+    Column("heard", WHOLE, nullable=False, server_default="0"),  # the number of the last facts
     PrimaryKeyConstraint("account", "region", "id"),
     UniqueConstraint("account", "region", "command_id", "instance_id", "step", name="uq_operation_step"),
     CheckConstraint("kind IN ('Scan', 'Install')", name="kind"),
