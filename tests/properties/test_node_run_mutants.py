@@ -16,7 +16,7 @@ from patchwright.agent import child, client, command_run, disk, journal, loop, o
 from patchwright.core.invocation import Detail
 from patchwright.core.protocol import Report
 from patchwright.server import gateway
-from patchwright.server.commands import invocation_store, moving
+from patchwright.server.commands import moving
 from patchwright.server.patching import operation_store, report
 from properties.node_run import history, seams
 from properties.node_run.script import Order, Script, script
@@ -179,7 +179,7 @@ def an_interrupted_command_is_called_failed_after_its_end() -> Any:
 def what_has_ended_goes_on() -> Any:
     stack = contextlib.ExitStack()
     stack.enter_context(mock.patch.object(moving, "advance", lambda _current, wanted: wanted))
-    stack.enter_context(mock.patch.object(invocation_store, "take_reply", _taking))
+    stack.enter_context(mock.patch.object(moving, "hear", lambda heard, _reply_id: f"{heard}."))
     stack.enter_context(mock.patch.object(Detail, "final", property(lambda _self: False)))
     return stack
 
@@ -206,12 +206,6 @@ def nothing_times_out() -> Any:
         return 0
 
     return mock.patch.object(gateway, "sweep", careless)
-
-
-def _taking(*_args: Any, **_members: Any) -> Iterator[Any]:
-    """A unit of work that takes every reply for a new one."""
-    return True
-    yield
 
 
 def _finding_nothing(*_args: Any) -> Iterator[Any]:
