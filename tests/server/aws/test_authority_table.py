@@ -84,8 +84,10 @@ class Labels:
         try:
             statement = next(work)
             while True:
-                named = statement.params[3:] if " tag " in statement.text else ()
-                rows = [(resource_id, *label) for resource_id in named for label in self.labels.items()]
+                asked = (
+                    statement.params[2:] if " tag " in statement.text else ()
+                )  # types and ids; what is neither is passed over
+                rows = [(kind, name, *label) for kind in asked for name in asked for label in self.labels.items()]
                 statement = work.send(rows)
         except StopIteration as end:
             return end.value
