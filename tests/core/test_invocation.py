@@ -37,6 +37,7 @@ STATUSES = {"Pending", "InProgress", "Delayed", "Success", "Cancelled", "Failed"
         ("AccessDenied", "Failed"),
         ("Incomplete", "Failed"),
         ("NoInstancesInTag", "Success"),
+        ("LimitExceeded", "Failed"),
     ],
 )
 def test_every_detail_has_a_status_of_the_api(detail, status):

@@ -32,6 +32,7 @@ class Detail(str, Enum):
     ACCESS_DENIED = "AccessDenied"
     INCOMPLETE = "Incomplete"
     NO_INSTANCES_IN_TAG = "NoInstancesInTag"
+    LIMIT_EXCEEDED = "LimitExceeded"
 
     @property
     def status(self) -> str:
@@ -53,6 +54,7 @@ _STATUS = {
     Detail.ACCESS_DENIED: "Failed",
     Detail.INCOMPLETE: "Failed",
     Detail.NO_INSTANCES_IN_TAG: "Success",
+    Detail.LIMIT_EXCEEDED: "Failed",
 }
 
 _ENDS = frozenset({Detail.SUCCESS, Detail.FAILED, Detail.CANCELLED, Detail.EXECUTION_TIMED_OUT})

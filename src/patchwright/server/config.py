@@ -127,6 +127,9 @@ class Quotas:
     open_windows: int = quota(100, "Maintenance windows of an account and region that are open at once; others wait.")
     patch_baselines: int = quota(10_000, "Patch baselines of an account and region.")
     patch_groups_per_baseline: int = quota(25, "Patch groups that one baseline is registered for.")
+    pending_invocations: int = quota(
+        0, "Invocations that wait in an account and region when a command is sent; 0: any number."
+    )
     policies_per_resource: int = quota(20, "Resource policies of one parameter or document.")
     resource_data_syncs: int = quota(5, "Resource data syncs of an account and region.")
     public_documents: int = quota(5, "Documents of an account and region that are shared with everybody.")

@@ -94,6 +94,17 @@ def release(scope: Scope, command_id: str, number: int) -> UnitOfWork[tuple[list
     return [row[1] for row in sorted(rows)], stands
 
 
+def waiting(scope: Scope, *, most: int) -> UnitOfWork[int]:
+    """How many invocations of an account and region wait for their turn, counted up to *most*."""
+    rows = yield sql(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM invocation WHERE account = $1 AND region = $2"
+        " AND released = 0 AND ended_at IS NULL LIMIT $3) AS found",
+        *scope,
+        most,
+    )
+    return int(rows[0][0])
+
+
 def end_waiting(
     scope: Scope, command_id: str, detail: Detail, *, now: float, limit: int
 ) -> UnitOfWork[tuple[list[str], Standing]]:

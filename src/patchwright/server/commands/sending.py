@@ -62,13 +62,15 @@ def send(
     hold: float = 0.0,
     end_by: float | None = None,
     needs: Needs | None = None,
+    most_waiting: int = 0,
 ) -> UnitOfWork[tuple[Command, list[str]]]:
     """
     Send a document to nodes; returns the command and the nodes that may start at once. A unit of work.
 
     What is refused is refused before anything is written. Nodes that are not *permitted* (None: all are) get an invocation
     that says so, and nothing else. With many targets a job goes on in *owner*'s name, in *hold* seconds at the earliest.
-    A node of which *needs* says that it would not have ended by *end_by* when its turn comes is not begun (`late`).
+    A node of which *needs* says that it would not have ended by *end_by* when its turn comes is not begun (`late`); *most_waiting* as of
+    `close`.
 
     Errors: those of `documents.select`, of `runnable.read` and of `references.resolve`; InvalidParameters, UnknownInstances,
     DuplicateInstance, InvalidTargets, UnsupportedPlatform, InvalidNotification, InvalidOutput.
@@ -104,7 +106,9 @@ def send(
     yield from tally_store.begin(scope, command.id, end_by=end_by)
     yield from tell_command(command, Detail.PENDING, now=now)
     needs = needs if end_by is not None else None
-    done = yield from _spread(command, read, after="", permitted=permitted, needs=needs, now=now)
+    done = yield from _spread(
+        command, read, after="", permitted=permitted, needs=needs, most_waiting=most_waiting, now=now
+    )
     if done.more:
         yield from tally_store.resume_at(scope, command.id, now + hold)
     stored = yield from store.find_with_counts(scope, command.id)
@@ -119,7 +123,13 @@ def time_limit(scope: Scope, request: Request) -> UnitOfWork[int]:
 
 
 def spread(
-    scope: Scope, command_id: str, *, permitted: Permitted | None, needs: Needs | None = None, now: float
+    scope: Scope,
+    command_id: str,
+    *,
+    permitted: Permitted | None,
+    needs: Needs | None = None,
+    most_waiting: int = 0,
+    now: float,
 ) -> UnitOfWork[Spread]:
     """Go on to look for the targets of a command; nothing where they are all known. A unit of work."""
     stands = yield from tally_store.find(scope, command_id)
@@ -128,22 +138,38 @@ def spread(
         return Spread([], False)
     read = document.parse(command.content)
     needs = needs if stands.end_by is not None else None
-    done = yield from _spread(command, read, after=stands.spread_after, permitted=permitted, needs=needs, now=now)
+    done = yield from _spread(
+        command,
+        read,
+        after=stands.spread_after,
+        permitted=permitted,
+        needs=needs,
+        most_waiting=most_waiting,
+        now=now,
+    )
     if not done.more and not (yield from _unfinished(scope, command_id)):
         yield from tally_store.resume_at(scope, command_id, None)
     return done
 
 
-def close(command: Command, *, now: float) -> UnitOfWork[list[str]]:
-    """Every target of a command is known, or no more are looked for: let the first ones begin. A unit of work."""
-    total = yield from store.count_targets(command.scope, command.id, 0)
+def close(command: Command, *, most_waiting: int = 0, now: float) -> UnitOfWork[list[str]]:
+    """
+    Every target of a command is known, or no more are looked for: let the first ones begin. A unit of work.
+
+    Where more than *most_waiting* invocations of its account and region would wait by it (0: any number may), none begins.
+    """
+    scope = command.scope
+    beyond = most_waiting and (yield from invocation_store.waiting(scope, most=most_waiting + 1)) > most_waiting
+    total = yield from store.count_targets(scope, command.id, 0)
     stands = yield from tally_store.close(
-        command.scope,
+        scope,
         command.id,
-        most_under_way=resolve(command.request.max_concurrency, total, least=1),
+        most_under_way=0 if beyond else resolve(command.request.max_concurrency, total, least=1),
         most_errors=resolve(command.request.max_errors, total, least=0),
     )
-    return (yield from settle(command.scope, command.id, stands, now=now))
+    if beyond:
+        stands = yield from tally_store.end_waiting(scope, command.id, Detail.CANCELLED, cancelling=False)
+    return (yield from settle(scope, command.id, stands, now=now))
 
 
 def _unfinished(scope: Scope, command_id: str) -> UnitOfWork[bool]:
@@ -155,7 +181,14 @@ def _unfinished(scope: Scope, command_id: str) -> UnitOfWork[bool]:
 
 
 def _spread(
-    command: Command, read: Document, *, after: str, permitted: Permitted | None, needs: Needs | None, now: float
+    command: Command,
+    read: Document,
+    *,
+    after: str,
+    permitted: Permitted | None,
+    needs: Needs | None,
+    most_waiting: int,
+    now: float,
 ) -> UnitOfWork[Spread]:
     scope, request = command.scope, command.request
     last: str | None = None
@@ -172,7 +205,7 @@ def _spread(
     if last is not None:
         yield from tally_store.go_on_after(scope, command.id, last)
         return Spread([], True)
-    return Spread((yield from close(command, now=now)), False)
+    return Spread((yield from close(command, most_waiting=most_waiting, now=now)), False)
 
 
 def _begin_as(

@@ -28,11 +28,15 @@ HOLD_SECONDS = 60.0  # how long whoever sends is given to resolve the targets, b
 
 
 class Service:
-    """Commands of every account."""
+    """
+    Commands of every account. Of one and its region *most_waiting* invocations may wait for their turn when a command's targets are
+    all known, else it does not begin; 0: any number.
+    """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, most_waiting: int = 0) -> None:
         self._database = database
         self._clock = clock
+        self._most_waiting = most_waiting
 
     async def send(
         self, scope: Scope, principal: str, request: Request, *, permitted: Permitted | None = None, owner: str = ""
@@ -56,6 +60,7 @@ class Service:
             permitted=permitted,
             owner=owner,
             hold=HOLD_SECONDS,
+            most_waiting=self._most_waiting,
         )
         return await self._spread(command, released, permitted)
 
@@ -122,7 +127,12 @@ class Service:
         more = True
         while more:
             done = await self._database.write(
-                sending.spread, command.scope, command.id, permitted=permitted, now=self._clock.now()
+                sending.spread,
+                command.scope,
+                command.id,
+                permitted=permitted,
+                most_waiting=self._most_waiting,
+                now=self._clock.now(),
             )
             released, more = [*released, *done.released], done.more
         return await self.command(command.scope, command.id), released

@@ -34,7 +34,7 @@ class Standing:
     """
     A command's counts, and how far it is.
 
-    *begun* of those that have not ended are past Pending. *ending* is what those that wait end in; None: they wait for their
+    *most_under_way* 0: none of them may ever begin, since more would have waited than may. *begun* of those that have not ended are past Pending. *ending* is what those that wait end in; None: they wait for their
     turn. *spread_after* is the last node that was looked at while its targets are resolved; None: they all are. What would
     not have ended by *end_by* is not begun; None: everything is.
     """
@@ -70,6 +70,8 @@ class Standing:
         """What it all adds up to; as long as targets are looked for the command has not begun."""
         if self.spread_after is not None:
             return Detail.PENDING
+        if not self.most_under_way:
+            return Detail.LIMIT_EXCEEDED
         counts = {
             **self.ended,
             Detail.PENDING: self.waiting + self.under_way - self.begun,
