@@ -20,7 +20,7 @@ from patchwright.agent.config import Settings
 from patchwright.agent.transport import Server
 from patchwright.core.protocol import PATCH_ACTION
 
-DEADLINE = 30.0
+DEADLINE = 90.0
 CREDENTIALS = "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\naws_session_token = a-token\n"
 STEP = "Patch"
 

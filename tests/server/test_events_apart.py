@@ -118,6 +118,6 @@ def test_processes_on_one_database_hear_of_each_other_within_a_second_or_so(star
         slowest = max(slowest, time.monotonic() - begun)
         assert told.json["detail"]["name"] == f"/p{number}"
     following.close()
-    assert slowest < 5  # on a machine that does nothing else: 0.8
+    assert slowest < 10  # on a machine that does nothing else: 0.8
     until(lambda: len(got) >= 5)
     assert sorted(name for _, name in got) == [f"/p{number}" for number in range(5)]

@@ -22,7 +22,7 @@ from farm.commands import until
 from ports import free_port
 from server.process import Process
 
-END_SECONDS = 30.0
+END_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

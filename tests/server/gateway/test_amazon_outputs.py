@@ -22,7 +22,7 @@ from server.process import Process
 
 BUCKET = "outputs"
 PLUGIN = "awsrunShellScript"
-END_SECONDS = 20.0
+END_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
