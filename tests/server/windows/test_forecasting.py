@@ -202,6 +202,7 @@ async def test_what_cannot_be_foretold_is_refused(stage):
         ({"WindowId": "mw-" + "0" * 17}, "DoesNotExistException"),
         ({"NextToken": "x"}, "InvalidNextToken"),
         ({"MaxResults": 1001}, "ValidationException"),
+        ({"At": 250_000_000_001}, "ValidationException"),
     ]
     for members, code in refused:
         assert await stage.house.code("Patchwright.GetForecast", {"WindowId": stage.id, **members}) == code

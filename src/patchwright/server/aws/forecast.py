@@ -9,9 +9,10 @@ from typing import Any
 from patchwright.server import windows
 from patchwright.server.aws.services import Services
 from patchwright.server.windows import Forecast, Foretold, Outlook, Verdict
-from patchwright.server.wire import Caller, Handler, Pager
+from patchwright.server.wire import Caller, Handler, Pager, validation
 
 _PAGE = 50
+_LATEST = 250_000_000_000.0  # in the year 9892: whatever follows has a date that clients can write
 
 
 def operations(services: Services) -> Mapping[str, Handler]:
@@ -34,6 +35,8 @@ class ForecastOperations:
         A page that comes long after the one before may be of a forecast that was made anew.
         """
         cursor = self._pager.cursor(caller, request)
+        if request.get("At", 0.0) > _LATEST:
+            raise validation("At is further ahead than any clock.")
         if cursor is None:
             found = await self._forecasts.make(caller.scope, request["WindowId"], at=request.get("At"))
             first = 0
