@@ -20,7 +20,7 @@ def keeper(desk, days=7):
 
 async def long_ago(desk, *, days=20):
     """A seal of three entries for each of so many days, the last one today."""
-    for number in range(days):
+    for _ in range(days):
         for place in range(3):
             await desk.do(f"thing-{desk.clock.now()}-{place}")
         await desk.seal()
@@ -46,17 +46,19 @@ async def test_what_is_older_than_is_kept_goes_with_all_that_it_is_found_by(desk
     assert await desk.count("audit_entry") == before + 1
     assert await kept.tend() == 0  # it is not sealed yet
     await desk.seal()
+    assert await kept.tend() == 0  # it was said a moment ago
+    desk.clock.time += DAY
 
     assert await kept.tend() == 14
     assert await desk.count("audit_seal") == 20 - 14 + 1
-    assert await desk.count("audit_entry") == (20 - 14) * 3 + 1
+    assert await desk.count("audit_entry") == (20 - 14) * 3 + 2  # the next one is announced
     ids = {one.id for one in await desk.entries()}
     assert {entry for (entry,) in await desk.rows("SELECT entry FROM audit_word")} <= ids
     assert await desk.proof() == []
     assert await exported(desk) == []
     assert await exported(desk, "000000000099") == []  # others are told as well
-    (said,) = [one for one in await desk.entries() if one.target == CUT]
-    assert Head.parse(said.resources[0]).number == 14
+    said = [Head.parse(one.resources[0]).number for one in await desk.entries() if one.target == CUT]
+    assert sorted(said) == [14, 15]
     assert await kept.tend() == 0
 
 
@@ -93,6 +95,7 @@ async def test_who_dies_in_between_has_begun_what_the_next_one_goes_on_with(desk
     kept = keeper(desk)
     await kept.tend()
     await desk.seal()
+    desk.clock.time += DAY
     write, writes = desk.opened.write, []
 
     async def dies(work, *args, **more):
@@ -113,12 +116,35 @@ async def test_who_dies_in_between_has_begun_what_the_next_one_goes_on_with(desk
     assert await desk.proof() == []
 
 
+@pytest.mark.parametrize("days", [30, 300])
+async def test_a_clock_that_is_ahead_for_a_while_lets_nothing_go(desk, days):
+    """All of it is old by that clock; what it announced is not carried out by one that is right, nor when that comes to its time."""
+    await long_ago(desk)
+    before = await desk.count("audit_seal")
+    desk.clock.time += 100 * DAY
+    ahead = keeper(desk, days)
+    for _ in range(3):
+        await ahead.tend()
+        await desk.seal()
+        desk.clock.time += 3600
+    desk.clock.time -= 100 * DAY
+    kept = keeper(desk, days)
+    for _ in range(5):
+        assert await kept.tend() == 0
+        desk.clock.time += 3600
+    assert await desk.count("audit_seal") >= before
+    desk.clock.time += 102 * DAY
+    assert bool(await kept.tend()) is (days == 30)
+    assert await desk.proof() == []
+
+
 async def test_somebody_who_takes_away_more_than_was_let_go_of_is_found(desk):
     """One seal more at the beginning; all of them, and the entry that says so written by hand."""
     await long_ago(desk)
     kept = keeper(desk)
     await kept.tend()
     await desk.seal()
+    desk.clock.time += DAY
     await kept.tend()
     await desk.tamper("DELETE FROM audit_entry WHERE seal = 15")
     await desk.tamper("DELETE FROM audit_seal WHERE number = 15")
@@ -143,7 +169,8 @@ async def test_a_process_that_was_away_for_longer_than_is_kept_goes_on(desk, tmp
     kept = keeper(other)
     await kept.tend()
     await other.seal()
-    await kept.tend()
+    desk.clock.time += DAY
+    assert await kept.tend() > 0
     assert desk.anchor.load() == old
     assert await desk.proof() == []
 

@@ -4,7 +4,8 @@ Letting go of what the audit trail has of long ago (docs/adr/0039).
 
 A cut is announced first, by an entry that names the last seal that goes; what it names goes once that entry is under a seal itself.
 So there is no moment at which something is missing and nothing says why, and whoever dies in between has begun what the next one
-goes on with.
+goes on with. In between lies a day, by the clock of the day after: one that is wrong for less than that, as of a machine that has
+just been started, makes nothing go that was to be kept.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from patchwright.server.accounts.audit_service import AuditService
 from patchwright.server.infra import Clock, Database, new_uuid
 
 RETENTION_SECONDS = 3_600.0
-_CUT_SECONDS = 86_400.0  # between two cuts
+_CUT_SECONDS = 86_400.0  # between two cuts, and between what announces one and what it is about
 _TOGETHER = 1_000  # entries that one transaction lets go
 
 
@@ -36,15 +37,19 @@ class Retention:
         if not self._seconds:
             return 0
         found = await self._service.cut()
-        gone = 0
-        if found is not None:
+        now, gone = self._clock.now(), 0
+        if found is not None and now >= found[1].at + _CUT_SECONDS and await self._is_old(found[0].number):
             while count := await self._database.write(store.let_go, found[0].number, entries=_TOGETHER):
                 gone += count
-        now = self._clock.now()
         if now >= self._next and (found is None or now >= found[1].at + _CUT_SECONDS):
             await self._announce(0 if found is None else found[0].number)
             self._next = now + _CUT_SECONDS
         return gone
+
+    async def _is_old(self, number: int) -> bool:
+        """Whether a seal is there that is older than is kept: whoever announced that may have had another opinion of the time."""
+        seal = await self._database.read(store.seal, number)
+        return seal is not None and seal.sealed_at < self._clock.now() - self._seconds
 
     async def _announce(self, known: int) -> None:
         last = await self._newest_before(self._clock.now() - self._seconds)
