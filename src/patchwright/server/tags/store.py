@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 
 from patchwright.server.accounts import Scope
 from patchwright.server.infra import UnitOfWork, placeholders, sql, sql_each
@@ -37,20 +36,19 @@ def of_all(scope: Scope, resources: Collection[tuple[str, str]]) -> UnitOfWork[d
     found: dict[tuple[str, str], dict[str, str]] = {one: {} for one in resources}
     if found:
         kinds = {kind for kind, _ in found}
-        text = _of_all(len(kinds), len(found))
-        for kind, name, key, value in (yield sql(text, *scope, *kinds, *(name for _, name in found))):
+        rows = yield sql(  # in this order, for the same reason as in `of_each`
+            "SELECT resource_type, resource_id, key, value FROM tag WHERE account = $1 AND region = $2"
+            f" AND resource_type IN ('', {placeholders(3, len(kinds))})"
+            f" AND resource_id IN ('', {placeholders(3 + len(kinds), len(found))})"
+            " ORDER BY resource_type, resource_id, key",
+            *scope,
+            *kinds,
+            *(name for _, name in found),
+        )
+        for kind, name, key, value in rows:
             if (kind, name) in found:  # a document may be called like a node
                 found[kind, name][key] = value
     return found
-
-
-@lru_cache(maxsize=256)
-def _of_all(kinds: int, names: int) -> str:
-    return (  # in this order, for the same reason as in `of_each`
-        "SELECT resource_type, resource_id, key, value FROM tag WHERE account = $1 AND region = $2"
-        f" AND resource_type IN ('', {placeholders(3, kinds)})"
-        f" AND resource_id IN ('', {placeholders(3 + kinds, names)}) ORDER BY resource_type, resource_id, key"
-    )
 
 
 def put(scope: Scope, resource_type: str, resource_id: str, tags: Mapping[str, str]) -> UnitOfWork[None]:
