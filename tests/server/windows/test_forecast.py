@@ -27,6 +27,7 @@ from patchwright.server.windows.forecast import (
     parts,
     ranked,
     schedule,
+    usual,
 )
 
 HOUR = 3600.0
@@ -81,6 +82,23 @@ def test_a_percentile_is_the_smallest_that_is_enough(values, percent):
     assert found in values
     assert sum(one <= found for one in values) * 100 >= percent * len(values)
     assert sum(one < found for one in values) * 100 < percent * len(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "counts"),
+    [
+        ([60.0, 60.0, 60.0, 60.0, 86_400.0], [60.0] * 4),  # switched off for a day, once
+        ([86_400.0, 60.0, 60.0, 86_400.0, 60.0], None),  # twice is a habit
+        ([60.0, 60.0, 60.0, 86_400.0], None),  # too few to tell
+        ([10.0, 20.0, 30.0, 40.0, 160.0], None),
+        ([10.0, 20.0, 30.0, 40.0, 160.1], [10.0, 20.0, 30.0, 40.0]),
+        ([0.0] * 5, None),
+    ],
+)
+def test_one_that_is_far_beyond_all_others_does_not_count(values, counts):
+    """From five on the largest is left out where it is more than four times the next one."""
+    assert list(usual(values)) == (values if counts is None else counts)
+    assert expected(Parts(1), Past(values), [None] * 3)[0].p95 == max(values if counts is None else counts)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,10 @@ def release_in_time(
     while places and stands.waiting and seen < TOGETHER:
         late: dict[str, str] = {}
         fitting = 0
-        for node, needs in (yield from invocation_store.front(scope, command_id, limit=places + _AHEAD)):
+        front = yield from invocation_store.front(scope, command_id, limit=places + _AHEAD)
+        if not front:
+            return released, stands
+        for node, needs in front:
             if fitting == places:
                 break
             if left <= 0 or (needs or 0.0) > left:

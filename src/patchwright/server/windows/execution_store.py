@@ -192,7 +192,7 @@ def lengths(scope: Scope, window_id: str, task_id: str, *, limit: int) -> UnitOf
         task_id,
         limit,
     )
-    return [row[0] for row in rows]
+    return [max(row[0], 0.0) for row in rows]  # a clock may have gone back
 
 
 def add_invocations(invocations: list[Invocation]) -> UnitOfWork[None]:

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import NamedTuple
 
 ENOUGH = 3  # durations of one kind, before a node's own say anything
+MANY, BEYOND = 5, 4  # values, and how many times as large as the next the largest of them may be
 _PATCHES, _WITH_HOOKS = "AWS-RunPatchBaseline", "AWS-RunPatchBaselineWithHooks"
 _HALF, _NEARLY_ALL = 50, 95
 
@@ -138,6 +139,18 @@ def length_of(values: Sequence[float]) -> Length:
     return Length(ranked(values, _HALF), ranked(values, _NEARLY_ALL))
 
 
+def usual(values: Sequence[float]) -> Sequence[float]:
+    """
+    *values* without the largest, where there are `MANY` and it is more than `BEYOND` times the next one.
+
+    A node that was switched off for a day while it restarted is not a node that needs a day to restart; what comes twice counts.
+    """
+    if len(values) < MANY:
+        return values
+    *others, largest = sorted(values)
+    return others if largest > BEYOND * others[-1] else values
+
+
 def errand(document: str, parameters: Mapping[str, Sequence[str]]) -> Errand | None:
     """What a command asks of a node, by the name or ARN of its document; None: no patching, or none that is known."""
     name = document.rpartition("/")[2]
@@ -167,7 +180,7 @@ def expected(wanted: Parts, own: Past, others: Sequence[Length | None]) -> tuple
     for number, past, of_others in zip(wanted, own, others, strict=True):
         if not number:
             continue
-        known = length_of(past) if len(past) >= ENOUGH else of_others
+        known = length_of(usual(past)) if len(past) >= ENOUGH else of_others
         if known is None:
             return None, Basis.NONE
         if len(past) < ENOUGH:

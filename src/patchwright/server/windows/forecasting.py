@@ -34,6 +34,7 @@ from patchwright.server.windows.forecast import (
     foretell,
     length_of,
     parts,
+    usual,
 )
 from patchwright.server.windows.model import HOUR, LAMBDA, RUN_COMMAND, InvalidWindow, Window, WindowTarget, WindowTask
 from patchwright.server.windows.resolving import reached_by
@@ -205,7 +206,7 @@ def _of_system(scope: Scope, operating_system: str) -> UnitOfWork[list[Length | 
         return [None, None, None]
     found = yield from patching.histories_of_system(scope, operating_system, limit=_LIKE)
     pools = ([one.scans for one in found], [one.installs for one in found], [one.restarts for one in found])
-    values = [[each for text in pool for each in patching.read_durations(text)] for pool in pools]
+    values = [[each for text in pool for each in usual(patching.read_durations(text))] for pool in pools]
     return [length_of(each) if len(each) >= ENOUGH else None for each in values]
 
 
