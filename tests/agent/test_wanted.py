@@ -18,6 +18,7 @@ from patchwright.agent.deadline import Deadline
 from patchwright.agent.desk import Desk
 from patchwright.agent.disk import Disk
 from patchwright.agent.providers.locks import Holder
+from patchwright.agent.task import ACTING
 from patchwright.core.package import Manager
 from patchwright.core.plan import Action, Plan
 from patchwright.core.protocol import Begun, RebootOption
@@ -196,7 +197,7 @@ def carry_out(tmp_path, monkeypatch):
         disk.write_json(directory / "request.json", {"plan": PLAN.to_json(), **request})
         monkeypatch.setattr(installing, "provider_of", lambda _disk, _request: (packages, packages.clock))
         found = installing.install(directory, disk)
-        assert (directory / child.ACTING).exists() == bool(packages.installs)
+        assert (directory / ACTING).exists() == bool(packages.installs)
         return found
 
     return start

@@ -14,18 +14,15 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from patchwright.agent import log
 from patchwright.agent.clock import Clock
-from patchwright.agent.config import load_settings
 from patchwright.agent.disk import Disk, Lock, read_json
 from patchwright.agent.errors import AgentError
 from patchwright.agent.shell import Detached, Shell
+from patchwright.agent.task import MESSAGE_LIMIT, REQUEST, RESULT, provider_of
 from patchwright.core.errors import PatchwrightError
 
 EXIT_BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else is at it
 MAX_STARTS = 3  # of one task whose process is killed every time
-MESSAGE_LIMIT = 4_000  # characters of an error handed on
 JOIN_SECONDS, LONGEST_JOIN_SECONDS = 0.02, 0.2  # how often a running task is looked at: at first, and after a while
-
-REQUEST, RESULT, ACTING = "request.json", "result.json", "acting"
 
 
 class TaskFailed(AgentError):
@@ -190,21 +187,6 @@ def _install(directory: Path, disk: Disk) -> Dict[str, Any]:
     from patchwright.agent import installing
 
     return installing.install(directory, disk)
-
-
-def provider_of(disk: Disk, request: Mapping[str, Any]) -> Tuple[Any, Clock]:
-    """The package manager of this node, with the repositories that *request* names, and the clock."""
-    from patchwright.agent import providers, sourcing
-    from patchwright.core import source
-
-    clock, settings = Clock(), load_settings(disk.root)
-    sources = source.from_json(request.get("sources", []))
-    known = providers.Settings(
-        sources=sources,
-        sources_directory=sourcing.place(disk.root, sources),
-        lock_wait_seconds=settings.lock_wait_seconds,
-    )
-    return providers.load(providers.detect(), Shell(), clock=clock, settings=known), clock
 
 
 def _script(directory: Path, disk: Disk) -> Dict[str, Any]:

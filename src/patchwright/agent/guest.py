@@ -31,6 +31,7 @@ from patchwright.agent.errors import AgentError
 from patchwright.agent.outbox import Outbox
 from patchwright.agent.patch_run import PatchRun, StepFailed
 from patchwright.agent.shell import Shell
+from patchwright.agent.task import ACTING
 from patchwright.agent.transport import Server
 from patchwright.core import run_document
 from patchwright.core.flow import REBOOT_CODE, SUCCEED_CODE
@@ -256,7 +257,7 @@ class Guest:
             log.warning(f"it could not be told: {error}")
 
     def _has_acted(self, path: Path, state: Mapping[str, Any]) -> bool:
-        acting = self._disk.root / "work" / path.stem / f"act-{state.get('attempt', 0)}" / child.ACTING
+        acting = self._disk.root / "work" / path.stem / f"act-{state.get('attempt', 0)}" / ACTING
         return state["phase"] in _UNDER_WAY or (state["phase"] == "act" and acting.exists())
 
     def _wait_for(self, lock: Lock) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Dict, Mapping
 
 from patchwright.agent import log
-from patchwright.agent.child import ACTING, MESSAGE_LIMIT, REQUEST, provider_of
 from patchwright.agent.clock import Clock
 from patchwright.agent.config import load_settings
 from patchwright.agent.disk import Disk, read_json
 from patchwright.agent.errors import AgentError, LockHeld
 from patchwright.agent.providers import Provider
 from patchwright.agent.reboot import boot_id
+from patchwright.agent.task import ACTING, MESSAGE_LIMIT, REQUEST, provider_of
 
 NO_ROOM = "not attempted: the disk is full, and what was done could not be written down; make room and install again"
 CANCELLED, LATE = "cancelled", "late"  # why nothing was begun

@@ -22,9 +22,9 @@ from patchwright.agent.disk import Disk, read_json
 from patchwright.agent.errors import CommandMissing
 from patchwright.agent.reboot import boot_id
 from patchwright.agent.shell import Kept, Shell
+from patchwright.agent.task import ACTING, REQUEST
 from patchwright.core.errors import PatchwrightError
 
-REQUEST, ACTING = "request.json", "acting"  # as in child.py
 STDOUT, STDERR = "stdout", "stderr"  # files in a step's directory, in which its output grows; every run of it appends
 MARK = "PATCHWRIGHT_STEP"  # in the environment of a script, and so of everything that it starts
 LOOK_SECONDS = 0.1  # how often it is looked whether the script was cancelled

@@ -24,6 +24,7 @@ from patchwright.agent.desk import Desk
 from patchwright.agent.errors import AgentError, UnsupportedSystem
 from patchwright.agent.journal import cancel_path
 from patchwright.agent.outbox import try_to_drain
+from patchwright.agent.task import ACTING, RESULT
 from patchwright.core import source
 from patchwright.core.errors import MalformedMessage
 from patchwright.core.facts import NodeFacts
@@ -195,13 +196,13 @@ class PatchRun:
             self._go("after")
             return
         directory = self._directory / f"act-{attempt}"
-        if not (directory / child.RESULT).exists() and not (directory / child.ACTING).exists():
+        if not (directory / RESULT).exists() and not (directory / ACTING).exists():
             self._see_that_it_is_wanted()
         request = self._request(plan=plan, passed=self._state.get("passed", []), **self._bounds())
         try:
             result = child.obtain(self._desk.bench, "install", directory, request, limit=0)
         except child.TaskFailed as error:
-            if not (directory / child.ACTING).exists():
+            if not (directory / ACTING).exists():
                 raise
             failures = {f"{row[0]}.{row[1]}": str(error) for row in plan["actions"]}
             result = {"drift": [], "failures": failures, "boot_id": reboot.boot_id()}
