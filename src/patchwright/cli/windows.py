@@ -297,7 +297,8 @@ def register(
     """
     Register each of *targets* with a window, and one task that patches them all.
 
-    *patching* has the members Parameters, MaxConcurrency and MaxErrors of that task's command.
+    *patching* has the members Parameters, MaxConcurrency and MaxErrors of that task's command, and may have TimeoutSeconds:
+    nothing of it begins later than that after it was sent.
     """
     ids = []
     for one in targets:
@@ -312,7 +313,9 @@ def register(
             "TaskType": "RUN_COMMAND",
             "MaxConcurrency": patching["MaxConcurrency"],
             "MaxErrors": patching["MaxErrors"],
-            "TaskInvocationParameters": {"RunCommand": {"Parameters": patching["Parameters"]}},
+            "TaskInvocationParameters": {
+                "RunCommand": {name: patching[name] for name in ("Parameters", "TimeoutSeconds") if name in patching}
+            },
         },
     )
 
@@ -325,6 +328,7 @@ def _patching(given: Mapping[str, Any]) -> dict[str, Any]:
         "Parameters": parameters,
         "MaxConcurrency": given["max_concurrency"],
         "MaxErrors": given["max_errors"],
+        "TimeoutSeconds": max(given["duration"] - given["cutoff"], 1) * 3600,  # nodes begin up to the cutoff
     }
 
 
