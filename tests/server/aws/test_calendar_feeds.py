@@ -178,6 +178,17 @@ async def test_a_link_shows_what_its_maker_may_see_now(desk):
     assert (await desk.code("CreateCalendarFeed", key=anna, Name="x")) == "AccessDeniedException"
 
 
+async def test_a_link_is_not_read_for_ever_without_a_pause(desk):
+    """Whoever has it, from wherever: a calendar is work. Other links are read meanwhile, and this one a little later."""
+    await desk.window("seen")
+    path, other = await desk.feed(), await desk.feed()
+    assert [(await desk.get(path, method="HEAD")).status for _ in range(31)] == [200] * 30 + [429]
+    assert (await desk.get(path)).headers["retry-after"] == "1"
+    assert (await desk.get(other)).status == 200
+    desk.house.clock.time += 1
+    assert (await desk.get(path)).status == 200
+
+
 async def test_a_link_ends_with_its_maker(desk):
     """A user of the same name is another one; feeds of others go on."""
     house = desk.house

@@ -16,7 +16,7 @@ from patchwright.server.aws.members import tags_of
 from patchwright.server.aws.services import Services
 from patchwright.server.infra import InfraError
 from patchwright.server.windows import Feed, Feeds
-from patchwright.server.wire import Bounds, Caller, Handler, Pager, Rates, fold_headers
+from patchwright.server.wire import Bounds, Caller, Handler, Pager, Rate, Rates, fold_headers
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -26,6 +26,7 @@ ACTION = "patchwright:GetCalendar"
 _ENDS = ".ics"
 _PAGE = 50
 _AGE = 300  # seconds for which programs need not ask again
+_EACH = Rate(1, 30)  # readings of one feed, whoever has its link: a large one takes a tenth of a second to make
 _TAG_DIGITS = 32
 _LONGEST = 1024  # characters of If-None-Match that are looked at
 
@@ -84,7 +85,7 @@ class CalendarDownloads:
     """
     `GET /calendar/SECRET.ics`, plain ASGI: the calendar, as long as the one who made the feed may see it.
 
-    *bounds* say how often an address may ask. The secret is in no log line and in no answer.
+    *bounds* say how often an address may ask, `_EACH` how often a feed is read. The secret is in no log line and in no answer.
     """
 
     def __init__(self, feeds: Feeds, warden: Warden, bounds: Bounds, monotonic: Callable[[], float]) -> None:
@@ -92,6 +93,7 @@ class CalendarDownloads:
         self._warden = warden
         self._proxies = bounds.proxies
         self._rates = Rates(bounds.strangers, monotonic)
+        self._each = Rates(_EACH, monotonic)
 
     def serves(self, path: str) -> bool:
         """Whether *path* is one of a link."""
@@ -101,10 +103,10 @@ class CalendarDownloads:
         """Answer a GET or HEAD: 403 where its maker may not see it, 404 for a link of no feed, 429 for too many requests."""
         headers = fold_headers(scope["headers"])
         source = self._proxies.source(scope, headers)
-        status, more, body = 503, {}, b"The calendar cannot be read now; try again.\n"
+        status, more, body = 503, dict[str, str](), b"The calendar cannot be read now; try again.\n"
         wait = self._rates.take(source)
         if wait > 0:
-            status, more, body = 429, {"retry-after": str(math.ceil(wait))}, b"Too many requests.\n"
+            status, more, body = _too_many(wait)
         else:
             try:
                 secure = self._proxies.secure(scope, headers)
@@ -134,6 +136,8 @@ class CalendarDownloads:
         feed = await self._feeds.find(secret.removesuffix(_ENDS)) if secret.endswith(_ENDS) else None
         if feed is None:
             return 404, {}, b"There is no such calendar.\n"
+        if (wait := self._each.take(feed.id)) > 0:
+            return _too_many(wait)
         if not await self._warden.may(feed.owner, feed.scope, ACTION, source_ip=source, secure=secure):
             _log.info("calendar refused", feed=feed.id, account=feed.scope.account, source=source)
             return 403, {}, b"Whoever made this calendar's link may not see the calendar any more.\n"
@@ -148,6 +152,10 @@ class CalendarDownloads:
         asked = headers.get(b"if-none-match", b"")[:_LONGEST].decode("latin-1")
         known = {one.strip().removeprefix("W/") for one in asked.split(",")}
         return (304, about, b"") if known & {tag, "*"} else (200, about, text)
+
+
+def _too_many(wait: float) -> tuple[int, dict[str, str], bytes]:
+    return 429, {"retry-after": str(math.ceil(wait))}, b"Too many requests.\n"
 
 
 def _shown(feed: Feed) -> dict[str, Any]:

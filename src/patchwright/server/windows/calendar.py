@@ -93,11 +93,11 @@ def _shown(moment: float) -> str:
 
 def _folded(line: str) -> Iterator[str]:
     """*line* in pieces that are short enough, each after the first begun with a space, no character cut in two."""
-    piece, size = "", 0
-    for character in line:
-        width = len(character.encode())
-        if size + width > _LINE:
-            yield piece
-            piece, size = " ", 1
-        piece, size = piece + character, size + width
-    yield piece
+    octets, begin, room, lead = line.encode(), 0, _LINE, ""
+    while len(octets) - begin > room:
+        end = begin + room
+        while octets[end] & 0xC0 == 0x80:  # in the middle of a character
+            end -= 1
+        yield lead + octets[begin:end].decode()
+        begin, room, lead = end, _LINE - 1, " "
+    yield lead + octets[begin:].decode()
