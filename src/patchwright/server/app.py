@@ -388,10 +388,10 @@ def _services(rooms: Rooms) -> aws.Services:
         maintenance=windows.Service(database, clock, quotas),
         executions=windows.Executions(database, clock, most_open=quotas.open_windows),
         forecasts=windows.Forecasts(database, clock),
-        outputs=rooms.printed,
-        output_links=rooms.output_links,
         feeds=rooms.feeds,
         url=rooms.url,
+        outputs=rooms.printed,
+        output_links=rooms.output_links,
         syncs=reports.Syncs(database, clock, quotas, rooms.buckets),
         patch_reports=reports.PatchReports(database, clock, complying, rooms.buckets),
         audit=rooms.audit,
@@ -562,6 +562,8 @@ def jobs(config: Config, house: House) -> list[Job]:
 def _retention(config: Config, house: House) -> Retention:
     """What keeps the audit trail as long as it is to be kept."""
     return Retention(house.database, house.clock, trail=house.trail, service=house.audit, days=config.audit_days)
+
+
 def local_url(config: Config, port: int) -> str:
     """The URL under which the server can be reached: where it listens, by the machine's name if that is everywhere."""
     scheme = "http" if plain_http(config) else "https"
