@@ -82,7 +82,7 @@ Signed with the node's own key, which is its `mi-` id and the secret that enrolm
 | `Patchwright.PutOutput` | a piece of what a step prints; the answer says how far it is kept: [outputs.md](outputs.md) |
 | `ssmmessages.CreateControlChannel` | a token for the control channel, a WebSocket at `/v1/control-channel/mi-…` on which messages come and replies go instead of being polled for and posted; refused with `--control-channel off` |
 | `Patchwright.Enroll` | an activation becomes a node |
-| `Patchwright.BeginOperation`, `Patchwright.PutFacts`, `Patchwright.PutBodies`, `Patchwright.PutResolution`, `Patchwright.PutOverrides` | the patch exchange, drawn in `core/protocol.py`, with its history; since version 2 BeginOperation answers the baseline's Sources and facts say which they were taken with, since version 3 it names the files of InstallOverrideList and BaselineOverride, which the node fetches and sends |
+| `Patchwright.BeginOperation`, `Patchwright.PutFacts`, `Patchwright.PutBodies`, `Patchwright.PutResolution`, `Patchwright.PutOverrides` | the patch exchange, drawn in `core/protocol.py`, with its history; since version 2 BeginOperation answers the baseline's Sources and facts say which they were taken with, since version 3 it names the files of InstallOverrideList and BaselineOverride, which the node fetches and sends, since version 5 it says whether the node is to go on and until when, and facts are numbered |
 | `Patchwright.GetPatchCheck` | whether the patch steps that come next in a document have anything to do (`patchwright:patchCheck`) |
 | `Patchwright.DescribeAgent` | version and SHA-256 of the agent that this server hands out |
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from .station import FINAL, there, until
+from .station import ENGINES, FINAL, lines, there, until
 
 pytestmark = [pytest.mark.farm, pytest.mark.e2e]
 
@@ -63,3 +63,36 @@ def test_every_document_does_what_it_says_on_a_real_node(station, debrepo, new_n
     told = station.client().list_inventory_entries(InstanceId=instance_id, TypeName="AWS:Application")["Entries"]
     assert "foo" in [entry["Name"] for entry in told]
     assert station.client().list_inventory_entries(InstanceId=instance_id, TypeName="AWS:Network")["Entries"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ENGINES[:1], indirect=True)
+def test_a_copy_of_the_document_with_hooks_runs_patching_as_documents(station, debrepo, new_node):
+    """As AWS writes it: the same document three times within another, with hooks between, and a restart in the third."""
+    debrepo.release("foo", "1.0-1")
+    debrepo.security("foo", "1.0-1+deb12u1")
+    node = new_node("deb12", debrepo, outstanding=["foo"])
+    station.enrol(node)
+
+    def patches(name, operation, reboot):
+        given = {"Operation": operation, "RebootOption": reboot, "SnapshotId": "{{ SnapshotId }}"}
+        inputs = {"documentType": "SSMDocument", "documentPath": "AWS-RunPatchBaseline", "documentParameters": given}
+        return {"action": "aws:runDocument", "name": name, "inputs": {**inputs, "onFailure": "exit"}}
+
+    hook = {"action": "aws:runShellScript", "name": "Hook", "inputs": {"runCommand": ["echo hook >>/var/tmp/hooks"]}}
+    steps = [patches("Scan", "Scan", "NoReboot"), hook, patches("Install", "Install", "NoReboot")]
+    steps += [{**hook, "name": "After"}, patches("Finish", "Install", "RebootIfNeeded")]
+    content = {
+        "schemaVersion": "2.2",
+        "parameters": {"SnapshotId": {"type": "String", "default": ""}},
+        "mainSteps": steps,
+    }
+    station.make_documents({"Hooked": content})
+
+    status, output = run(station, node, "Hooked")
+
+    assert status == "Success", output
+    assert lines(node, "/var/tmp/hooks") == ["hook", "hook"]
+    assert node.installed()["foo.all"] == ("1.0-1+deb12u1", "ii")
+    assert station.states(node, "foo.all") == {"foo.all": "Installed"}  # and not pending: it was restarted, once
+    assert output["Finish"].startswith("Install of ")
