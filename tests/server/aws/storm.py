@@ -18,14 +18,14 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
 from patchwright.server import app
-from patchwright.server.config import Quotas
+from patchwright.server.config import load
 from patchwright.server.wire import ANONYMOUS, ANY, AUDIENCE, NODE, Credential
 from server.gateway.house import House
 from server.wire.client import MODELS, Answer
@@ -180,9 +180,8 @@ class Storm:
 
     async def _work(self) -> None:
         """Let every job of a worker take a step: nothing that was made up may stop one."""
-        for job in app.jobs(
-            SimpleNamespace(roles={"worker"}, clock_skew_seconds=900.0, quotas=Quotas()), self.house.wired
-        ):
+        config = replace(load({}, {"XDG_STATE_HOME": "/nowhere"}), roles=frozenset({"worker"}))
+        for job in app.jobs(config, self.house.wired):
             try:
                 await job.step()
             except Exception as error:
