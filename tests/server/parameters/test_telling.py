@@ -51,8 +51,9 @@ async def test_what_is_done_to_a_parameter_is_told_and_not_what_it_says(store):
 
 
 async def test_a_parameter_whose_time_has_come_is_told_to_be_deleted(store):
-    """It goes by itself, and is told as if somebody had deleted it."""
+    """It goes by itself, and is told as if somebody had deleted it, after the policy that did it."""
     await store.put("/app/soon", tier="Advanced", policies=expiring(store.clock.now() + 60))
     store.clock.time += 120
     await delete_expired(store.database, store.clock)
-    assert [one["detail"]["operation"] for one in await told(store)] == ["Create", "Delete"]
+    operations = [one["detail"].get("operation", one["detail"].get("policy-type")) for one in await told(store)]
+    assert operations == ["Create", "Expiration", "Delete"]

@@ -23,6 +23,7 @@ COMMAND = "EC2 Command Status-change Notification"
 COMMAND_INVOCATION = "EC2 Command Invocation Status-change Notification"
 COMPLIANCE = "Configuration Compliance State Change"
 PARAMETER = "Parameter Store Change"
+PARAMETER_POLICY = "Parameter Store Policy Action"
 WINDOW = "Maintenance Window State-change Notification"
 WINDOW_TARGET = "Maintenance Window Target Registration Notification"
 WINDOW_TASK = "Maintenance Window Task Registration Notification"
@@ -34,6 +35,7 @@ DETAIL_TYPES = (
     COMMAND_INVOCATION,
     COMPLIANCE,
     PARAMETER,
+    PARAMETER_POLICY,
     WINDOW,
     WINDOW_TARGET,
     WINDOW_TASK,

@@ -238,6 +238,7 @@ def expire(*, now: float) -> UnitOfWork[int]:
         gone = yield from store.find(scope, path, now=0.0)
         yield from _forget(scope, path)
         if gone is not None:
+            yield from telling.expired(scope, gone, now=now)
             yield from telling.parameter(scope, gone, telling.DELETE, now=now)
     return len(found)
 
