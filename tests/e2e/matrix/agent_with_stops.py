@@ -102,7 +102,7 @@ def name_of(root, path, data=b""):
         return {"pending": "the delivery", "done": "the end", "cancel": "the cancellation"}.get(parts[1]) or (
             "the journal" + _entry(path, data)
         )
-    task = re.sub(r"-[0-9a-f]{8}$", "", parts[3]) if len(parts) > 3 else "the step"
+    task = _task(parts[3]) if len(parts) > 3 else "the step"
     task = task if parts[2] == ALONE else "{} {}".format(parts[2].partition(".")[2], task)
     if len(parts) > 5:  # of a document that a step runs
         task, parts = f"{task} {parts[4]}", parts[1:]
@@ -136,9 +136,23 @@ def _entry(path, data):
         return f", {name} " + ("entered again" if step["restarts"] else "begun")
     if "phase" not in run:
         return f", {name} goes on"
+    told = run.get("told", {})
+    if len(told) > _told(path):
+        return f", {_task(max(told, key=told.get))} numbered"
     if run["phase"] == "reboot" and run["reboot"]["asked"]:
         return ", restart asked for"
     return ", phase " + run["phase"] + (" the restart" if run["phase"] == "after" and run["boots"] else "")
+
+
+def _task(directory):
+    """The name of a task's directory without what says when it was made."""
+    return re.sub(r"-[0-9a-f]{8}$", "", directory)
+
+
+def _told(path):
+    """How many facts of its operation have a number in the entry as it is."""
+    steps = json.loads(path.read_text())["steps"] or []
+    return max([len((step["run"] or {}).get("told", {})) for step in steps], default=0)
 
 
 _current = [""]

@@ -58,6 +58,7 @@ write before-0 start, counted              | <e <n | <n             | <p >n
 write before-0 start, noted                | >w    | >w             | <w >p
 write before-0 body                        | <t    | >t             | <t >p
 write before-0 result                      | ~p    | <w             | <p >t
+write the journal, before-0 numbered       | <w    | >p             | <p >e
 write the journal, phase resolve           | -     | <s             | ~p >e
 make resolve-0 directory                   | -     | <w             | <e >s
 write resolve-0 request                    | -     | >a             | <p >w
@@ -88,6 +89,7 @@ write after-0 start, counted               | -     | >w             | <p >n
 write after-0 start, noted                 | -     | <s             | <w >p
 write after-0 body                         | -     | >t             | <p >t
 write after-0 result                       | -     | <w             | <e >w
+write the journal, after-0 numbered        | -     | <e             | <w >p
 write the journal, phase reboot            | -     | -              | ~p >e
 write the journal, restart asked for       | -     | -              | <e >s
 ask for the restart                        | -     | -              | <p <a >w >s
@@ -102,6 +104,7 @@ write after-1 start, counted               | -     | -              | <w >p
 write after-1 start, noted                 | -     | -              | ~p >e
 write after-1 body                         | -     | -              | <s ~p
 write after-1 result                       | -     | -              | <t >p
+write the journal, after-1 numbered        | -     | -              | <p >w
 write the journal, phase done              | ~p    | ~w             | <e >s
 write the journal, step ended              | >n    | >a             | <p >w
 write the reply of the step                | <s    | >e             | <p >n
