@@ -124,6 +124,19 @@ def test_a_repository_without_the_suite_is_a_problem(apt_world):
     assert node.view().candidates()["foo.all"] == "1.0-3"
 
 
+def test_an_index_that_lost_its_content_is_fetched_anew(apt_world):
+    """apt-get update keeps the empty file while its archive has nothing new; the updates it names would not be missing."""
+    node = apt_world(Made("foo"))
+    assert node.provider.refresh().problems == ()
+    emptied = list((node.root / "var/lib/apt/lists").glob("*security*_Packages"))
+    for file in emptied:
+        file.write_bytes(b"")
+
+    assert node.provider.refresh().problems == ()
+    assert emptied
+    assert node.view().candidates()[node.key("foo")] == "1.0-2"
+
+
 def test_sources_that_cannot_be_read_are_a_problem(apt_world):
     """A broken sources.list raises nothing from refresh; the problem quotes apt."""
     node = apt_world(Made("foo"))

@@ -39,6 +39,7 @@ class Apt:
         """Run apt-get update; see `providers.Provider`."""
         before = self._stamp()
         begin = self._clock.now()
+        lists.forget_emptied(self._tool.layout.lists)
         try:
             result = self._locks().wait_for(
                 lambda: self._tool.update(self._settings.refresh_timeout_seconds),

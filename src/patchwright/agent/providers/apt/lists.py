@@ -8,7 +8,9 @@ An index of Debian has 63,000 stanzas of which a node needs under a thousand. It
 
 from __future__ import annotations
 
+import contextlib
 import re
+import stat
 from pathlib import Path
 from typing import Collection, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
@@ -71,6 +73,19 @@ def bare_releases(directory: Path, found: Collection[Target]) -> List[str]:
     indexes = [target.filename.rpartition("/")[2] for target in found]
     stems = {name.rpartition("_")[0] for name in names}
     return sorted(stem for stem in stems if not any(index.startswith(stem + "_") for index in indexes))
+
+
+def forget_emptied(directory: Path) -> None:
+    """
+    Delete indexes without a byte in them, so that apt-get update fetches them anew.
+
+    It would take one that lost its content for the one that it fetched, for as long as its archive has nothing new. One that
+    is rightly empty costs a small request each time.
+    """
+    for file in directory.glob("*_Packages"):
+        with contextlib.suppress(OSError):  # gone, or not ours to delete
+            if stat.S_ISREG(file.lstat().st_mode) and not file.stat().st_size:
+                file.unlink()
 
 
 def empty(directory: Path, stems: Collection[str], listing: str) -> List[Origin]:
