@@ -69,6 +69,8 @@ def valid(shapes: Shapes, name: str, depth: int = 0) -> st.SearchStrategy[Any]:
         return _text(shape)
     if kind in INTEGERS:
         return st.integers(INTEGERS[kind][0] if low is None else low, INTEGERS[kind][1] if high is None else high)
+    if kind in ("float", "double"):
+        return st.floats(allow_nan=False, allow_infinity=False, width=32 if kind == "float" else 64)
     if kind == "timestamp":
         return st.integers(0, 4_000_000_000)
     if kind == "blob":
