@@ -183,7 +183,7 @@ def pairs(draw: st.DrawFn) -> tuple[str, str]:
 
 
 SCHEMES = st.sampled_from(Scheme)
-THOROUGH = settings(max_examples=1000, deadline=None)
+THOROUGH = settings(max_examples=1000 if FULL else 300, deadline=None)
 
 
 @THOROUGH

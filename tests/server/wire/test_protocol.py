@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import os
 import re
 from typing import Any
 
@@ -47,7 +48,7 @@ PATCH_LOOP = [
 AWKWARD = ["AmazonSSM.GetInventory", "AmazonSSM.RegisterTaskWithMaintenanceWindow", "AmazonSSM.PutInventory"]
 BOTO = {prefix: ServiceModel(MODELS.service(prefix).model, prefix) for prefix in JSON}
 QUICK = settings(
-    max_examples=40,
+    max_examples=100 if os.environ.get("PATCHWRIGHT_FULL") else 15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
