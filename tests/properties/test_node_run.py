@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -36,7 +37,11 @@ def explained(found: Script, number: int) -> str:
 def test_no_history_breaks_an_invariant(shard):
     """Nothing runs twice, nothing finished is lost, every run ends, and every report is the package database."""
     seen: Counter[str] = Counter()
-    for number in range(shard, COUNT, SHARDS):
+    rare = () if FULL else ("reboot", "refresh", "poll")
+    expected = ["Failed", *(place for place in FAULTS if place not in rare)]
+    for number in itertools.count(shard, SHARDS):
+        if number >= COUNT and (number >= 5 * COUNT or all(seen[what] for what in expected)):
+            break  # what has luck to thank for what it draws goes on until all has been seen
         told = script(SEED, number)
         played = history.run(told)
         assert not played.world.problems, explained(told, number)
@@ -44,7 +49,7 @@ def test_no_history_breaks_an_invariant(shard):
         seen.update(detail for _, detail, *_ in played.central.invocations())
 
     assert seen["Success"] > seen["Failed"] > 0, seen
-    assert all(seen[place] for place in FAULTS if FULL or place not in ("reboot", "refresh", "poll")), seen
+    assert all(seen[what] for what in expected), seen
 
 
 def test_a_history_is_the_same_every_time():
