@@ -121,6 +121,11 @@ class Interposer:
                     self.wfile.write(content)
 
             def do_GET(self) -> None:
+                if "Upgrade" in self.headers:  # no channels pass here, and nobody is to wait for one
+                    self.send_response_only(501)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 self.do_POST()
 
             def _pass_on(self, operation: str, body: bytes) -> Answer | None:
