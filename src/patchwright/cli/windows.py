@@ -297,8 +297,7 @@ def register(
     """
     Register each of *targets* with a window, and one task that patches them all.
 
-    *patching* has the members Parameters, MaxConcurrency and MaxErrors of that task's command, and may have TimeoutSeconds:
-    nothing of it begins later than that after it was sent.
+    *patching* has the members Parameters, MaxConcurrency and MaxErrors of that task's command.
     """
     ids = []
     for one in targets:
@@ -313,9 +312,7 @@ def register(
             "TaskType": "RUN_COMMAND",
             "MaxConcurrency": patching["MaxConcurrency"],
             "MaxErrors": patching["MaxErrors"],
-            "TaskInvocationParameters": {
-                "RunCommand": {name: patching[name] for name in ("Parameters", "TimeoutSeconds") if name in patching}
-            },
+            "TaskInvocationParameters": {"RunCommand": {"Parameters": patching["Parameters"]}},
         },
     )
 
@@ -328,7 +325,6 @@ def _patching(given: Mapping[str, Any]) -> dict[str, Any]:
         "Parameters": parameters,
         "MaxConcurrency": given["max_concurrency"],
         "MaxErrors": given["max_errors"],
-        "TimeoutSeconds": max(given["duration"] - given["cutoff"], 1) * 3600,  # nodes begin up to the cutoff
     }
 
 

@@ -279,19 +279,6 @@ def test_where_late_work_is_refused_the_next_node_takes_the_place():
     assert verdicts(told) == ["FITS", "DOES_NOT_FIT", "DOES_NOT_FIT", "DOES_NOT_FIT", "DOES_NOT_FIT"]
 
 
-def test_a_command_lets_nothing_begin_behind_its_timeout():
-    """TimeoutSeconds after it was sent what still waits is not begun, and ends when the command gives up on it."""
-    lengths = due((1.0, 0.6 * HOUR), (1.0, 0.6 * HOUR), (1.0, 1.0))
-    task = Task("slow", 1, [Round(lengths, 1), Round(due((1.0, 1.0)), 1)], within=HOUR, gives_up=1.5 * HOUR)
-    (told,) = foretell([task], WIDE)
-
-    assert starts(told) == [0.0, 0.6 * HOUR, None, 1.5 * HOUR]
-    assert verdicts(told) == ["FITS", "FITS", "DOES_NOT_FIT", "FITS"]
-    assert told.ends == Length(4.0, pytest.approx(1.5 * HOUR + 1.0))
-    refused = Task("slow", 1, [Round(due((1.0, 9 * HOUR)), 1)], within=HOUR, gives_up=1.5 * HOUR)
-    assert foretell([refused], WIDE._replace(refuses=True))[0].ends == Length(0.0, 0.0)  # it is ended at its turn
-
-
 @given(
     st.lists(st.one_of(st.none(), st.tuples(SECONDS, SECONDS).map(sorted)), max_size=10),
     st.integers(1, 4),

@@ -62,8 +62,8 @@ class World:
         for _ in range(self.chance.randint(1, 3)):
             chosen = self.chance.sample(targets, self.chance.randint(1, 2))
             settings = {"Parameters": {"Operation": ["Scan"]}}
-            if self.chance.random() < 0.7:
-                settings["TimeoutSeconds"] = 4 * 3600
+            if self.chance.random() < 0.3:
+                settings["TimeoutSeconds"] = 60
             task = WindowTask(
                 SCOPE,
                 self.id,

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from patchwright.server import commands
 from patchwright.server.accounts import Scope
 from patchwright.server.windows.model import Invocation, Status, TaskExecution, WindowTask
 from patchwright.server.windows.rates import TOO_MANY, next_calls
@@ -142,3 +143,24 @@ def test_calls_are_made_as_the_rates_say(states, rates, groups, start):
     at_once, errors = rates
     found = planned(states, at_once=at_once, errors=errors, groups=groups)
     assert (None if found.stop else list(found.start)) == start
+
+
+async def test_a_node_has_its_time_from_its_turn_on(stage, fleet):
+    """TimeoutSeconds is not used up by the nodes before it; one that stays away has it once, and is given up then."""
+    first, second = sorted(fleet["web"], key=lambda node: node.instance_id)
+    hasty = {"RunCommand": {"Parameters": {"Operation": ["Scan"]}, "TimeoutSeconds": 60}}
+    (web,) = await registered(stage, ("web",))
+    await stage.task(web, MaxConcurrency="1", MaxErrors="2", TaskInvocationParameters=hasty)
+    assert await stage.tend() == [first.instance_id]
+    command = await stage.take(first)
+    stage.house.clock.time += 5000.0  # less than its document lets it take
+    assert (await stage.house.reply(first, command, "Success")).status == 200
+
+    assert await stage.take(second) == command
+    database, clock = stage.house.wired.database, stage.house.clock
+    asked = {"CommandId": command, "InstanceId": second.instance_id}
+    for passed, expected in ((60.0 + 7200.0 - 1.0, "InProgress"), (2.0, "DeliveryTimedOut")):
+        clock.time += passed
+        await database.write(commands.expire, now=clock.time)
+        (found,) = (await stage.ask("ListCommandInvocations", **asked))["CommandInvocations"]
+        assert found["StatusDetails"] == expected

@@ -51,7 +51,7 @@ from patchwright.server.commands.model import (
 from patchwright.server.commands.moving import abandon, expire, record
 from patchwright.server.commands.rate_control import resolve as resolve_rate
 from patchwright.server.commands.recording import Recorded, Said, record_all
-from patchwright.server.commands.sending import send, time_limit
+from patchwright.server.commands.sending import send
 from patchwright.server.commands.service import Service, fresh_ids, step_names, step_result
 from patchwright.server.commands.steering import cancel, counts, detail, withdraw
 from patchwright.server.commands.targets import matching, named_nodes
@@ -122,7 +122,6 @@ __all__ = [
     "step_result",
     "still_held",
     "tend",
-    "time_limit",
     "turned_away",
     "waiting",
     "wanted",

@@ -23,6 +23,7 @@ _INVOCATION = (
 _NAMES = tuple(name.strip() for name in _INVOCATION.split(","))
 _OF_COMMAND = "account = $1 AND region = $2 AND command_id = $3"
 _ONE = f"{_OF_COMMAND} AND instance_id = $4"
+_NO_TURN_YET = 253_402_300_799.0  # the end of the year 9999: nothing runs out before
 _CANCELLING = Detail.CANCELLING.value
 _DETAILS = {detail.value: detail for detail in Detail}
 _NO_STEPS = "{}"
@@ -43,16 +44,19 @@ class Reported:
 
 
 def add(
-    command: Command, details: Mapping[str, Detail], *, first: int, needs: Mapping[str, float]
+    command: Command, details: Mapping[str, Detail], *, first: int, needs: Mapping[str, float], from_turn: bool
 ) -> UnitOfWork[Standing]:
     """
     Store invocations of a command, none of them released; returns how all of them stand then.
 
     *details* by node: what they begin as, which may be an end. *first* is the place of the first one. *needs* are the
-    seconds that it takes at most, by node, as far as they are known and asked for.
+    seconds that it takes at most, by node, as far as they are known and asked for. *from_turn*: their time runs from when
+    they are released.
     """
     at = command.requested_at
-    begin_by = at + command.request.timeout_seconds
+    begin_by, due_at = at + command.request.timeout_seconds, command.expires_at
+    if from_turn:
+        begin_by = due_at = _NO_TURN_YET
     yield sql_each(
         "INSERT INTO invocation (account, region, command_id, instance_id, position, detail, released, requested_at,"
         " due_at, begin_by, visible_at, deliveries, response_code, steps, trace, ended_at, needs)"
@@ -65,7 +69,7 @@ def add(
                 place,
                 detail.value,
                 at,
-                command.expires_at,
+                due_at,
                 begin_by,
                 ended,
                 needs.get(instance_id),
@@ -80,15 +84,27 @@ def add(
     return (yield from tally_store.move(command.scope, command.id, changes))
 
 
-def release(scope: Scope, command_id: str, number: int) -> UnitOfWork[tuple[list[str], Standing]]:
-    """Let the next *number* invocations be delivered, in the order of the targets; returns their nodes."""
+def release(
+    scope: Scope, command_id: str, stands: Standing, number: int, *, now: float
+) -> UnitOfWork[tuple[list[str], Standing]]:
+    """
+    Let the next *number* invocations be delivered, in the order of the targets; returns their nodes.
+
+    Where their time runs from their turn, it runs from *now* on.
+    """
+    begin_by = None if stands.begin_within is None else now + stands.begin_within
+    due_at = None if stands.end_within is None else now + stands.end_within
     rows = yield sql(
-        "UPDATE invocation SET released = 1 WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id IN"
+        "UPDATE invocation SET released = 1, begin_by = COALESCE(CAST($5 AS DOUBLE PRECISION), begin_by),"
+        " due_at = COALESCE(CAST($6 AS DOUBLE PRECISION), due_at)"
+        " WHERE account = $1 AND region = $2 AND command_id = $3 AND instance_id IN"
         f" (SELECT instance_id FROM invocation WHERE {_OF_COMMAND} AND released = 0 AND ended_at IS NULL"
         " ORDER BY position LIMIT $4) RETURNING position, instance_id",
         *scope,
         command_id,
         number,
+        begin_by,
+        due_at,
     )
     stands = yield from tally_store.move(scope, command_id, let_go(len(rows)))
     return [row[1] for row in sorted(rows)], stands
@@ -409,8 +425,8 @@ def acknowledge(scope: Scope, command_id: str, instance_id: str, *, now: float) 
     """
     rows = yield sql(
         "UPDATE invocation SET acknowledged_at = COALESCE(acknowledged_at, $5), due_at = CASE WHEN detail = $6 AND"
-        " acknowledged_at IS NULL THEN (SELECT c.expires_at FROM command c WHERE c.account = $1 AND c.region = $2"
-        f" AND c.id = $3) ELSE due_at END WHERE {_ONE} RETURNING command_id",
+        " acknowledged_at IS NULL THEN begin_by + (SELECT c.execution_seconds FROM command c WHERE c.account = $1"
+        f" AND c.region = $2 AND c.id = $3) ELSE due_at END WHERE {_ONE} RETURNING command_id",
         *scope,
         command_id,
         instance_id,

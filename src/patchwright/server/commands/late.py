@@ -57,7 +57,7 @@ def release_in_time(
         if late:
             stands = yield from _turn_away(scope, command_id, late, now=now)
         if fitting:
-            some, stands = yield from invocation_store.release(scope, command_id, fitting)
+            some, stands = yield from invocation_store.release(scope, command_id, stands, fitting, now=now)
             released += some
         places -= fitting
         seen += len(late) + fitting

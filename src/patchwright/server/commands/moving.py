@@ -173,7 +173,7 @@ def _release(scope: Scope, command_id: str, stands: Standing, *, now: float) -> 
     places = min(batch.start, TOGETHER)
     if stands.end_by is not None:
         return (yield from release_in_time(scope, command_id, stands, places, end_by=stands.end_by, now=now))
-    return (yield from invocation_store.release(scope, command_id, places))
+    return (yield from invocation_store.release(scope, command_id, stands, places, now=now))
 
 
 def _settle_now(scope: Scope, command_id: str, *, now: float) -> UnitOfWork[list[str]]:

@@ -9,7 +9,7 @@ and lets the first ones begin when the last one is known: rates in percent are o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from patchwright.core import document
 from patchwright.core.document import Document
@@ -60,6 +60,7 @@ def send(
     permitted: Permitted | None = None,
     owner: str = "",
     hold: float = 0.0,
+    from_turn: bool = False,
     end_by: float | None = None,
     needs: Needs | None = None,
     most_waiting: int = 0,
@@ -69,22 +70,15 @@ def send(
 
     What is refused is refused before anything is written. Nodes that are not *permitted* (None: all are) get an invocation
     that says so, and nothing else. With many targets a job goes on in *owner*'s name, in *hold* seconds at the earliest.
-    A node of which *needs* says that it would not have ended by *end_by* when its turn comes is not begun (`late`); *most_waiting* as of
-    `close`.
+    *from_turn*: what TimeoutSeconds and the document say of time runs for each node from its turn on, so that the last ones of
+    many have as much of it as the first; else from now on, for all of them (spec §5.3).
+    A node of which *needs* says that it would not have ended by *end_by* when its turn comes is not begun (`late`);
+    *most_waiting* as of `close`.
 
     Errors: those of `documents.select`, of `runnable.read` and of `references.resolve`; InvalidParameters, UnknownInstances,
     DuplicateInstance, InvalidTargets, UnsupportedPlatform, InvalidNotification, InvalidOutput.
     """
-    found = yield from documents.select(scope, request.document_name, request.document_version)
-    content, read = runnable.read(found, request)
-    _check(scope, request)
-    yield from _check_notification(scope, request)
-    filled, given = yield from references.resolve(
-        scope, content, read, request.parameters, permitted=permitted, now=now
-    )
-    if filled is not content:
-        read = document.parse(filled)
-    runnable.check(read, given)
+    filled, read, given = yield from _checked(scope, request, permitted, now=now)
     seconds = execution_seconds(read, document.bind(read, given, checked=True))
     command = Command(
         scope=scope,
@@ -103,11 +97,18 @@ def send(
     if request.instance_ids:
         yield from _check_named(command, read)
     yield from store.put(command)
-    yield from tally_store.begin(scope, command.id, end_by=end_by)
+    yield from tally_store.begin(command, from_turn=from_turn, end_by=end_by)
     yield from tell_command(command, Detail.PENDING, now=now)
     needs = needs if end_by is not None else None
     done = yield from _spread(
-        command, read, after="", permitted=permitted, needs=needs, most_waiting=most_waiting, now=now
+        command,
+        read,
+        after="",
+        permitted=permitted,
+        needs=needs,
+        from_turn=from_turn,
+        most_waiting=most_waiting,
+        now=now,
     )
     if done.more:
         yield from tally_store.resume_at(scope, command.id, now + hold)
@@ -115,11 +116,21 @@ def send(
     return stored or command, done.released
 
 
-def time_limit(scope: Scope, request: Request) -> UnitOfWork[int]:
-    """How many seconds what is asked for may take on a node; a unit of work. Errors: those of its document and parameters."""
+def _checked(
+    scope: Scope, request: Request, permitted: Permitted | None, *, now: float
+) -> UnitOfWork[tuple[Mapping[str, Any], Document, Mapping[str, Sequence[str]]]]:
+    """The document as it is sent, its content and that read, and the parameters that it gets. Errors: those of `send`."""
     found = yield from documents.select(scope, request.document_name, request.document_version)
-    _, read = runnable.read(found, request)
-    return execution_seconds(read, document.bind(read, request.parameters))
+    content, read = runnable.read(found, request)
+    _check(scope, request)
+    yield from _check_notification(scope, request)
+    filled, given = yield from references.resolve(
+        scope, content, read, request.parameters, permitted=permitted, now=now
+    )
+    if filled is not content:
+        read = document.parse(filled)
+    runnable.check(read, given)
+    return filled, read, given
 
 
 def spread(
@@ -144,6 +155,7 @@ def spread(
         after=stands.spread_after,
         permitted=permitted,
         needs=needs,
+        from_turn=stands.begin_within is not None,
         most_waiting=most_waiting,
         now=now,
     )
@@ -187,6 +199,7 @@ def _spread(
     after: str,
     permitted: Permitted | None,
     needs: Needs | None,
+    from_turn: bool,
     most_waiting: int,
     now: float,
 ) -> UnitOfWork[Spread]:
@@ -200,7 +213,7 @@ def _spread(
         details = yield from _begin_as(command.scope, ids, read, permitted)
         first = yield from store.count_targets(scope, command.id, len(ids))
         needed = {} if needs is None else (yield from needs(scope, request, ids))
-        yield from invocation_store.add(command, details, first=first - len(ids), needs=needed)
+        yield from invocation_store.add(command, details, first=first - len(ids), needs=needed, from_turn=from_turn)
         yield from _tell_ended(command, details, now=now)
     if last is not None:
         yield from tally_store.go_on_after(scope, command.id, last)

@@ -7,23 +7,36 @@ from collections.abc import Mapping
 
 from patchwright.core.invocation import Detail
 from patchwright.server.accounts import Scope
+from patchwright.server.commands.model import Command
 from patchwright.server.commands.tally import COLUMNS, ENDS, Standing
 from patchwright.server.infra import Row, UnitOfWork, placeholders, sql
 
-_STATE = ("most_under_way", "most_errors", "cancelling", "ending", "spread_after", "end_by")
+_STATE = (
+    "most_under_way",
+    "most_errors",
+    "cancelling",
+    "ending",
+    "spread_after",
+    "end_by",
+    "begin_within",
+    "end_within",
+)
 _ALL = ", ".join((*_STATE, *COLUMNS))
 _KEY = "account = $1 AND region = $2 AND command_id = $3"
 _MOVE = ", ".join(f"{name} = {name} + ${place}" for place, name in enumerate(COLUMNS, start=4))
 
 
-def begin(scope: Scope, command_id: str, *, end_by: float | None) -> UnitOfWork[None]:
-    """Make the counts of a new command, all nought, which is to end by *end_by*; its targets are yet to be looked for."""
+def begin(command: Command, *, from_turn: bool, end_by: float | None) -> UnitOfWork[None]:
+    """Make the counts of a new command, all nought; its targets are yet to be looked for. The rest as in `sending.send`."""
+    begin_within = command.request.timeout_seconds
+    lasts = (begin_within, begin_within + command.execution_seconds) if from_turn else (None, None)
     yield sql(
         f"INSERT INTO command_tally (account, region, command_id, {_ALL})"
-        f" VALUES ($1, $2, $3, 0, 0, 0, '', '', $4, {', '.join('0' for _ in COLUMNS)})",
-        *scope,
-        command_id,
+        f" VALUES ($1, $2, $3, 0, 0, 0, '', '', $4, $5, $6, {', '.join('0' for _ in COLUMNS)})",
+        *command.scope,
+        command.id,
         end_by,
+        *lasts,
     )
 
 
@@ -129,4 +142,6 @@ def standing(row: Row) -> Standing:
         ending=Detail(named["ending"]) if named["ending"] else None,
         spread_after=named["spread_after"],
         end_by=named["end_by"],
+        begin_within=named["begin_within"],
+        end_within=named["end_within"],
     )

@@ -88,8 +88,7 @@ class Task:
     """
     A task: its rounds come one after the other. *whole* is how long a task takes that is no patching; None: not known.
 
-    *cancels*: at the cutoff it lets nothing more begin. A round lets nobody begin later than *within* seconds after its own
-    beginning (TimeoutSeconds, spec §5.3); what has not begun by then is given up *gives_up* seconds after that beginning.
+    *cancels*: at the cutoff it lets nothing more begin.
     """
 
     id: str
@@ -98,8 +97,6 @@ class Task:
     whole: Length | None = None
     patches: bool = True
     cancels: bool = False
-    within: float = math.inf
-    gives_up: float = math.inf
 
 
 class Foretold(NamedTuple):
@@ -218,13 +215,6 @@ def schedule(
     None: it is not begun, since its turn comes at *last* or later, or later than its own *latest*; the next one takes its
     place. Longer work and fewer places never let anything begin earlier, without *latest*.
     """
-    return _filled(needs, at_once, begins, last=last, latest=latest)[0]
-
-
-def _filled(
-    needs: Sequence[float], at_once: int, begins: float, *, last: float, latest: Sequence[float]
-) -> tuple[list[float | None], float]:
-    """What `schedule` says, and when the next place is free after all of them."""
     free = [begins] * max(min(at_once, len(needs)), 1)
     found: list[float | None] = []
     for place, need in enumerate(needs):
@@ -234,7 +224,7 @@ def _filled(
             continue
         found.append(start)
         heapq.heapreplace(free, start + need)
-    return found, free[0]
+    return found
 
 
 class _Span(NamedTuple):
@@ -277,15 +267,12 @@ def _run(task: Task, begins: float, needs: Sequence[Sequence[float]], bounds: Bo
     end = bounds.cutoff if task.cancels else math.inf
     spans: list[_Span] = []
     for turn, needed in zip(task.rounds, needs, strict=True):
-        last = min(end, begins + task.within)
         latest = [_latest(one, bounds) for one in turn.nodes] if bounds.refuses else ()
-        starts, free = _filled(needed, turn.at_once, begins, last=last, latest=latest)
+        starts = schedule(needed, turn.at_once, begins, last=end, latest=latest)
         some = [
             _NEVER if start is None else _Span(start, start + need) for start, need in zip(starts, needed, strict=True)
         ]
-        waits = [place for place, start in enumerate(starts) if start is None and (not latest or free <= latest[place])]
-        given_up = [begins + task.gives_up] if waits and free >= begins + task.within else []
-        begins = max([begins, *(one.ends for one in some if one.ends is not None), *given_up])
+        begins = max([begins, *(one.ends for one in some if one.ends is not None)])
         spans += some
     return spans, min(begins, end)
 

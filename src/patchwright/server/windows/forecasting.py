@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from patchwright.core.errors import PatchwrightError
 from patchwright.server import commands, patching, tags
 from patchwright.server.accounts import Scope
 from patchwright.server.commands import Request, Target
-from patchwright.server.infra import Clock, Database, InfraError, UnitOfWork
+from patchwright.server.infra import Clock, Database, UnitOfWork
 from patchwright.server.windows import execution_store as executed
 from patchwright.server.windows import store
 from patchwright.server.windows.forecast import (
@@ -131,11 +130,7 @@ class Forecasts:
                 nodes = await self._named(window, registered, nodes, targets[0].values)
             rounds.append(nodes)
         at_once = commands.resolve_rate(task.max_concurrency, sum(map(len, rounds)), least=1)
-        request = _request(task)
-        limit = await self._database.read(_time_limit, window.scope, request)
-        within = float(request.timeout_seconds)
-        turns = [Round(nodes, at_once) for nodes in rounds]
-        return replace(made, patches=True, rounds=turns, within=within, gives_up=within + limit)
+        return replace(made, patches=True, rounds=[Round(nodes, at_once) for nodes in rounds])
 
     async def _reached(self, window: Window, targets: Sequence[Target], asked: Errand, known: Known) -> list[Due]:
         found: list[Due] = []
@@ -227,15 +222,4 @@ def _request(task: WindowTask) -> Request:
         document_name=task.arn,
         document_version=settings.get("DocumentVersion", "$DEFAULT"),
         parameters=settings.get("Parameters", {}),
-        timeout_seconds=settings.get("TimeoutSeconds", commands.DEFAULT_TIMEOUT_SECONDS),
     )
-
-
-def _time_limit(scope: Scope, request: Request) -> UnitOfWork[int]:
-    """How long a command may take on a node; none where it will be refused when it is sent."""
-    try:
-        return (yield from commands.time_limit(scope, request))
-    except InfraError:
-        raise
-    except PatchwrightError:
-        return 0

@@ -331,6 +331,7 @@ class _Step:
             now=self.now,
             permitted=permitted,
             owner=task.task.owner,
+            from_turn=True,
             end_by=self.execution.ends_at if (yield from must_fit(task.scope, self.execution.window_id)) else None,
             needs=needs,
         )

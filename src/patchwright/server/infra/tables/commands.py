@@ -56,6 +56,10 @@ COMMAND_TALLY = owned(  # how a command's invocations stand: moved with each of 
     Column("spread_after", TEXT),  # the last node that was looked at; NULL: the targets are all known
     Column("resume_at", MOMENT),  # when a job goes on with what is left; NULL: nothing is left
     Column("end_by", MOMENT),  # what would not have ended by then is not begun; NULL: everything is
+    Column(
+        "begin_within", MOMENT
+    ),  # seconds that a node has from its turn on to begin; NULL: begin_by is set from the start
+    Column("end_within", MOMENT),  # and to end; NULL: due_at is set from the start
     PrimaryKeyConstraint("account", "region", "command_id"),
 )
 Index(
