@@ -48,6 +48,7 @@ from patchwright.core.version import Scheme, compare  # noqa: E402
 
 FILE_VARIABLE = "PATCHWRIGHT_MADE_NODE"
 CRASH_CODE = 86
+LONGEST_SECONDS = 200  # of one run of the agent
 ARCH = "amd64"
 WRITES = {"write": disk_module.Disk.write, "remove": disk_module.Disk.remove}
 
@@ -274,6 +275,7 @@ def _zygote() -> None:
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            signal.alarm(LONGEST_SECONDS)  # one that never ends would hold up every test behind it
             os.environ.update(order["env"])
             target = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             for number in (1, 2):

@@ -365,7 +365,7 @@ def test_an_unknown_action_fails_its_step_and_skipped_ones_are_skipped(stage):
     }
     payload = {"DocumentContent": document, "Parameters": {}}
     command = stage.send("Scan", **payload)
-    stage.simulator.sent[-1]["Payload"] = json.dumps({"Parameters": {"Operation": "Scan"}})
+    stage.simulator.sent[-1]["Payload"] = json.dumps({**payload, "Parameters": {"Operation": "Scan"}})
 
     stage.simulator.queue[stage.simulator.sent[-1]["MessageId"]] = {
         **stage.simulator.sent[-1],

@@ -146,7 +146,6 @@ class History:
                 self.house.scope,
                 command_id,
                 now=self.house.now,
-                fresh_ids=self.house.ids(),
             )
 
     def deregister(self) -> None:

@@ -164,3 +164,25 @@ async def test_a_node_has_its_time_from_its_turn_on(stage, fleet):
         await database.write(commands.expire, now=clock.time)
         (found,) = (await stage.ask("ListCommandInvocations", **asked))["CommandInvocations"]
         assert found["StatusDetails"] == expected
+
+
+async def test_a_cancelled_execution_begins_nothing_more(stage, fleet):
+    """Nodes that wait for their turn are not begun; what runs goes to its end, and only then is it cancelled (spec §4.4)."""
+    first, second = sorted(fleet["web"], key=lambda node: node.instance_id)
+    (web,) = await registered(stage, ("web",))
+    await stage.task(web, MaxConcurrency="1")
+    assert await stage.tend() == [first.instance_id]
+    command = await stage.take(first)
+    execution, _, _ = await standing(stage)
+    await stage.ask("CancelMaintenanceWindowExecution", WindowExecutionId=execution["WindowExecutionId"])
+    assert await stage.tend() == []
+    assert (await standing(stage))[0]["Status"] == "CANCELLING"
+    assert (await stage.house.reply(first, command, "Success")).status == 200
+    assert await stage.tend() == []
+
+    found = (await stage.ask("ListCommandInvocations", CommandId=command))["CommandInvocations"]
+    assert {one["InstanceId"]: one["StatusDetails"] for one in found} == {
+        first.instance_id: "Success",
+        second.instance_id: "Cancelled",
+    }
+    assert (await standing(stage))[0]["Status"] == "CANCELLED"

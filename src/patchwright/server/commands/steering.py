@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from patchwright.core.invocation import Detail
@@ -36,8 +36,8 @@ def counts(scope: Scope, command_id: str) -> UnitOfWork[tuple[int, int]]:
     return (0, 0) if stands is None else (stands.waiting + stands.under_way + stands.completed, stands.errors)
 
 
-def withdraw(scope: Scope, command_id: str, *, now: float, fresh_ids: Iterator[str]) -> UnitOfWork[None]:
-    """End what no node has begun of a command, as cancelled; what has begun runs to its end."""
+def withdraw(scope: Scope, command_id: str, *, now: float) -> UnitOfWork[None]:
+    """End what waits for its turn of a command, as cancelled; what has begun runs to its end."""
     command = yield from store.find(scope, command_id)
     if command is not None and not command.detail.final:
         yield from _end_waiting(command, now=now, cancelling=False)

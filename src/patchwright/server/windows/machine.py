@@ -185,6 +185,11 @@ def cancel(scope: Scope, execution_id: str, *, now: float) -> UnitOfWork[bool]:
         cancelling = replace(execution, status=Status.CANCELLING, details=_CANCELLED)
         yield from executed.put(cancelling)
         yield from telling.execution(cancelling, now=now)
+        for task in (yield from executed.tasks(scope, execution_id)):
+            if task.status is Status.IN_PROGRESS:
+                for one in (yield from executed.invocations(scope, execution_id, task.id)):
+                    if one.command_id and not one.status.final:
+                        yield from commands.withdraw(scope, one.command_id, now=now)
     return True
 
 
