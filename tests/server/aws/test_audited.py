@@ -110,27 +110,35 @@ async def test_what_only_answers_writes_nothing(house):
     assert await house.dump() == before
 
 
-async def test_whatever_changes_something_has_its_entry_in_the_same_transaction(house):
+@pytest.fixture
+async def alone(database_url, tmp_path):
+    """A house with a database of its own: a seal is made over what waits of every account, by its own clock."""
+    made = await build(tmp_path, database_url, "000000000001")
+    yield made
+    await made.close()
+
+
+async def test_whatever_changes_something_has_its_entry_in_the_same_transaction(alone):
     """And says on what. What is refused or fails has it within a second."""
-    tenant = await Tenant(house, "us-east-1").furnish()
+    tenant = await Tenant(alone, "us-east-1").furnish()
     for operation, body in tenant.writes().items():
         target = operation if "." in operation else f"AmazonSSM.{operation}"
-        before, known = await unaudited(house), len(await audit_rows(house))
+        before, known = await unaudited(alone), len(await audit_rows(alone))
         answer = await tenant.call(operation, body)
-        new = (await audit_rows(house))[known:]
-        changed = await unaudited(house) != before
+        new = (await audit_rows(alone))[known:]
+        changed = await unaudited(alone) != before
         assert (target in AUDITED) or not changed, operation
         if changed:
             assert [row[:3] for row in new] == [(answer.headers["x-amzn-requestid"], target, "Succeeded")], operation
         if not new:
-            await house.wired.trail.flush(everything=True)
-            new = (await audit_rows(house))[known:]
+            await alone.wired.trail.flush(everything=True)
+            new = (await audit_rows(alone))[known:]
         (entry,) = new
         code = "Succeeded" if answer.status == 200 else answer.code
         assert entry[:3] == (answer.headers["x-amzn-requestid"], target, code)
-        assert entry[4:] == (house.root.principal, house.root.access_key_id, "us-east-1")
+        assert entry[4:] == (alone.root.principal, alone.root.access_key_id, "us-east-1")
         assert json.loads(entry[3]) or answer.status != 200, (operation, "says on what")
-    assert (await house.ask("Patchwright.VerifyAuditTrail", {}))["Findings"] == []
+    assert (await alone.ask("Patchwright.VerifyAuditTrail", {}))["Findings"] == []
 
 
 async def test_what_fails_is_never_said_to_have_succeeded(house):
@@ -336,14 +344,6 @@ async def test_entries_are_listed_by_page_with_every_filter(house):
     assert code == "InvalidNextToken"
     for moment in (-1, 4e9):
         await house.ask("Patchwright.ListAuditEntries", {"StartTime": moment, "EndTime": moment})
-
-
-@pytest.fixture
-async def alone(database_url, tmp_path):
-    """A house with a database of its own: a seal is made over what waits of every account, by its own clock."""
-    made = await build(tmp_path, database_url, "000000000001")
-    yield made
-    await made.close()
 
 
 async def test_an_export_over_the_wire_is_verified_by_whoever_has_it(alone):

@@ -193,15 +193,18 @@ REGIONS = ("us-east-1", "eu-west-1")
 
 
 @pytest.fixture
-async def square(house, shared_url, master_key, tmp_path):
-    """Four tenants with the same things: two accounts, each in two regions."""
-    (tmp_path / "other").mkdir()
-    shutil.copy(master_key, tmp_path / "other" / "master.key")
-    other = await build(tmp_path / "other", shared_url, "8" + house.account[1:])
+async def square(database_url, master_key, tmp_path):
+    """Four tenants with the same things: two accounts, each in two regions, and nobody else: one trail is everybody's."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        shutil.copy(master_key, tmp_path / name / "master.key")
+    house = await build(tmp_path / "one", database_url, "000000000001")
+    other = await build(tmp_path / "other", database_url, "800000000001")
     made = [await town.Tenant(one, region).furnish() for one in (house, other) for region in REGIONS]
     await house.wired.audit.seal()
     yield made
     await other.close()
+    await house.close()
 
 
 def test_no_operation_is_forgotten():

@@ -67,6 +67,10 @@ data "aws_ssm_maintenance_windows" "all" {
     name   = "Enabled"
     values = ["true"]
   }
+  filter {
+    name   = "Name"
+    values = [aws_ssm_maintenance_window.nightly.name]
+  }
   depends_on = [aws_ssm_maintenance_window.nightly]
 }
 
