@@ -301,6 +301,32 @@ def test_every_table_is_strict_and_uses_our_types() -> None:
             assert any(column.type is kind for kind in ours), column
 
 
+@pytest.mark.postgres
+def test_a_migration_that_met_a_deadlock_is_done_again(
+    empty_postgres_url: str, drafted: MetaData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is still at work may hold what it wants next: nothing was changed, and it tries again; not for ever."""
+    deadlock = text("DO $$ BEGIN RAISE EXCEPTION 'both wait' USING ERRCODE = 'deadlock_detected'; END $$")
+    real, met = schema.upgrade, 0
+
+    def upgrade(connection: sqlalchemy.Connection) -> None:
+        nonlocal met
+        real(connection)
+        if met < patience:
+            met += 1
+            connection.execute(deadlock)
+
+    monkeypatch.setattr(schema, "upgrade", upgrade)
+    patience = 100
+    with pytest.raises(Unavailable, match="both wait"):
+        run_apart(schema.migrate_postgres(empty_postgres_url))
+    assert 1 < met < 10
+    met, patience = 0, 1
+    run_apart(schema.migrate_postgres(empty_postgres_url))
+    assert met == 1
+    assert differences(empty_postgres_url, drafted) == []
+
+
 def test_every_constraint_name_fits_postgresql() -> None:
     """At most 63 bytes, or PostgreSQL would store another name than the one the code catches."""
     for table in tables.metadata.sorted_tables:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _ADVISORY_LOCK = 0x7061746368  # one process migrates a PostgreSQL database at a time
+_DEADLOCK = "40P01"  # with a server that is still at work: all of it was taken back, and is done again
+_ATTEMPTS = 5
 
 
 def revisions() -> Sequence[str]:
@@ -109,11 +111,16 @@ async def _upgrade_postgres(url: str) -> None:
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(upgrade)
-    except DBAPIError as cause:
-        msg = f"the PostgreSQL database cannot be migrated: {cause.orig}\nin {cause.statement}"
-        raise Unavailable(msg) from cause
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                async with engine.begin() as connection:
+                    await connection.run_sync(upgrade)
+                break
+            except DBAPIError as cause:
+                if left and getattr(cause.orig, "sqlstate", "") == _DEADLOCK:
+                    continue
+                msg = f"the PostgreSQL database cannot be migrated: {cause.orig}\nin {cause.statement}"
+                raise Unavailable(msg) from cause
     finally:
         await engine.dispose()
 
