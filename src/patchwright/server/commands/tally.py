@@ -34,10 +34,11 @@ class Standing:
     """
     A command's counts, and how far it is.
 
-    *most_under_way* 0: none of them may ever begin, since more would have waited than may. *begun* of those that have not ended are past Pending. *ending* is what those that wait end in; None: they wait for their
-    turn. *spread_after* is the last node that was looked at while its targets are resolved; None: they all are. What would
-    not have ended by *end_by* is not begun; None: everything is. A node has *begin_within* seconds from its turn on to begin, and
-    *end_within* to end; None: its time runs from the sending.
+    *most_under_way* 0: none of them may ever begin, since more would have waited than may. *begun* of those that have not
+    ended are past Pending. *ending* is what those that wait end in; None: they wait for their turn. *spread_after* is the
+    last node that was looked at while its targets are resolved; None: they all are. What would not have ended by *end_by*
+    is not begun; None: everything is. A node has *begin_within* seconds from its turn on to begin, and *end_within* to end;
+    None: its time runs from the sending.
     """
 
     most_under_way: int
